@@ -1,0 +1,128 @@
+/**
+ * Compiles csrc/kernels.c to WebAssembly with the Clang and LLD of the npm package @yowasp/clang, which itself is
+ * WebAssembly: no C toolchain is needed. Two modules come out: one for threads (imported, shared memory) and one
+ * without.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fingerprint, listSources } from '../../packages/core/build/native.mjs';
+
+const COMPILE = [
+  '--target=wasm32',
+  '-std=gnu17',
+  '-O3',
+  '-ffreestanding',
+  '-fvisibility=hidden',
+  '-msimd128',
+  '-mbulk-memory',
+  '-mnontrapping-fptoint',
+  '-msign-ext',
+  '-mmutable-globals',
+  '-fno-math-errno',
+  '-fno-trapping-math',
+  '-fno-strict-aliasing',
+  '-ffp-contract=fast',
+  '-Wall',
+  '-Wextra',
+  '-Werror=implicit-function-declaration',
+];
+
+const LINK = [
+  '--no-entry',
+  '--import-memory',
+  '--export=__stack_pointer',
+  '--export=__heap_base',
+  '--export-if-defined=__wasm_init_tls',
+  '--export-if-defined=__tls_size',
+  '--export-if-defined=__tls_align',
+  '-z',
+  'stack-size=1048576',
+  '--stack-first',
+  '--strip-debug',
+];
+
+/** One module each: extra compiler flags and extra linker flags. */
+const VARIANTS = {
+  kernels: {
+    compile: ['-matomics', '-pthread', '-DFWP_THREADS=1'],
+    link: ['--shared-memory', '--max-memory=4294967296'],
+  },
+  'kernels-single': { compile: [], link: [] },
+};
+
+/** The sources below a folder in the form that the compiler's virtual file system takes. */
+function sourceTree(folder) {
+  const tree = {};
+  for (const file of listSources(folder)) {
+    const parts = file.split(/[\\/]/);
+    const name = parts.pop();
+    let node = tree;
+    for (const part of parts) node = node[part] ??= {};
+    node[name] = readFileSync(join(folder, file), 'utf8');
+  }
+  return tree;
+}
+
+/** Runs one tool of the toolchain; returns the files it wrote, or throws with what it printed. */
+async function runTool(tool, args, files, log) {
+  const chunks = [];
+  const collect = (bytes) => bytes && chunks.push(bytes.slice());
+  const printed = () => Buffer.concat(chunks).toString('utf8').trimEnd();
+  try {
+    const result = await tool(args, files, {
+      stdout: collect,
+      stderr: collect,
+      fetchProgress: () => {},
+    });
+    if (printed()) log(printed());
+    return result;
+  } catch (error) {
+    throw new Error(`${args[0]} failed: ${printed() || error.message}`, { cause: error });
+  }
+}
+
+/** Builds every module that is not up to date; returns the names of those that were built. */
+export async function buildWasm({ packageDir, force = false, log = () => {} }) {
+  const csrc = join(packageDir, 'csrc');
+  const out = join(packageDir, 'kernels');
+  if (!existsSync(join(csrc, 'kernels.c'))) throw new Error(`no kernels.c in ${csrc}`);
+  mkdirSync(out, { recursive: true });
+  const toolchain = createRequire(import.meta.url).resolve('@yowasp/clang');
+  const built = [];
+  for (const [name, flags] of Object.entries(VARIANTS)) {
+    const file = join(out, `${name}.wasm`);
+    const stamp = `${file}.json`;
+    const hash = fingerprint(
+      csrc,
+      { COMPILE, LINK, flags },
+      toolchain.match(/clang@([^/\\]+)/)?.[1],
+    );
+    if (!force && existsSync(file) && existsSync(stamp)) {
+      if (JSON.parse(readFileSync(stamp, 'utf8')).hash === hash) continue;
+    }
+    const start = performance.now();
+    const { runClang, runLLVM } = await import('@yowasp/clang');
+    const object = await runTool(
+      runClang,
+      ['clang', ...COMPILE, ...flags.compile, '-I.', '-c', 'kernels.c', '-o', 'kernels.o'],
+      sourceTree(csrc),
+      log,
+    );
+    const module = await runTool(
+      runLLVM,
+      ['wasm-ld', ...LINK, ...flags.link, 'kernels.o', '-o', 'kernels.wasm'],
+      { 'kernels.o': object['kernels.o'] },
+      log,
+    );
+    const bytes = module['kernels.wasm'];
+    const temporary = `${file}.${process.pid}.tmp`;
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, file);
+    writeFileSync(stamp, `${JSON.stringify({ hash }, null, 2)}\n`);
+    const seconds = ((performance.now() - start) / 1000).toFixed(1);
+    log(`  ${name}.wasm: ${(bytes.length / 1024).toFixed(0)} KiB, ${seconds} s`);
+    built.push(name);
+  }
+  return built;
+}

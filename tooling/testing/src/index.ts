@@ -1,0 +1,2 @@
+/** Helpers shared by the tests of all packages. */
+export { type AllCloseOptions, assertAllClose } from './allclose.ts';

@@ -1,0 +1,36 @@
+/**
+ * The one test configuration of the packages.
+ *
+ * - Workspace packages are read from their sources (condition `@fwp/source`), so no build is needed first.
+ * - `*.test.ts` always runs; `*.slow.test.ts` (training to a threshold, long sweeps) only with CI or FWP_SLOW set.
+ * - The counts go to `<package>/.test-results/vitest.json`, which `npm test` sums up.
+ */
+import { countsReporter } from '@fwp/results/vitest-reporter';
+import { defineConfig, mergeConfig } from 'vitest/config';
+
+const conditions = ['@fwp/source', 'import', 'module', 'default'];
+const slow = Boolean(process.env['CI'] || process.env['FWP_SLOW']);
+
+/** @type {typeof import('./index.js').tests} */
+export const tests = ({ root, name, ...overrides }) =>
+  mergeConfig(
+    defineConfig({
+      root,
+      resolve: { conditions },
+      ssr: { resolve: { conditions, externalConditions: ['import', 'module', 'default'] } },
+      test: {
+        name,
+        environment: 'node',
+        include: ['test/**/*.test.ts', 'src/**/*.test.ts'],
+        exclude: ['**/node_modules/**', '**/dist/**', ...(slow ? [] : ['**/*.slow.test.ts'])],
+        benchmark: { include: ['bench/**/*.bench.ts'] },
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+        // Worker threads inside forked processes behave as in an ordinary program.
+        pool: 'forks',
+        passWithNoTests: true,
+        reporters: ['default', countsReporter(root)],
+      },
+    }),
+    overrides,
+  );
