@@ -4,7 +4,6 @@
  * without.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fingerprint, listSources } from '../../packages/core/build/native.mjs';
 
@@ -52,9 +51,9 @@ const VARIANTS = {
 };
 
 /** The sources below a folder in the form that the compiler's virtual file system takes. */
-function sourceTree(folder) {
+function sourceTree(folder, files) {
   const tree = {};
-  for (const file of listSources(folder)) {
+  for (const file of files) {
     const parts = file.split(/[\\/]/);
     const name = parts.pop();
     let node = tree;
@@ -73,7 +72,6 @@ async function runTool(tool, args, files, log) {
     const result = await tool(args, files, {
       stdout: collect,
       stderr: collect,
-      fetchProgress: () => {},
     });
     if (printed()) log(printed());
     return result;
@@ -88,25 +86,22 @@ export async function buildWasm({ packageDir, force = false, log = () => {} }) {
   const out = join(packageDir, 'kernels');
   if (!existsSync(join(csrc, 'kernels.c'))) throw new Error(`no kernels.c in ${csrc}`);
   mkdirSync(out, { recursive: true });
-  const toolchain = createRequire(import.meta.url).resolve('@yowasp/clang');
+  const { runClang, runLLVM, version } = await import('@yowasp/clang');
+  const sources = listSources(csrc).filter((file) => !file.startsWith('native'));
   const built = [];
   for (const [name, flags] of Object.entries(VARIANTS)) {
     const file = join(out, `${name}.wasm`);
     const stamp = `${file}.json`;
-    const hash = fingerprint(
-      csrc,
-      { COMPILE, LINK, flags },
-      toolchain.match(/clang@([^/\\]+)/)?.[1],
-    );
+    const hash = fingerprint(csrc, sources, { COMPILE, LINK, flags }, version);
     if (!force && existsSync(file) && existsSync(stamp)) {
       if (JSON.parse(readFileSync(stamp, 'utf8')).hash === hash) continue;
     }
     const start = performance.now();
-    const { runClang, runLLVM } = await import('@yowasp/clang');
+    await runLLVM(null, {}, { fetchProgress: () => {} }); // loads the toolchain without announcing it
     const object = await runTool(
       runClang,
       ['clang', ...COMPILE, ...flags.compile, '-I.', '-c', 'kernels.c', '-o', 'kernels.o'],
-      sourceTree(csrc),
+      sourceTree(csrc, sources),
       log,
     );
     const module = await runTool(

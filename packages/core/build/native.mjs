@@ -60,10 +60,10 @@ export function listSources(folder) {
     .sort();
 }
 
-/** A hash of the sources and of everything else that decides the outcome. */
-export function fingerprint(folder, ...facts) {
+/** A hash of some sources of a folder and of everything else that decides the outcome. */
+export function fingerprint(folder, files, ...facts) {
   const hash = createHash('sha256').update(JSON.stringify(facts));
-  for (const file of listSources(folder)) {
+  for (const file of files) {
     hash.update(`\0${file}\0`).update(readFileSync(join(folder, file)));
   }
   return hash.digest('hex');
@@ -165,6 +165,7 @@ export async function buildNative({
       : ['-shared', '-Wl,-z,relro', '-Wl,-z,now'];
   const hash = fingerprint(
     csrc,
+    listSources(csrc),
     { COMMON, WARNINGS, KERNEL, variants, link, arch: process.arch },
     compiler.identity,
     compiler.args,
