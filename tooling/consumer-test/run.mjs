@@ -1,0 +1,168 @@
+/**
+ * The packed package in a user's hands: packs @fwp/core, installs the pack with npm in an empty folder, type-checks
+ * and trains there in Node, bundles with Vite and trains in headless Chromium with and without cross-origin isolation.
+ * `node run.mjs [--keep]`; results go to .test-results/consumer.json.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { writeResults } from '@fwp/results';
+import { build } from 'vite';
+import { findChromium, launch, serve } from './browser.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const core = fileURLToPath(new URL('../../packages/core', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'fwp-consumer-'));
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const exec = promisify(execFile);
+
+/** Runs a program to its end; its error carries what it printed. */
+async function run(command, args, options) {
+  try {
+    const shell = process.platform === 'win32';
+    const { stdout } = await exec(command, args, { timeout: 300_000, shell, ...options });
+    return stdout;
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')}\n${error.stdout ?? ''}${error.stderr ?? ''}`);
+  }
+}
+
+/** One test; a body that returns a string starting with "skip:" counts as skipped. */
+async function test(name, body) {
+  const start = performance.now();
+  const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`;
+  try {
+    const outcome = await body();
+    if (typeof outcome === 'string' && outcome.startsWith('skip:')) {
+      counts.skipped++;
+      console.log(`- ${name} (skipped:${outcome.slice('skip:'.length)})`);
+    } else {
+      counts.passed++;
+      console.log(`✓ ${name} (${seconds()})`);
+    }
+  } catch (error) {
+    counts.failed++;
+    console.log(`✗ ${name} (${seconds()})\n  ${error.message.replaceAll('\n', '\n  ')}`);
+  }
+}
+
+/** The outcome of `train` in fixture/train.mjs is what it should be. */
+function check(outcome, name) {
+  assert.equal(outcome.error, undefined, outcome.error);
+  assert.ok(JSON.stringify(outcome.device).includes(name), JSON.stringify(outcome.device));
+  assert.ok(outcome.first > 1, `first loss ${outcome.first}`);
+  assert.ok(outcome.last < outcome.first / 100, `loss ${outcome.first} → ${outcome.last}`);
+  assert.equal(outcome.leaked, 0, `${outcome.leaked} tensors leaked`);
+}
+
+async function prepare() {
+  await run('pnpm', ['pack', '--pack-destination', folder], { cwd: core });
+  const pack = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+  const manifest = { name: 'consumer', private: true, type: 'module' };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+  const require = createRequire(join(core, 'package.json'));
+  const tfjs = require('@tensorflow/tfjs-core/package.json').version;
+  const packages = [`./${pack}`, `@tensorflow/tfjs-core@${tfjs}`];
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
+    cwd: folder,
+  });
+  cpSync(join(here, 'fixture'), folder, { recursive: true });
+}
+
+async function testNode() {
+  await test('the pack has what it needs and no native binary', () => {
+    const installed = join(folder, 'node_modules/@fwp/core');
+    const kernels = readdirSync(join(installed, 'kernels')).sort();
+    assert.deepEqual(kernels, ['kernels-single.wasm', 'kernels.wasm']);
+    const manifest = readFileSync(join(installed, 'package.json'), 'utf8');
+    assert.ok(!manifest.includes('@fwp/source'), 'the private condition is published');
+    assert.ok(!manifest.includes('workspace:'), 'a workspace range is published');
+  });
+  for (const [module, resolution] of [
+    ['esnext', 'bundler'],
+    ['nodenext', 'nodenext'],
+  ]) {
+    await test(`types with moduleResolution ${resolution}`, async () => {
+      const tsc = createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
+      const flags = `--noEmit --strict --skipLibCheck --target es2022 --types --lib es2023,dom`;
+      const options = [...flags.split(' '), '--module', module, '--moduleResolution', resolution];
+      await run(process.execPath, [tsc, ...options, 'types.ts'], { cwd: folder });
+    });
+  }
+  for (const threads of [1, 2]) {
+    await test(`Node, wasm, ${threads} thread(s)`, async () => {
+      const options = JSON.stringify({ device: 'wasm', threads });
+      const printed = await run(process.execPath, ['node.mjs', options], { cwd: folder });
+      check(JSON.parse(printed.trim().split('\n').at(-1)), 'wasm');
+    });
+  }
+  await test('Node, native, after fwp-build-native', async () => {
+    const printed = await run('npx', ['--no-install', 'fwp-build-native'], { cwd: folder });
+    if (!printed.includes('native engine built with')) return `skip: ${printed.trim()}`;
+    const options = JSON.stringify({ device: 'native', threads: 2 });
+    const trained = await run(process.execPath, ['node.mjs', options], { cwd: folder });
+    check(JSON.parse(trained.trim().split('\n').at(-1)), 'native');
+  });
+}
+
+async function testBrowser() {
+  const site = join(folder, 'site');
+  await test('bundles with Vite', () =>
+    build({
+      root: folder,
+      configFile: false,
+      logLevel: 'error',
+      worker: { format: 'es' },
+      build: { outDir: site, target: 'es2022', assetsInlineLimit: 0 },
+    }));
+  const executable = findChromium();
+  const browser = executable ? await launch(executable) : undefined;
+  for (const { name, path, isolated } of [
+    { name: 'Chromium, isolated page', path: '', isolated: true },
+    { name: 'Chromium, page without isolation (one thread)', path: '', isolated: false },
+    { name: 'Chromium, web worker of an isolated page', path: '?worker', isolated: true },
+    { name: 'Chromium, web worker without isolation', path: '?worker', isolated: false },
+  ]) {
+    await test(name, async () => {
+      if (!browser) return 'skip: no Chromium found; set CHROMIUM to its path';
+      const server = await serve(site, { isolated });
+      const page = await browser.newPage();
+      const errors = [];
+      page.on('pageerror', (error) => errors.push(error.message));
+      try {
+        await page.goto(server.url + path);
+        await page.waitForFunction(() => globalThis.outcome, undefined, { timeout: 60_000 });
+        const outcome = await page.evaluate(() => globalThis.outcome);
+        assert.equal(outcome.isolated, isolated);
+        check(outcome, 'wasm');
+        assert.deepEqual(errors, []);
+      } catch (error) {
+        throw new Error([error.message, ...errors].join('\n'));
+      } finally {
+        await page.close();
+        server.close();
+      }
+    });
+  }
+  await browser?.close();
+}
+
+let prepared = false;
+await test('npm install of the pack', async () => {
+  await prepare();
+  prepared = true;
+});
+if (prepared) {
+  await testNode();
+  await testBrowser();
+}
+writeResults(here, 'consumer', counts);
+if (process.argv.includes('--keep')) console.log(`kept ${folder}`);
+else rmSync(folder, { recursive: true, force: true });
+console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exit(counts.failed ? 1 : 0);
