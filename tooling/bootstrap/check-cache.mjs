@@ -3,9 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { writeResults } from '../results/index.js';
 import { root } from './workspace.mjs';
 
-const { packageManager } = JSON.parse(
-  (await import('node:fs')).readFileSync(`${root}/package.json`, 'utf8'),
-);
+const { packageManager } = JSON.parse((await import('node:fs')).readFileSync(`${root}/package.json`, 'utf8'));
 const build = () =>
   spawnSync('npx', ['--yes', packageManager, 'exec', 'turbo', 'run', 'build'], {
     cwd: root,

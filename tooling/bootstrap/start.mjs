@@ -5,11 +5,6 @@ import { checkNode, install, pnpm, turbo } from './workspace.mjs';
 
 checkNode();
 install();
-const built = await turbo([
-  'build',
-  'build:native',
-  '--output-logs=errors-only',
-  '--log-order=grouped',
-]);
+const built = await turbo(['build', 'build:native', '--output-logs=errors-only', '--log-order=grouped']);
 if (built !== 0) process.exit(built);
 process.exit(pnpm(['--silent', '--filter', '@fwp/demo', 'run', 'start', ...process.argv.slice(2)]));

@@ -20,7 +20,7 @@ function tasksRun() {
     .filter((task) => task.command !== '<NONEXISTENT>')
     .map(({ task, package: name, directory, execution }) => ({
       task,
-      name: name || 'workspace',
+      name: name === '//' ? 'workspace' : name,
       directory,
       status: execution?.exitCode,
     }));
@@ -31,7 +31,7 @@ install();
 clearResults(root);
 rmSync(join(root, '.turbo', 'runs'), { recursive: true, force: true });
 mkdirSync(join(root, '.turbo', 'runs'), { recursive: true });
-const flags = ['--continue', '--concurrency=2', '--summarize', ...process.argv.slice(2)];
+const flags = ['--continue=dependencies-successful', '--concurrency=2', '--summarize', ...process.argv.slice(2)];
 const status = await turbo([...CHECKS, ...TESTS, ...flags]);
 
 const tasks = tasksRun();

@@ -24,13 +24,7 @@ import { join, relative } from 'node:path';
 
 const COMMON = ['-std=gnu17', '-fPIC', '-fvisibility=hidden', '-pthread'];
 const WARNINGS = ['-Wall', '-Wextra', '-Werror=implicit-function-declaration'];
-const KERNEL = [
-  '-O3',
-  '-fno-math-errno',
-  '-fno-trapping-math',
-  '-ffp-contract=fast',
-  '-fno-strict-aliasing',
-];
+const KERNEL = ['-O3', '-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast', '-fno-strict-aliasing'];
 
 /** Compiler flags of each instruction set, by `process.arch`; the name becomes FWP_VARIANT. */
 const VARIANTS = {
@@ -117,12 +111,7 @@ async function inParallel(width, jobs) {
  * FWP_NATIVE=1 asks for the native engine does a failure throw. The compiler's full output is kept in
  * kernels/native.log when something goes wrong.
  */
-export async function buildNative({
-  packageDir,
-  force = false,
-  env = process.env,
-  log = () => {},
-}) {
+export async function buildNative({ packageDir, force = false, env = process.env, log = () => {} }) {
   const csrc = join(packageDir, 'csrc');
   const out = join(packageDir, 'kernels');
   const addon = join(out, 'kernels.node');
@@ -182,10 +171,7 @@ export async function buildNative({
 
     // A compiler that cannot even compile an empty add-on (no libc headers, wrong architecture) is no compiler.
     const probe = join(scratch, 'probe.c');
-    writeFileSync(
-      probe,
-      '#include <stdint.h>\n#include <pthread.h>\nint fwp_probe(void) { return 0; }\n',
-    );
+    writeFileSync(probe, '#include <stdint.h>\n#include <pthread.h>\nint fwp_probe(void) { return 0; }\n');
     const probed = await cc([...COMMON, ...link, probe, '-o', join(scratch, 'probe.so')]);
     if (probed.status !== 0) {
       return unavailable(`${compiler.command} does not work here`, probed.output);
@@ -208,10 +194,7 @@ export async function buildNative({
     const results = await inParallel(2, jobs);
     const failed = results.find((result) => result.status !== 0);
     if (failed) {
-      return unavailable(
-        `${compiler.command} failed on ${failed.name} (details in kernels/native.log)`,
-        failed.output,
-      );
+      return unavailable(`${compiler.command} failed on ${failed.name} (details in kernels/native.log)`, failed.output);
     }
 
     const temporary = `${addon}.${process.pid}.tmp`;

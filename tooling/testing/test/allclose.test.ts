@@ -7,17 +7,15 @@ test('equal and nearly equal arrays pass', () => {
 });
 
 test('the message names the worst element, both values and the quantity', () => {
-  expect(() =>
-    assertAllClose([1, 2.5, 3.1], [1, 2, 3], { name: 'dK', rtol: 1e-3, atol: 0 }),
-  ).toThrow(/dK: 2 of 3 elements differ.*worst at \[1\]: actual 2\.5, expected 2/);
+  expect(() => assertAllClose([1, 2.5, 3.1], [1, 2, 3], { name: 'dK', rtol: 1e-3, atol: 0 })).toThrow(
+    /dK: 2 of 3 elements differ.*worst at \[1\]: actual 2\.5, expected 2/,
+  );
 });
 
 test('coordinates follow the shape', () => {
   const actual = new Float64Array(24);
   actual[17] = 1;
-  expect(() => assertAllClose(actual, new Float64Array(24), { shape: [2, 3, 4] })).toThrow(
-    'worst at [1, 1, 1]',
-  );
+  expect(() => assertAllClose(actual, new Float64Array(24), { shape: [2, 3, 4] })).toThrow('worst at [1, 1, 1]');
 });
 
 test('NaN and infinity on one side, and different lengths, fail', () => {
