@@ -111,6 +111,21 @@ INLINE vf vceil(vf x) { return (vf)vrndpq_f32((float32x4_t)x); }
 #endif
 INLINE vf vabs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
+/** True if any lane of a comparison's result is set. */
+INLINE int vany(vi mask) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)mask) != 0;
+#elif defined(__AVX__)
+  return _mm256_movemask_ps((__m256)mask) != 0;
+#elif defined(__SSE4_1__)
+  return _mm_movemask_ps((__m128)mask) != 0;
+#elif defined(__wasm_simd128__)
+  return __builtin_wasm_any_true_v128(mask);
+#elif defined(__ARM_NEON)
+  return vmaxvq_u32((uint32x4_t)mask) != 0;
+#endif
+}
+
 /** Float to int32 by truncation (in range values only), and back. */
 INLINE vi vtoint(vf x) { return __builtin_convertvector(x, vi); }
 INLINE vf vtofloat(vi x) { return __builtin_convertvector(x, vf); }
