@@ -1,0 +1,50 @@
+/**
+ * The unity build of all kernels: one translation unit per target, joined into one table.
+ *
+ * WebAssembly exports the table's access functions; the native add-on compiles this file once per
+ * instruction set (FWP_VARIANT) and chooses among the tables when it is loaded.
+ */
+#include "fwp.h"
+#include "simd.h"
+#if defined(__wasm__)
+#include "threads.c"
+#endif
+
+#include "memory.c"
+#include "movement.c"
+
+static const fwp_kernel fwp_kernels[] = {
+    MEMORY_KERNELS(FWP_ENTRY)
+    MOVEMENT_KERNELS(FWP_ENTRY)
+};
+#define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
+
+#if defined(__wasm__)
+
+#define EXPORT(name) __attribute__((export_name(name)))
+
+static const f64 *wasm_arguments;
+
+EXPORT("configure") void wasm_configure(f64 threads, f64 scratch, f64 arguments, i32 may_block) {
+  fwp_pool_configure((i64)threads, FWP_POINTER(char, scratch), may_block);
+  wasm_arguments = FWP_POINTER(f64, arguments);
+}
+EXPORT("run") f64 wasm_run(i32 kernel) { return (f64)fwp_kernels[kernel].function(wasm_arguments); }
+EXPORT("kernelCount") i32 wasm_kernel_count(void) { return KERNEL_COUNT; }
+EXPORT("kernelName") u32 wasm_kernel_name(i32 kernel) { return (u32)(uintptr_t)fwp_kernels[kernel].name; }
+EXPORT("kernelArity") i32 wasm_kernel_arity(i32 kernel) { return fwp_kernels[kernel].arity; }
+EXPORT("work") void wasm_work(i32 thread) { fwp_pool_work(thread); }
+EXPORT("stop") void wasm_stop(void) { fwp_pool_stop(); }
+EXPORT("alive") i32 wasm_alive(void) { return (i32)fwp_pool_alive(); }
+
+#else
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+/** The table of this instruction set, and its length. */
+const fwp_kernel *JOIN(fwp_kernels_, FWP_VARIANT)(i32 *count) {
+  *count = KERNEL_COUNT;
+  return fwp_kernels;
+}
+
+#endif

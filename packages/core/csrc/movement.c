@@ -1,0 +1,391 @@
+/**
+ * Data movement: one strided copy behind transpose, slice, concat, tile, broadcast and reverse, and padding.
+ *
+ *   strided_copy   y[Σ i_d · out_d] = x[Σ i_d · in_d]   for all indices i_d < size_d
+ *   pad            y = x inside a frame of a constant, or of x mirrored at its edges
+ *
+ * Both are bound by memory bandwidth: inner rows are block copies, and a permutation that moves the last axis
+ * goes through square tiles that fit the first-level cache, transposed in registers. Elements are 4 bytes
+ * (float32, int32) or 1 byte (bool) and are moved as bits.
+ */
+#include "fwp.h"
+#include "simd.h"
+
+/** Elements per chunk: 128 KiB of 4-byte elements, some 20 µs of copying. */
+#define MOVEMENT_GRAIN 32768
+/** Edge of the cache tile of a transposition: 64 rows of 256 bytes, read and written, are 32 KiB. */
+#define MOVEMENT_TILE 64
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+typedef u8 movement_short __attribute__((vector_size(16), aligned(1), may_alias));
+typedef u8 movement_long __attribute__((vector_size(VF * 4), aligned(1), may_alias));
+
+/**
+ * Copies `bytes` bytes between blocks that do not overlap. Short rows are copied in line, in vectors of which the last
+ * two may overlap, because a call costs more than the copy.
+ */
+INLINE void movement_copy(char *y, const char *x, i64 bytes) {
+  if (bytes >= 2048) {
+    copy_bytes(y, x, bytes);
+  } else if (bytes >= VF * 4) {
+    const i64 step = VF * 4;
+    for (i64 i = 0; i + step <= bytes; i += step) *(movement_long *)(y + i) = *(const movement_long *)(x + i);
+    if (bytes % step) *(movement_long *)(y + bytes - step) = *(const movement_long *)(x + bytes - step);
+  } else if (VF > 4 && bytes >= 16) {
+    for (i64 i = 0; i + 16 <= bytes; i += 16) *(movement_short *)(y + i) = *(const movement_short *)(x + i);
+    if (bytes % 16) *(movement_short *)(y + bytes - 16) = *(const movement_short *)(x + bytes - 16);
+  } else if (bytes == 4) {
+    copy_bytes(y, x, 4);
+  } else if (bytes == 8) {
+    copy_bytes(y, x, 8);
+  } else {
+    for (i64 i = 0; i < bytes; i++) y[i] = x[i];
+  }
+}
+
+/** Sets `n` elements to the bits of `value`. */
+INLINE void movement_fill(char *y, u32 value, i64 n, i64 element) {
+  if (element == 1) {
+    __builtin_memset(y, (int)value, (size_t)n);
+    return;
+  }
+  vi v = viset((i32)value);
+  i64 i = 0;
+  for (; i + VF <= n; i += VF) vistore((i32 *)y + i, v);
+  for (; i < n; i++) ((u32 *)y)[i] = value;
+}
+
+/** One row: n elements, `in` apart in x and `out` apart in y. */
+INLINE void movement_row(char *y, const char *x, i64 n, i64 in, i64 out, i64 element) {
+  if (out == 1 && in == 1) {
+    movement_copy(y, x, n * element);
+  } else if (element == 4) {
+    const u32 *from = (const u32 *)x;
+    u32 *to = (u32 *)y;
+    if (out == 1 && in == 0) movement_fill(y, from[0], n, 4);
+    else if (out == 1 && in == -1) for (i64 i = 0; i < n; i++) to[i] = from[-i];
+    else for (i64 i = 0; i < n; i++) to[i * out] = from[i * in];
+  } else {
+    for (i64 i = 0; i < n; i++) ((u8 *)y)[i * out] = ((const u8 *)x)[i * in];
+  }
+}
+
+/* ---- strided copy ---------------------------------------------------------------------------- */
+
+#define MOVEMENT_RANK 8
+
+typedef struct {
+  const char *x;
+  char *y;
+  /** Bytes per element; strides are in elements. */
+  i64 element;
+  i64 size[MOVEMENT_RANK], in[MOVEMENT_RANK], out[MOVEMENT_RANK];
+  /** The last axis is cut into this many segments of MOVEMENT_GRAIN elements. */
+  i64 segments;
+  /** Transposition: the axis whose elements are adjacent in x, and the size and number of tiles along it and the last. */
+  i64 adjacent, tile_adjacent, tiles_adjacent, tile_last, tiles_last;
+} movement_plan;
+
+/** Offsets of the row with linear index `row` over the axes before the last; fills `index` with its coordinates. */
+INLINE void movement_locate(const movement_plan *plan, i64 row, i64 *index, i64 *in, i64 *out) {
+  *in = *out = 0;
+  for (i64 d = MOVEMENT_RANK - 2; d >= 0; d--) {
+    i64 size = plan->size[d];
+    index[d] = row % size;
+    row /= size;
+    *in += index[d] * plan->in[d];
+    *out += index[d] * plan->out[d];
+  }
+}
+
+/** Columns [from, from + n) of the rows [begin, end). */
+INLINE void movement_rows(const movement_plan *plan, i64 begin, i64 end, i64 from, i64 n, i64 element) {
+  const i64 last = MOVEMENT_RANK - 1, middle = MOVEMENT_RANK - 2;
+  const i64 in_step = plan->in[middle], out_step = plan->out[middle];
+  const i64 in_last = plan->in[last], out_last = plan->out[last];
+  i64 index[MOVEMENT_RANK], in, out;
+  movement_locate(plan, begin, index, &in, &out);
+  in += from * in_last;
+  out += from * out_last;
+  for (i64 row = begin; row < end;) {
+    i64 rows = MIN(plan->size[middle] - index[middle], end - row);
+    for (i64 i = 0; i < rows; i++) {
+      movement_row(plan->y + (out + i * out_step) * element, plan->x + (in + i * in_step) * element, n, in_last,
+                   out_last, element);
+    }
+    row += rows;
+    in -= index[middle] * in_step;
+    out -= index[middle] * out_step;
+    index[middle] = 0;
+    for (i64 d = middle - 1; d >= 0; d--) {
+      in += plan->in[d];
+      out += plan->out[d];
+      if (++index[d] < plan->size[d]) break;
+      in -= index[d] * plan->in[d];
+      out -= index[d] * plan->out[d];
+      index[d] = 0;
+    }
+  }
+}
+
+static void movement_copy_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const movement_plan *plan = context;
+  i64 columns = plan->size[MOVEMENT_RANK - 1];
+  if (plan->segments == 1) {
+    if (plan->element == 4) movement_rows(plan, begin, end, 0, columns, 4);
+    else movement_rows(plan, begin, end, 0, columns, 1);
+    return;
+  }
+  for (i64 i = begin; i < end; i++) {
+    i64 row = i / plan->segments, from = i % plan->segments * MOVEMENT_GRAIN;
+    i64 n = MIN(MOVEMENT_GRAIN, columns - from);
+    if (plan->element == 4) movement_rows(plan, row, row + 1, from, n, 4);
+    else movement_rows(plan, row, row + 1, from, n, 1);
+  }
+}
+
+/* ---- transposition ---------------------------------------------------------------------------- */
+
+/*
+ * 4 × 4 elements of 4 bytes, transposed in registers: row i of x (rows `in` apart) becomes column i of y (rows `out`
+ * apart). With AVX also 8 × 4. No more than 4 rows are written at a time, because rows that lie a multiple of 4 KiB
+ * apart compete for the 8 ways of one set of the first-level cache.
+ */
+typedef f32 movement_f32x4 __attribute__((vector_size(16)));
+typedef f32 movement_f32x4_memory __attribute__((vector_size(16), aligned(4), may_alias));
+INLINE void transpose_4x4(f32 *y, const f32 *x, i64 in, i64 out) {
+#define TRANSPOSE_LOAD(i) (*(const movement_f32x4_memory *)(x + (i) * in))
+#define TRANSPOSE_STORE(i, v) (*(movement_f32x4_memory *)(y + (i) * out) = (movement_f32x4)(v))
+  movement_f32x4 a = TRANSPOSE_LOAD(0), b = TRANSPOSE_LOAD(1), c = TRANSPOSE_LOAD(2), d = TRANSPOSE_LOAD(3);
+#if defined(__SSE4_1__)
+  __m128 ab_low = _mm_unpacklo_ps((__m128)a, (__m128)b), ab_high = _mm_unpackhi_ps((__m128)a, (__m128)b);
+  __m128 cd_low = _mm_unpacklo_ps((__m128)c, (__m128)d), cd_high = _mm_unpackhi_ps((__m128)c, (__m128)d);
+#define TRANSPOSE_LOW(p, q) _mm_movelh_ps(p, q)
+#define TRANSPOSE_HIGH(p, q) _mm_movehl_ps(q, p)
+#elif defined(__ARM_NEON)
+  float32x4_t ab_low = vzip1q_f32((float32x4_t)a, (float32x4_t)b), ab_high = vzip2q_f32((float32x4_t)a, (float32x4_t)b);
+  float32x4_t cd_low = vzip1q_f32((float32x4_t)c, (float32x4_t)d), cd_high = vzip2q_f32((float32x4_t)c, (float32x4_t)d);
+#define TRANSPOSE_LOW(p, q) vzip1q_f64((float64x2_t)(p), (float64x2_t)(q))
+#define TRANSPOSE_HIGH(p, q) vzip2q_f64((float64x2_t)(p), (float64x2_t)(q))
+#else
+  movement_f32x4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  movement_f32x4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+#define TRANSPOSE_LOW(p, q) __builtin_shufflevector(p, q, 0, 1, 4, 5)
+#define TRANSPOSE_HIGH(p, q) __builtin_shufflevector(p, q, 2, 3, 6, 7)
+#endif
+  TRANSPOSE_STORE(0, TRANSPOSE_LOW(ab_low, cd_low));
+  TRANSPOSE_STORE(1, TRANSPOSE_HIGH(ab_low, cd_low));
+  TRANSPOSE_STORE(2, TRANSPOSE_LOW(ab_high, cd_high));
+  TRANSPOSE_STORE(3, TRANSPOSE_HIGH(ab_high, cd_high));
+}
+
+#if defined(__AVX__)
+INLINE __m256 transpose_halves(const f32 *low, const f32 *high) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high), 1);
+}
+INLINE void transpose_8x4(f32 *y, const f32 *x, i64 in, i64 out) {
+  __m256 a = transpose_halves(x, x + 4 * in), b = transpose_halves(x + in, x + 5 * in);
+  __m256 c = transpose_halves(x + 2 * in, x + 6 * in), d = transpose_halves(x + 3 * in, x + 7 * in);
+  __m256 ab_low = _mm256_unpacklo_ps(a, b), ab_high = _mm256_unpackhi_ps(a, b);
+  __m256 cd_low = _mm256_unpacklo_ps(c, d), cd_high = _mm256_unpackhi_ps(c, d);
+  _mm256_storeu_ps(y, _mm256_shuffle_ps(ab_low, cd_low, 0x44));
+  _mm256_storeu_ps(y + out, _mm256_shuffle_ps(ab_low, cd_low, 0xee));
+  _mm256_storeu_ps(y + 2 * out, _mm256_shuffle_ps(ab_high, cd_high, 0x44));
+  _mm256_storeu_ps(y + 3 * out, _mm256_shuffle_ps(ab_high, cd_high, 0xee));
+}
+#endif
+
+/** y[j · out + i] = x[i · in + j] for i < rows, j < columns. */
+INLINE void transpose_block(f32 *y, const f32 *x, i64 rows, i64 columns, i64 in, i64 out) {
+  i64 j = 0;
+  for (; j + 4 <= columns; j += 4) {
+    i64 i = 0;
+#if defined(__AVX__)
+    for (; i + 8 <= rows; i += 8) transpose_8x4(y + j * out + i, x + i * in + j, in, out);
+#endif
+    for (; i + 4 <= rows; i += 4) transpose_4x4(y + j * out + i, x + i * in + j, in, out);
+    for (; i < rows; i++) {
+      for (i64 k = j; k < j + 4; k++) y[k * out + i] = x[i * in + k];
+    }
+  }
+  for (; j < columns; j++) {
+    for (i64 i = 0; i < rows; i++) y[j * out + i] = x[i * in + j];
+  }
+}
+
+/**
+ * One tile. Rows of x that lie a multiple of 1 KiB apart share a few cache sets and push each other out half read, so
+ * such a tile is first copied, row by row, into `buffer`.
+ */
+INLINE void transpose_tile(f32 *y, const f32 *x, i64 rows, i64 columns, i64 in, i64 out, f32 *buffer) {
+  if (in % 256 != 0 || rows < 8 || columns < 16) {
+    transpose_block(y, x, rows, columns, in, out);
+    return;
+  }
+  for (i64 i = 0; i < rows; i++) {
+    movement_copy((char *)(buffer + i * MOVEMENT_TILE), (const char *)(x + i * in), columns * 4);
+  }
+  transpose_block(y, buffer, rows, columns, MOVEMENT_TILE, out);
+}
+
+INLINE void transpose_tile_bytes(u8 *y, const u8 *x, i64 rows, i64 columns, i64 in, i64 out) {
+  for (i64 j = 0; j < columns; j++) {
+    for (i64 i = 0; i < rows; i++) y[j * out + i] = x[i * in + j];
+  }
+}
+
+/** Tiles [begin, end), counted along the last axis first, then along the adjacent one, then over all other axes. */
+static void movement_transpose_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const movement_plan *plan = context;
+  f32 *buffer = fwp_scratch(thread);
+  const i64 last = MOVEMENT_RANK - 1, adjacent = plan->adjacent;
+  for (i64 tile = begin; tile < end; tile++) {
+    i64 i = tile % plan->tiles_last * plan->tile_last;
+    i64 j = tile / plan->tiles_last % plan->tiles_adjacent * plan->tile_adjacent;
+    i64 rest = tile / (plan->tiles_last * plan->tiles_adjacent);
+    i64 in = i * plan->in[last] + j, out = i + j * plan->out[adjacent];
+    for (i64 d = last - 1; d >= 0; d--) {
+      if (d == adjacent) continue;
+      i64 index = rest % plan->size[d];
+      rest /= plan->size[d];
+      in += index * plan->in[d];
+      out += index * plan->out[d];
+    }
+    i64 rows = MIN(plan->tile_last, plan->size[last] - i);
+    i64 columns = MIN(plan->tile_adjacent, plan->size[adjacent] - j);
+    if (plan->element == 4) {
+      transpose_tile((f32 *)plan->y + out, (const f32 *)plan->x + in, rows, columns, plan->in[last],
+                     plan->out[adjacent], buffer);
+    } else {
+      transpose_tile_bytes((u8 *)plan->y + out, (const u8 *)plan->x + in, rows, columns, plan->in[last],
+                           plan->out[adjacent]);
+    }
+  }
+}
+
+/**
+ * strided_copy(x, y, element, 8 × size, 8 × in, 8 × out): both pointers address the element with all indices 0;
+ * strides count elements of `element` bytes (4 or 1) and may be zero or negative in x. Axes are ordered from
+ * slowest to fastest in y, merged where possible and padded in front with axes of size 1.
+ */
+KERNEL(strided_copy) {
+  movement_plan plan = {.x = FWP_POINTER(char, arg[0]), .y = FWP_POINTER(char, arg[1]), .element = INT(2)};
+  i64 rows = 1, last = MOVEMENT_RANK - 1;
+  plan.adjacent = -1;
+  for (i64 d = 0; d <= last; d++) {
+    plan.size[d] = INT(3 + d);
+    plan.in[d] = INT(3 + MOVEMENT_RANK + d);
+    plan.out[d] = INT(3 + 2 * MOVEMENT_RANK + d);
+    if (plan.size[d] == 0) return OK;
+    if (d < last) {
+      rows *= plan.size[d];
+      if (plan.in[d] == 1 && plan.size[d] > 1) plan.adjacent = d;
+    }
+  }
+  i64 columns = plan.size[last];
+  if (plan.adjacent >= 0 && plan.out[last] == 1 && (plan.in[last] > 1 || plan.in[last] < -1)) {
+    i64 width = plan.size[plan.adjacent];
+    /* Tiles have MOVEMENT_TILE² elements also where one side is shorter, but are at most that wide in x. */
+    plan.tile_adjacent = MIN(width, columns < 16 ? 4 * MOVEMENT_TILE : MOVEMENT_TILE);
+    plan.tile_last = MIN(columns, MOVEMENT_TILE * MOVEMENT_TILE / plan.tile_adjacent / 8 * 8);
+    plan.tiles_last = CEIL_DIV(columns, plan.tile_last);
+    plan.tiles_adjacent = CEIL_DIV(width, plan.tile_adjacent);
+    i64 tiles = rows / width * plan.tiles_last * plan.tiles_adjacent;
+    fwp_parallel_for(tiles, CEIL_DIV(MOVEMENT_GRAIN, plan.tile_adjacent * plan.tile_last), movement_transpose_chunk,
+                     &plan);
+    return OK;
+  }
+  plan.segments = CEIL_DIV(columns, MOVEMENT_GRAIN);
+  i64 grain = plan.segments == 1 ? CEIL_DIV(MOVEMENT_GRAIN, columns) : 1;
+  fwp_parallel_for(rows * plan.segments, grain, movement_copy_chunk, &plan);
+  return OK;
+}
+
+/* ---- padding ---------------------------------------------------------------------------------- */
+
+#define PAD_RANK 6
+/** How the frame is filled: with a constant, mirrored without the edge (reflect), mirrored with it (symmetric). */
+enum { PAD_CONSTANT, PAD_REFLECT, PAD_SYMMETRIC };
+
+typedef struct {
+  const char *x;
+  char *y;
+  i64 element, mode;
+  u32 value;
+  /** Of x; the frame around it; the size and strides that follow. */
+  i64 size[PAD_RANK], before[PAD_RANK], out_size[PAD_RANK], in[PAD_RANK];
+} pad_plan;
+
+/** Source coordinate of output coordinate `i` along axis d, or -1 in a constant frame. */
+INLINE i64 pad_source(const pad_plan *plan, i64 d, i64 i) {
+  i64 from = i - plan->before[d], size = plan->size[d], edge = plan->mode == PAD_SYMMETRIC ? 1 : 0;
+  if (from >= 0 && from < size) return from;
+  if (plan->mode == PAD_CONSTANT) return -1;
+  return from < 0 ? -from - edge : 2 * (size - 1) - from + edge;
+}
+
+static void pad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const pad_plan *plan = context;
+  const i64 last = PAD_RANK - 1, element = plan->element, columns = plan->out_size[last];
+  const i64 before = plan->before[last], inside = plan->size[last], after = columns - before - inside;
+  for (i64 row = begin; row < end; row++) {
+    char *y = plan->y + row * columns * element;
+    i64 in = 0;
+    for (i64 d = last - 1, rest = row; d >= 0; d--) {
+      i64 source = pad_source(plan, d, rest % plan->out_size[d]);
+      rest /= plan->out_size[d];
+      if (source < 0) {
+        in = -1;
+        break;
+      }
+      in += source * plan->in[d];
+    }
+    if (in < 0) {
+      movement_fill(y, plan->value, columns, element);
+      continue;
+    }
+    const char *x = plan->x + in * element;
+    movement_copy(y + before * element, x, inside * element);
+    if (plan->mode == PAD_CONSTANT) {
+      movement_fill(y, plan->value, before, element);
+      movement_fill(y + (before + inside) * element, plan->value, after, element);
+    } else {
+      for (i64 j = 0; j < before; j++) {
+        movement_copy(y + j * element, x + pad_source(plan, last, j) * element, element);
+      }
+      for (i64 j = before + inside; j < columns; j++) {
+        movement_copy(y + j * element, x + pad_source(plan, last, j) * element, element);
+      }
+    }
+  }
+}
+
+/**
+ * pad(x, y, element, mode, value, 6 × size, 6 × before, 6 × after): element is 4 (float32), -4 (int32) or 1 (bool),
+ * which decides what `value` means; axes are padded in front with axes of size 1.
+ */
+KERNEL(pad) {
+  i64 kind = INT(2);
+  pad_plan plan = {.x = FWP_POINTER(char, arg[0]), .y = FWP_POINTER(char, arg[1]), .element = kind == 1 ? 1 : 4,
+                   .mode = INT(3)};
+  union { f32 number; u32 bits; } value = {.number = NUM(4)};
+  plan.value = kind == 4 ? value.bits : kind == 1 ? (u32)FLAG(4) : (u32)(i32)INT(4);
+  i64 rows = 1, stride = 1;
+  for (i64 d = PAD_RANK - 1; d >= 0; d--) {
+    plan.size[d] = INT(5 + d);
+    plan.before[d] = INT(5 + PAD_RANK + d);
+    plan.out_size[d] = plan.size[d] + plan.before[d] + INT(5 + 2 * PAD_RANK + d);
+    plan.in[d] = stride;
+    stride *= plan.size[d];
+    if (d < PAD_RANK - 1) rows *= plan.out_size[d];
+  }
+  i64 columns = plan.out_size[PAD_RANK - 1];
+  if (rows * columns == 0) return OK;
+  fwp_parallel_for(rows, CEIL_DIV(MOVEMENT_GRAIN, columns), pad_chunk, &plan);
+  return OK;
+}
+
+#define MOVEMENT_KERNELS(ENTRY) \
+  ENTRY(strided_copy, 27) \
+  ENTRY(pad, 23)

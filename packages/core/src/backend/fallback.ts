@@ -1,0 +1,89 @@
+/**
+ * The way out for everything that has no C kernel: tfjs's own CPU implementation on a copy of the data. It makes
+ * the backend complete; `FwpBackend.fallbackCalls()` counts the calls, so that a profile shows what deserves a
+ * kernel.
+ */
+
+import { getKernel, type TensorInfo, type TypedArray } from '@tensorflow/tfjs-core';
+import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+import type { FwpBackend } from './backend.ts';
+import type { Kernel, KernelCall } from './kernel-table.ts';
+
+let cpuBackend: MathBackendCPU | undefined;
+
+/** Runs tfjs's CPU kernel `kernelName` on copies of the inputs and brings its outputs into the heap. */
+export function fallback(kernelName: string, call: KernelCall): TensorInfo | TensorInfo[] {
+  const { inputs, attrs, backend } = call;
+  const config = getKernel(kernelName, 'cpu');
+  if (config === undefined) {
+    throw new Error(`Kernel '${kernelName}' exists neither in the fwp backend nor in tfjs's CPU backend.`);
+  }
+  backend.countFallback(kernelName);
+  const cpu = sharedCpuBackend();
+  const copies: TensorInfo[] = [];
+  const copyIn = (tensor: TensorInfo): TensorInfo => {
+    const copy = copyToCpu(tensor, backend, cpu);
+    copies.push(copy);
+    return copy;
+  };
+  const cpuInputs = Array.isArray(inputs)
+    ? inputs.map(copyIn)
+    : Object.fromEntries(
+        Object.entries(inputs as Record<string, TensorInfo | TensorInfo[] | null | undefined>).map(([name, tensor]) => [
+          name,
+          tensor === null || tensor === undefined ? tensor : Array.isArray(tensor) ? tensor.map(copyIn) : copyIn(tensor),
+        ]),
+      );
+  try {
+    const result = config.kernelFunc({ inputs: cpuInputs as never, attrs, backend: cpu });
+    const outputs = Array.isArray(result) ? result : [result];
+    const moved = outputs.map((output) => {
+      const tensor = copyFromCpu(output, backend, cpu);
+      if (!copies.some((copy) => copy.dataId === output.dataId)) cpu.disposeData(output.dataId, true);
+      return tensor;
+    });
+    return Array.isArray(result) ? moved : (moved[0] as TensorInfo);
+  } finally {
+    for (const copy of copies) cpu.disposeData(copy.dataId, true);
+  }
+}
+
+/** A kernel that always takes the fallback. */
+export function fallbackKernel(kernelName: string): Kernel {
+  return (call) => fallback(kernelName, call);
+}
+
+function sharedCpuBackend(): MathBackendCPU {
+  if (cpuBackend === undefined) {
+    cpuBackend = new MathBackendCPU();
+    // It would advertise another package on its first use.
+    (cpuBackend as unknown as { firstUse: boolean }).firstUse = false;
+  }
+  return cpuBackend;
+}
+
+function copyToCpu(tensor: TensorInfo, backend: FwpBackend, cpu: MathBackendCPU): TensorInfo {
+  const { shape, dtype } = tensor;
+  if (dtype !== 'complex64') return cpu.makeTensorInfo(shape, dtype, backend.readSync(tensor.dataId));
+  const { real, imag } = backend.complexParts(tensor);
+  const info = cpu.makeTensorInfo(shape, 'complex64');
+  cpu.data.get(info.dataId).complexTensorInfos = {
+    real: cpu.makeTensorInfo(shape, 'float32', backend.readSync(real.dataId)),
+    imag: cpu.makeTensorInfo(shape, 'float32', backend.readSync(imag.dataId)),
+  };
+  return info;
+}
+
+function copyFromCpu(tensor: TensorInfo, backend: FwpBackend, cpu: MathBackendCPU): TensorInfo {
+  const { shape, dtype } = tensor;
+  if (dtype !== 'complex64') {
+    return backend.makeTensor(cpu.data.get(tensor.dataId).values as TypedArray, shape, dtype);
+  }
+  const parts = cpu.data.get(tensor.dataId).complexTensorInfos as { real: TensorInfo; imag: TensorInfo };
+  const real = copyFromCpu({ ...parts.real, shape }, backend, cpu);
+  const imag = copyFromCpu({ ...parts.imag, shape }, backend, cpu);
+  const result = backend.makeComplex(real, imag);
+  backend.release(real);
+  backend.release(imag);
+  return result;
+}

@@ -1,0 +1,9 @@
+/** All tfjs kernels with a C implementation. */
+
+import type { KernelTable } from '../kernel-table.ts';
+import { complexKernels } from './complex.ts';
+
+/** Kernel name → implementation; everything else that tfjs has takes the fallback. */
+export const kernels: KernelTable = {
+  ...complexKernels,
+};
