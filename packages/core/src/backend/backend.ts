@@ -8,16 +8,19 @@
 import {
   type BackendValues,
   backend_util,
+  buffer,
   type DataId,
   DataStorage,
   type DataType,
-  engine as tfEngine,
   KernelBackend,
   kernel_impls,
+  type Rank,
   type Tensor,
   type Tensor2D,
+  type TensorBuffer,
   type TensorInfo,
   type TypedArray,
+  engine as tfEngine,
   util,
 } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine/engine.ts';
@@ -165,17 +168,20 @@ export class FwpBackend extends KernelBackend {
       const imag = this.readSync(data.complexTensorInfos.imag.dataId) as Float32Array;
       return backend_util.mergeRealAndImagArrays(real, imag);
     }
-    return this.view(data).slice();
+    return this.#view(data).slice();
   }
 
   /** The elements of a heap-resident tensor, in place; valid until the next allocation. */
   viewOf(tensor: TensorInfo): TypedArray {
-    return this.view(this.#data.get(tensor.dataId));
+    return this.#view(this.#data.get(tensor.dataId));
   }
 
-  /** The values of a tensor as tfjs's `buffer` wants them. */
-  bufferSync(tensor: TensorInfo): ReturnType<typeof backend_util.mergeRealAndImagArrays> | BackendValues {
-    return this.readSync(tensor.dataId);
+  /** A tfjs buffer with a copy of the values; string tensors are decoded. */
+  bufferSync(tensor: TensorInfo): TensorBuffer<Rank> {
+    const values = this.readSync(tensor.dataId);
+    const decoded =
+      tensor.dtype === 'string' ? (values as Uint8Array[]).map((bytes) => util.decodeString(bytes)) : values;
+    return buffer(tensor.shape as [number], tensor.dtype, decoded as never) as TensorBuffer<Rank>;
   }
 
   override numDataIds(): number {
@@ -190,7 +196,7 @@ export class FwpBackend extends KernelBackend {
     this.#data.get(dataId).refCount++;
   }
 
-  override decRef(dataId: DataId): void {
+  decRef(dataId: DataId): void {
     if (this.#data.has(dataId)) this.#data.get(dataId).refCount--;
   }
 
@@ -238,7 +244,7 @@ export class FwpBackend extends KernelBackend {
 
   // ---- storage -----------------------------------------------------------------------------------
 
-  private view(data: TensorData): TypedArray {
+  #view(data: TensorData): TypedArray {
     switch (data.dtype) {
       case 'float32':
         return this.engine.float32(data.offset, data.bytes / 4);
@@ -258,9 +264,7 @@ export class FwpBackend extends KernelBackend {
       return;
     }
     if (dtype === 'complex64') {
-      const { real, imag } = backend_util.complexWithEvenIndex(values as Float32Array).real.length
-        ? backend_util.splitRealAndImagArrays(values as Float32Array)
-        : { real: new Float32Array(0), imag: new Float32Array(0) };
+      const { real, imag } = backend_util.splitRealAndImagArrays(values as Float32Array);
       this.#data.set(dataId, {
         dtype,
         refCount,
@@ -278,7 +282,7 @@ export class FwpBackend extends KernelBackend {
     const data: TensorData = { dtype, refCount, offset: this.engine.allocate(bytes), bytes };
     this.#data.set(dataId, data);
     if (values !== null && values !== undefined && size > 0) {
-      const view = this.view(data);
+      const view = this.#view(data);
       const source = values as TypedArray;
       view.set(source.length > size ? source.subarray(0, size) : source);
     }

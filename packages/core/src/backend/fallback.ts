@@ -4,8 +4,8 @@
  * kernel.
  */
 
-import { getKernel, type TensorInfo, type TypedArray } from '@tensorflow/tfjs-core';
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
+import { getKernel, type TensorInfo, type TypedArray } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from './backend.ts';
 import type { Kernel, KernelCall } from './kernel-table.ts';
 
@@ -31,7 +31,11 @@ export function fallback(kernelName: string, call: KernelCall): TensorInfo | Ten
     : Object.fromEntries(
         Object.entries(inputs as Record<string, TensorInfo | TensorInfo[] | null | undefined>).map(([name, tensor]) => [
           name,
-          tensor === null || tensor === undefined ? tensor : Array.isArray(tensor) ? tensor.map(copyIn) : copyIn(tensor),
+          tensor === null || tensor === undefined
+            ? tensor
+            : Array.isArray(tensor)
+              ? tensor.map(copyIn)
+              : copyIn(tensor),
         ]),
       );
   try {

@@ -28,12 +28,13 @@ export function checkForNaN(kernelName: string, call: KernelCall, outputs: Tenso
 }
 
 function namedTensors(inputs: unknown): [string, TensorInfo][] {
-  return Object.entries(inputs as Record<string, TensorInfo | TensorInfo[] | null | undefined>).flatMap(([name, value]) =>
-    value === null || value === undefined
-      ? []
-      : Array.isArray(value)
-        ? value.map((tensor, i): [string, TensorInfo] => [`${name}[${i}]`, tensor])
-        : [[name, value] as [string, TensorInfo]],
+  return Object.entries(inputs as Record<string, TensorInfo | TensorInfo[] | null | undefined>).flatMap(
+    ([name, value]) =>
+      value === null || value === undefined
+        ? []
+        : Array.isArray(value)
+          ? value.map((tensor, i): [string, TensorInfo] => [`${name}[${i}]`, tensor])
+          : [[name, value] as [string, TensorInfo]],
   );
 }
 

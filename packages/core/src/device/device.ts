@@ -115,7 +115,11 @@ export async function dispose(): Promise<void> {
   current = undefined;
 }
 
-async function useEngine(wanted: 'auto' | 'native' | 'wasm', options: InitOptions, debug: boolean): Promise<DeviceInfo> {
+async function useEngine(
+  wanted: 'auto' | 'native' | 'wasm',
+  options: InitOptions,
+  debug: boolean,
+): Promise<DeviceInfo> {
   const native = wanted === 'native' || (wanted === 'auto' && (await hasNativeAddon()));
   const notes: string[] = [];
   // The old engine goes first: the native add-on serves one engine at a time, and address space is dear.

@@ -32,7 +32,8 @@ async function importOptional(name: string): Promise<{ module?: Record<string, u
  * @throws DeviceUnavailableError naming both packages and what is wrong with each
  */
 export async function loadTensorflow(): Promise<LoadedDevice> {
-  if (!isNode()) throw new DeviceUnavailableError("Device 'tensorflow' needs Node.js; in browsers use 'webgpu' or 'wasm'.");
+  if (!isNode())
+    throw new DeviceUnavailableError("Device 'tensorflow' needs Node.js; in browsers use 'webgpu' or 'wasm'.");
   const problems: string[] = [];
   for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
     const { module, problem } = await importOptional(name);
@@ -79,7 +80,9 @@ export async function loadWebGpu(): Promise<LoadedDevice> {
   }
   const gpu = (globalThis as unknown as { navigator: { gpu: { requestAdapter(): Promise<unknown> } } }).navigator.gpu;
   if ((await gpu.requestAdapter()) === null) {
-    throw new DeviceUnavailableError("Device 'webgpu': there is no GPU adapter on this machine. Use device 'native' or 'wasm'.");
+    throw new DeviceUnavailableError(
+      "Device 'webgpu': there is no GPU adapter on this machine. Use device 'native' or 'wasm'.",
+    );
   }
   const { module, problem } = await importOptional('@tensorflow/tfjs-backend-webgpu');
   if (module === undefined) {

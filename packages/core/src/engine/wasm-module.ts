@@ -35,7 +35,7 @@ export function hasSharedMemory(): boolean {
  * @param threaded whether to load the build for a shared memory
  * @param heapLimit largest size of the heap in bytes; at most 4 GiB
  */
-export async function loadWasmModule(threaded: boolean, heapLimit = MAX_BYTES): Promise<KernelModule> {
+export async function loadWasmModule(threaded: boolean, heapLimit: number = MAX_BYTES): Promise<KernelModule> {
   const maximum = Math.floor(Math.min(heapLimit, MAX_BYTES) / PAGE_BYTES);
   const initial = Math.min(INITIAL_BYTES / PAGE_BYTES, maximum);
   const module = await compile(threaded ? threadedWasmUrl : singleWasmUrl);
