@@ -19,4 +19,7 @@ export const library = (options = {}) =>
     treeshake: false,
     ...options,
     external: [/^node:/, ...(options.external ?? [])],
+    // tfjs-core registers its gradients only in files that Node cannot import by themselves; they are bundled in. What
+    // they share with the program's own tfjs (engine, registries) is global, so that one copy more does no harm.
+    noExternal: [/^@tensorflow\/tfjs-core\/dist\//, ...(options.noExternal ?? [])],
   });

@@ -7,6 +7,7 @@
  */
 import { countsReporter } from '@fwp/results/vitest-reporter';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { tfjsInternals } from './tfjs-internals.js';
 
 const conditions = ['@fwp/source', 'import', 'module', 'default'];
 const slow = Boolean(process.env['CI'] || process.env['FWP_SLOW']);
@@ -16,6 +17,7 @@ export const tests = ({ root, name, ...overrides }) =>
   mergeConfig(
     defineConfig({
       root,
+      plugins: [tfjsInternals()],
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: ['import', 'module', 'default'] } },
       test: {
