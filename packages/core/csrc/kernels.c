@@ -11,10 +11,12 @@
 #endif
 
 #include "memory.c"
+#include "peaks.c"
 #include "movement.c"
 
 static const fwp_kernel fwp_kernels[] = {
     MEMORY_KERNELS(FWP_ENTRY)
+    PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))

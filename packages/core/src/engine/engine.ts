@@ -7,8 +7,17 @@ import { HeapAllocator, type HeapStatistics } from './allocator.ts';
 import { type KernelModule, MAX_ARGUMENTS, SCRATCH_BYTES, STACK_BYTES } from './kernel-module.ts';
 
 interface KernelEntry {
+  readonly name: string;
   readonly index: number;
   readonly arity: number;
+}
+
+/** What one kernel cost since the profile began. */
+export interface KernelProfile {
+  /** Number of calls. */
+  calls: number;
+  /** Wall-clock time inside the kernel, call into the engine included. */
+  milliseconds: number;
 }
 
 /** Memory, kernels and threads of one device. Create one through `init()`. */
@@ -21,12 +30,13 @@ export class Engine {
   #argumentOffset = 0;
   #threads = 1;
   #closed = false;
+  #profile: Map<string, KernelProfile> | undefined;
 
   private constructor(module: KernelModule) {
     this.#module = module;
     this.#buffer = module.buffer();
     module.names.forEach((name, index) => {
-      this.#kernels.set(name, { index, arity: module.arities[index] as number });
+      this.#kernels.set(name, { name, index, arity: module.arities[index] as number });
     });
     const initialBytes = module.grow(0);
     this.#allocator = new HeapAllocator(module.heapBase, initialBytes, module.limitBytes, (bytes) => {
@@ -103,7 +113,25 @@ export class Engine {
     if (entry === undefined || entry.arity !== args.length || this.#closed) throw this.#callError(kernel, args.length);
     const block = this.#argumentBlock;
     for (let i = 0; i < args.length; i++) block[i] = args[i] as number;
-    return this.#module.run(entry.index);
+    return this.#profile === undefined ? this.#module.run(entry.index) : this.#runTimed(entry, this.#profile);
+  }
+
+  /** Begins to count calls and time by kernel (about 0.2 µs per call), from zero. {@link Engine.stopProfile} ends it. */
+  startProfile(): void {
+    this.#profile = new Map();
+  }
+
+  /** Calls and time by kernel since {@link Engine.startProfile}, most expensive first; empty without a profile. */
+  profile(): ReadonlyMap<string, Readonly<KernelProfile>> {
+    const rows = [...(this.#profile ?? [])];
+    return new Map(rows.sort(([, a], [, b]) => b.milliseconds - a.milliseconds));
+  }
+
+  /** Ends the profile and returns it, like {@link Engine.profile}. */
+  stopProfile(): ReadonlyMap<string, Readonly<KernelProfile>> {
+    const profile = this.profile();
+    this.#profile = undefined;
+    return profile;
   }
 
   /** A view of the heap; valid until the next allocation. */
@@ -133,6 +161,20 @@ export class Engine {
     this.#argumentBlock = new Float64Array(0);
     this.#buffer = new ArrayBuffer(0);
     this.#module.close();
+  }
+
+  #runTimed(entry: KernelEntry, profile: Map<string, KernelProfile>): number {
+    const begin = performance.now();
+    const status = this.#module.run(entry.index);
+    const milliseconds = performance.now() - begin;
+    const row = profile.get(entry.name);
+    if (row === undefined) {
+      profile.set(entry.name, { calls: 1, milliseconds });
+    } else {
+      row.calls++;
+      row.milliseconds += milliseconds;
+    }
+    return status;
   }
 
   #refreshViews(): void {
