@@ -54,8 +54,8 @@ async function test(name, body) {
 
 /** The outcome of `train` in fixture/train.mjs is what it should be. */
 function check(outcome, name) {
-  assert.equal(outcome.error, undefined, outcome.error);
-  assert.ok(JSON.stringify(outcome.device).includes(name), JSON.stringify(outcome.device));
+  if (outcome.error) throw new Error(outcome.error);
+  assert.equal(outcome.device.name, name);
   assert.ok(outcome.first > 1, `first loss ${outcome.first}`);
   assert.ok(outcome.last < outcome.first / 100, `loss ${outcome.first} → ${outcome.last}`);
   assert.equal(outcome.leaked, 0, `${outcome.leaked} tensors leaked`);
@@ -145,6 +145,7 @@ async function testBrowser() {
         const outcome = await page.evaluate(() => globalThis.outcome);
         assert.equal(outcome.isolated, isolated);
         check(outcome, 'wasm');
+        assert.equal(outcome.device.threads, isolated ? 2 : 1);
         assert.deepEqual(errors, []);
       } catch (error) {
         throw new Error([error.message, ...errors].join('\n'));

@@ -1,9 +1,13 @@
-/** A vitest reporter that writes the counts of a run to `.test-results/vitest.json`. */
+/**
+ * A vitest reporter that writes the counts of a run to `.test-results/vitest.json`. Only runs of a package's whole test
+ * task, which turbo starts, are counted; a run of one file by hand is not.
+ */
 import { writeResults } from './index.js';
 
 export function countsReporter(packageDir) {
   return {
     onTestRunEnd(modules, unhandledErrors) {
+      if (!process.env['TURBO_HASH'] || process.argv.includes('bench')) return;
       const counts = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
       for (const module of modules) {
         let failedTests = 0;
@@ -17,7 +21,6 @@ export function countsReporter(packageDir) {
         if (failedTests === 0 && module.state() === 'failed') failedTests = 1;
         counts.failed += failedTests;
       }
-      if (process.argv.includes('bench')) return;
       writeResults(packageDir, 'vitest', counts);
     },
   };
