@@ -132,17 +132,19 @@ function stridedSlice(call: KernelCall): TensorInfo | TensorInfo[] {
     attrs.shrinkAxisMask,
   );
   if (info.isIdentity) return backend.alias(x, info.finalShape);
-  const strides = stridesOf(x.shape);
-  const sparse = info.finalShapeSparse as number[];
-  const to = stridesOf(sparse);
+  // Extents before axes are dropped (shrinkAxisMask) or added (newAxisMask), neither of which moves data.
+  const sizes = x.shape.map((_, d) =>
+    Math.max(0, Math.ceil(((info.end[d] as number) - (info.begin[d] as number)) / (info.strides[d] as number))),
+  );
+  const from = stridesOf(x.shape);
+  const to = stridesOf(sizes);
   const axes = new CopyAxes();
   let offset = 0;
-  for (let d = 0; d < x.shape.length; d++) {
-    const stride = strides[d] as number;
-    if (sparse[d] !== 0) offset += (info.begin[d] as number) * stride;
-    axes.add(sparse[d] as number, stride * (info.strides[d] as number), to[d] as number);
+  for (let d = 0; d < sizes.length; d++) {
+    offset += (info.begin[d] as number) * (from[d] as number);
+    axes.add(sizes[d] as number, (from[d] as number) * (info.strides[d] as number), to[d] as number);
   }
-  return copyOf(backend, x, info.finalShape, axes, sizeOf(sparse) === 0 ? 0 : offset);
+  return copyOf(backend, x, info.finalShape, axes, offset);
 }
 
 function splitV(call: KernelCall): TensorInfo | TensorInfo[] {
@@ -250,7 +252,10 @@ function broadcastTo(call: KernelCall): TensorInfo {
   const shape = attrs.shape as number[];
   const extra = shape.length - x.shape.length;
   const compatible = extra >= 0 && x.shape.every((size, d) => size === 1 || size === shape[d + extra]);
-  util.assert(inHeap(x) && compatible, () => `broadcastTo(): [${x.shape}] ${x.dtype} cannot be broadcast to [${shape}].`);
+  util.assert(
+    inHeap(x) && compatible,
+    () => `broadcastTo(): [${x.shape}] ${x.dtype} cannot be broadcast to [${shape}].`,
+  );
   const from = stridesOf(x.shape);
   const to = stridesOf(shape);
   const axes = new CopyAxes();
