@@ -82,7 +82,12 @@ export function assertShape(name: string, tensor: unknown, shape: readonly Exten
 }
 
 /** {@link assertShape} and {@link assertTensor} for a float32 tensor. */
-export function assertFloatShape(name: string, tensor: unknown, shape: readonly Extent[], known: Extents = {}): Extents {
+export function assertFloatShape(
+  name: string,
+  tensor: unknown,
+  shape: readonly Extent[],
+  known: Extents = {},
+): Extents {
   assertTensor(name, tensor, 'float32');
   return assertShape(name, tensor, shape, known);
 }
