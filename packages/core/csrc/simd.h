@@ -42,16 +42,33 @@ INLINE void vistore(i32 *p, vi x) { *(vi_memory *)p = x; }
 INLINE vf vset(f32 x) { return x - (vf){0}; }
 INLINE vi viset(i32 x) { return x - (vi){0}; }
 
-/** First `n` (1 … VF) floats, the rest is `fill`; reads nothing beyond. */
+/**
+ * First `n` (1 … VF) floats, the rest is `fill`; reads nothing beyond. Masked where the target can, as tails
+ * of short rows are frequent.
+ */
 INLINE vf vload_first(const f32 *p, i64 n, f32 fill) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_mask_loadu_ps((__m512)vset(fill), (__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+  vi mask = (vi){0, 1, 2, 3, 4, 5, 6, 7} < viset((i32)n);
+  return (vf)_mm256_blendv_ps((__m256)vset(fill), _mm256_maskload_ps(p, (__m256i)mask), (__m256)mask);
+#else
   union { vf v; f32 s[VF]; } x;
   x.v = vset(fill);
   for (i64 i = 0; i < n; i++) x.s[i] = p[i];
   return x.v;
+#endif
 }
 INLINE void vstore_first(f32 *p, vf v, i64 n) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined(__AVX2__)
+  vi mask = (vi){0, 1, 2, 3, 4, 5, 6, 7} < viset((i32)n);
+  _mm256_maskstore_ps(p, (__m256i)mask, (__m256)v);
+#else
   union { vf v; f32 s[VF]; } x = {.v = v};
   for (i64 i = 0; i < n; i++) p[i] = x.s[i];
+#endif
 }
 
 /** a * b + c, fused where the target has a fused instruction. */
