@@ -1,11 +1,10 @@
 /** Checks that a second `turbo run build` does nothing: everything comes from the cache. */
 import { spawnSync } from 'node:child_process';
 import { writeResults } from '../results/index.js';
-import { root } from './workspace.mjs';
+import { pin, root } from './workspace.mjs';
 
-const { packageManager } = JSON.parse((await import('node:fs')).readFileSync(`${root}/package.json`, 'utf8'));
 const build = () =>
-  spawnSync('npx', ['--yes', packageManager, 'exec', 'turbo', 'run', 'build'], {
+  spawnSync('npx', ['--yes', pin, 'exec', 'turbo', 'run', 'build'], {
     cwd: root,
     encoding: 'utf8',
     shell: process.platform === 'win32',

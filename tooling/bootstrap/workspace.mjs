@@ -11,7 +11,8 @@ import { findCompiler } from '../../packages/core/build/native.mjs';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 const windows = process.platform === 'win32';
-const pin = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).packageManager;
+/** The pinned package manager, `pnpm@<version>`. */
+export const pin = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).packageManager;
 
 /** Stops with a plain message if this Node is too old. */
 export function checkNode() {

@@ -55,8 +55,9 @@ export function sumResults(rows) {
   return total;
 }
 
-/** The rows as a table, and the sum as its last line: `N passed, N failed, N skipped`. */
-export function formatResults(rows) {
+/** The rows as a table, without those that counted nothing, and the sum as its last line. */
+export function formatResults(allRows) {
+  const rows = allRows.filter((row) => row.passed + row.failed + row.skipped > 0 || row.note);
   const width = Math.max(7, ...rows.map((row) => `${row.package} (${row.runner})`.length));
   const lines = rows.map((row) => {
     const name = `${row.package} (${row.runner})`.padEnd(width);
