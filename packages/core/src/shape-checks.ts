@@ -111,8 +111,8 @@ export function assertCount(name: string, value: unknown, minimum = 1): asserts 
 export function assertNumber(
   name: string,
   value: unknown,
-  minimum = Number.NEGATIVE_INFINITY,
-  maximum = Number.POSITIVE_INFINITY,
+  minimum: number = Number.NEGATIVE_INFINITY,
+  maximum: number = Number.POSITIVE_INFINITY,
 ): asserts value is number {
   if (typeof value === 'number' && Number.isFinite(value) && value >= minimum && value <= maximum) return;
   const range =
