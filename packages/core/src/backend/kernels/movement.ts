@@ -4,6 +4,7 @@ import { backend_util, slice_util, type TensorInfo, util } from '@tensorflow/tfj
 import type { FwpBackend } from '../backend.ts';
 import { fallback } from '../fallback.ts';
 import type { KernelCall, KernelTable } from '../kernel-table.ts';
+import { allOrNothing } from '../outputs.ts';
 import { CopyAxes, copyOf, sizeOf, stridedCopy, stridesOf } from '../strided-copy.ts';
 
 /** Number of axes that the C kernel for padding takes. */
@@ -153,13 +154,14 @@ function splitV(call: KernelCall): TensorInfo | TensorInfo[] {
   if (!inHeap(x) || x.shape.length > 8) return fallback('SplitV', call);
   const axis = util.parseAxisParam(attrs.axis, x.shape)[0] as number;
   const begin = new Array<number>(x.shape.length).fill(0);
-  return backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits, axis).map((extent) => {
+  const makers = backend_util.prepareSplitSize(x as never, attrs.numOrSizeSplits, axis).map((extent) => () => {
     const size = x.shape.slice();
     size[axis] = extent;
     const part = block(backend, x, begin, size, size);
     begin[axis] = (begin[axis] as number) + extent;
     return part;
   });
+  return allOrNothing(backend, makers);
 }
 
 function unpack(call: KernelCall): TensorInfo | TensorInfo[] {
@@ -172,10 +174,11 @@ function unpack(call: KernelCall): TensorInfo | TensorInfo[] {
   const size = value.shape.slice();
   size[axis] = 1;
   const shape = value.shape.filter((_, d) => d !== axis);
-  return Array.from({ length: value.shape[axis] as number }, (_, i) => {
+  const makers = Array.from({ length: value.shape[axis] as number }, (_, i) => () => {
     begin[axis] = i;
     return block(backend, value, begin, size, shape.slice());
   });
+  return allOrNothing(backend, makers);
 }
 
 // ---- joining ---------------------------------------------------------------------------------------
