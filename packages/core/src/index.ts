@@ -16,3 +16,10 @@ export {
   VERSION,
 } from './device/device.ts';
 export { CorruptFileError, DeviceUnavailableError, NotANumberError, OutOfMemoryError } from './errors.ts';
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  loadSafetensors,
+  type SafetensorsContent,
+  saveSafetensors,
+} from './io/safetensors.ts';
