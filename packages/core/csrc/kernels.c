@@ -13,17 +13,23 @@
 #include "memory.c"
 #include "peaks.c"
 #include "movement.c"
+#include "indexing.c"
 #include "elementwise.c"
 #include "binary.c"
 #include "convert.c"
+#include "reduce.c"
+#include "scan.c"
 
 static const fwp_kernel fwp_kernels[] = {
     MEMORY_KERNELS(FWP_ENTRY)
     PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)
+    INDEXING_KERNELS(FWP_ENTRY)
     ELEMENTWISE_KERNELS(FWP_ENTRY)
     BINARY_KERNELS(FWP_ENTRY)
     CONVERT_KERNELS(FWP_ENTRY)
+    REDUCE_KERNELS(FWP_ENTRY)
+    SCAN_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 
