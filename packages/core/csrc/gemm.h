@@ -17,7 +17,7 @@
 #ifndef GEMM_H
 #define GEMM_H
 
-#include "simd.h"
+#include "vector-math.h"
 
 /*
  * Register tile: GEMM_ROWS × (GEMM_VECTORS · VF). All shapes that leave room for B's vectors and a broadcast reach
@@ -37,8 +37,13 @@
 #define GEMM_VECTORS 2
 #endif
 
-/** Longest slab of k that is packed at once. */
+/** Longest slab of k, and most columns and rows, that are packed at once. */
 #define GEMM_DEPTH 256
+#define GEMM_COLUMNS_AT_ONCE 384
+#define GEMM_ROWS_AT_ONCE 128
+/** Up to so many rows (or columns) of C, dot products beat tiles where both operands are contiguous in k. */
+#define GEMM_FEW_ROWS 8
+#define GEMM_FEW_COLUMNS (VF / 4)
 /** Least scratch memory, in floats, that gemm_block works with; it runs best with GEMM_SCRATCH. */
 #define GEMM_SCRATCH_LEAST (48 << 10)
 #define GEMM_SCRATCH (FWP_SCRATCH_BYTES / 4)
@@ -89,12 +94,10 @@ INLINE vf gemm_activate(vf x, i32 activation, f32 slope) {
     case ACTIVATION_RELU: return vselect(x < 0, vset(0), x);
     case ACTIVATION_RELU6: return vselect(x < 0, vset(0), vselect(x > 6, vset(6), x));
     case ACTIVATION_LEAKY_RELU: return vselect(x < 0, x * slope, x);
-#ifdef VECTOR_MATH_H
-    case ACTIVATION_ELU: return vselect(x < 0, vexp(x) - 1, x);
+    case ACTIVATION_ELU: return vselect(x < 0, vexpm1(x), x);
     case ACTIVATION_SIGMOID: return vsigmoid(x);
     case ACTIVATION_TANH: return vtanh(x);
     case ACTIVATION_GELU: return vgelu(x);
-#endif
     default: return x;
   }
 }
@@ -232,6 +235,17 @@ GEMM_STRIPS(5) GEMM_STRIPS(6) GEMM_STRIPS(7) GEMM_STRIPS(8)
 #endif
 static const gemm_strip_function gemm_strips[2][GEMM_ROWS][GEMM_VECTORS] = {GEMM_TABLE(packed), GEMM_TABLE(by_row)};
 
+/** How `total` divides into `panels` of `most` or one less. */
+typedef struct {
+  i64 panels, most, at_most;
+} gemm_split;
+
+/** As few panels of at most `limit` as possible, of sizes that differ by one at most (the first `at_most` are larger). */
+INLINE gemm_split gemm_divide(i64 total, i64 limit) {
+  const i64 panels = CEIL_DIV(total, limit), most = CEIL_DIV(total, panels);
+  return (gemm_split){panels, most, total - panels * (most - 1)};
+}
+
 /* ---- packing -------------------------------------------------------------------------------- */
 
 typedef f32 gemm_f4 __attribute__((vector_size(16)));
@@ -256,6 +270,13 @@ INLINE void gemm_transpose_4x4(const f32 *source, i64 source_row, f32 *target, i
   *(gemm_f4_memory *)(target + 3 * target_row) = GEMM_SHUFFLE(c, d, 2, 3, 6, 7);
 }
 
+INLINE void gemm_copy(const f32 *source, i64 count, f32 *target) {
+  i64 i = 0;
+  for (; i + VF <= count; i += VF) vstore(target + i, vload(source + i));
+  for (; i + 4 <= count; i += 4) *(gemm_f4_memory *)(target + i) = *(const gemm_f4_memory *)(source + i);
+  for (; i < count; i++) target[i] = source[i];
+}
+
 /** panel[p · width + i] = source[i · row + p · column], for i < rows ≤ width and p < count; the rest of a line is 0. */
 static void gemm_pack_panel(const f32 *source, i64 row, i64 column, i64 rows, i64 width, i64 count, f32 *panel) {
   i64 done = 0;
@@ -274,20 +295,7 @@ static void gemm_pack_panel(const f32 *source, i64 row, i64 column, i64 rows, i6
       for (i64 p = 0; p < count; p++) panel[p * width + i] = s[p];
     }
   } else if (row == 1) {
-    for (; done + VF <= rows; done += VF) {
-      for (i64 p = 0; p < count; p++) vstore(panel + p * width + done, vload(source + p * column + done));
-    }
-    if (done + 4 <= rows && VF > 4) {
-      for (i64 p = 0; p < count; p++) {
-        for (i64 i = done; i + 4 <= rows; i += 4) {
-          *(gemm_f4_memory *)(panel + p * width + i) = *(const gemm_f4_memory *)(source + p * column + i);
-        }
-      }
-      done += (rows - done) / 4 * 4;
-    }
-    for (i64 i = done; i < rows; i++) {
-      for (i64 p = 0; p < count; p++) panel[p * width + i] = source[p * column + i];
-    }
+    for (i64 p = 0; p < count; p++) gemm_copy(source + p * column, rows, panel + p * width);
   } else {
     for (i64 i = 0; i < rows; i++) {
       for (i64 p = 0; p < count; p++) panel[p * width + i] = source[i * row + p * column];
@@ -298,17 +306,182 @@ static void gemm_pack_panel(const f32 *source, i64 row, i64 column, i64 rows, i6
   }
 }
 
+/**
+ * Packs rows [0, k) of B's block of `columns` columns into column panels; see gemm_divide for their widths. Sixteen
+ * rows at a time, so that the cache lines that two panels share are still near when the second one is written.
+ */
+static void gemm_pack_b(const f32 *b, i64 row, i64 column, i64 k, i64 columns, gemm_split split, f32 *packed) {
+  for (i64 p = 0; p < k; p += 16) {
+    const i64 count = column == 1 ? MIN(16, k - p) : k;
+    for (i64 j = 0, first = 0; j < split.panels; j++) {
+      const i64 width = (split.most - (j >= split.at_most)) * VF;
+      const f32 *source = b + p * row + first * column;
+      gemm_pack_panel(source, column, row, MIN(width, columns - first), width, count, packed + first * k + p * width);
+      first += width;
+    }
+    if (column != 1) break;
+  }
+}
+
+/* ---- matrix-vector products ----------------------------------------------------------------- */
+
+/** c [n] (+)= alpha · a · B for one row of A and contiguous rows of B: eight rows of B at a time, streamed. */
+static void gemm_combine_rows(const gemm *task, const f32 *a, i64 a_step, f32 *c) {
+  const i64 k = task->k, row = task->b_row;
+  for (i64 n0 = 0; n0 < task->n; n0 += 2048) {
+    const i64 n = MIN(2048, task->n - n0);
+    for (i64 p = 0; p < k; p += 8) {
+      const i64 rows = MIN(8, k - p);
+      const i32 add = task->accumulate || p > 0;
+      const f32 *b = task->b + p * row + n0;
+      f32 *target = c + n0;
+      vf x[8];
+      UNROLL for (int i = 0; i < 8; i++) x[i] = vset(i < rows ? task->alpha * a[(p + i) * a_step] : 0);
+      i64 j = 0;
+      if (rows == 8) {
+        for (; j + VF <= n; j += VF) {
+          vf sum = add ? vload(target + j) : vset(0);
+          UNROLL for (int i = 0; i < 8; i++) sum = vfma(x[i], vload(b + i * row + j), sum);
+          vstore(target + j, sum);
+        }
+        if (j < n) {
+          vf sum = add ? vload_first(target + j, n - j, 0) : vset(0);
+          UNROLL for (int i = 0; i < 8; i++) sum = vfma(x[i], vload_first(b + i * row + j, n - j, 0), sum);
+          vstore_first(target + j, sum, n - j);
+        }
+      } else {
+        for (; j < n; j += VF) {
+          const i64 count = MIN(VF, n - j);
+          vf sum = add ? vload_first(target + j, count, 0) : vset(0);
+          for (i64 i = 0; i < rows; i++) {
+            sum = vfma(vset(task->alpha * a[(p + i) * a_step]), vload_first(b + i * row + j, count, 0), sum);
+          }
+          vstore_first(target + j, sum, count);
+        }
+      }
+    }
+  }
+}
+
+/** c[i, j] (+)= alpha · a_i · b_j for `rows` × `columns` pairs of contiguous vectors of length k. */
+INLINE void gemm_dots(i64 k, const f32 *a, i64 a_row, const f32 *b, i64 b_row, f32 *c, i64 c_row, i64 c_column, f32 alpha,
+                      i32 accumulate, const int rows, const int columns) {
+  vf sum[4][4];
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vset(0);
+  }
+  i64 p = 0;
+  for (; p + VF <= k; p += VF) {
+    vf y[4];
+    UNROLL for (int j = 0; j < columns; j++) y[j] = vload(b + j * b_row + p);
+    UNROLL for (int i = 0; i < rows; i++) {
+      const vf x = vload(a + i * a_row + p);
+      UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vfma(x, y[j], sum[i][j]);
+    }
+  }
+  if (p < k) {
+    vf y[4];
+    UNROLL for (int j = 0; j < columns; j++) y[j] = vload_first(b + j * b_row + p, k - p, 0);
+    UNROLL for (int i = 0; i < rows; i++) {
+      const vf x = vload_first(a + i * a_row + p, k - p, 0);
+      UNROLL for (int j = 0; j < columns; j++) sum[i][j] = vfma(x, y[j], sum[i][j]);
+    }
+  }
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int j = 0; j < columns; j++) {
+      f32 *target = c + i * c_row + j * c_column;
+      const f32 value = alpha * vsum(sum[i][j]);
+      *target = accumulate ? *target + value : value;
+    }
+  }
+}
+
+/** C (+)= alpha · A · Bᵀ as dot products, for few rows of A: rows of A and of Bᵀ contiguous, C with any strides. */
+static void gemm_dot_products(i64 m, i64 n, i64 k, const f32 *a, i64 a_row, const f32 *b, i64 b_row, f32 *c, i64 c_row,
+                              i64 c_column, f32 alpha, i32 accumulate) {
+  for (i64 j = 0; j < n; j += 4) {
+    const f32 *y = b + j * b_row;
+    for (i64 i = 0; i < m;) {
+      const f32 *x = a + i * a_row;
+      f32 *target = c + i * c_row + j * c_column;
+      const i64 rows = m - i >= 4 ? 4 : m - i >= 2 ? 2 : 1;
+      if (n - j >= 4) {
+        if (rows == 4) gemm_dots(k, x, a_row, y, b_row, target, c_row, c_column, alpha, accumulate, 4, 4);
+        else if (rows == 2) gemm_dots(k, x, a_row, y, b_row, target, c_row, c_column, alpha, accumulate, 2, 4);
+        else gemm_dots(k, x, a_row, y, b_row, target, c_row, c_column, alpha, accumulate, 1, 4);
+      } else {
+        for (i64 jj = 0; jj < n - j; jj++) {
+          const f32 *z = y + jj * b_row;
+          f32 *t = target + jj * c_column;
+          if (rows == 4) gemm_dots(k, x, a_row, z, b_row, t, c_row, c_column, alpha, accumulate, 4, 1);
+          else if (rows == 2) gemm_dots(k, x, a_row, z, b_row, t, c_row, c_column, alpha, accumulate, 2, 1);
+          else gemm_dots(k, x, a_row, z, b_row, t, c_row, c_column, alpha, accumulate, 1, 1);
+        }
+      }
+      i += rows;
+    }
+  }
+}
+
+/** Products with few rows or few columns, which tiles would waste; false if this is none. */
+static i32 gemm_narrow(const gemm *task, f32 *scratch, i64 scratch_floats) {
+  const i64 m = task->m, n = task->n, k = task->k;
+  if (task->pack_a) return 0;
+  if (m <= GEMM_FEW_ROWS && task->b_row == 1 && k >= 2 * VF) {
+    const f32 *a = task->a;
+    i64 a_row = task->a_row;
+    if (task->a_column != 1) {
+      if (m * k > scratch_floats) return 0;
+      for (i64 i = 0; i < m; i++) {
+        for (i64 p = 0; p < k; p++) scratch[i * k + p] = a[i * a_row + p * task->a_column];
+      }
+      a = scratch, a_row = k;
+    }
+    gemm_dot_products(m, n, k, a, a_row, task->b, task->b_column, task->c, task->c_row, 1, task->alpha, task->accumulate);
+  } else if (n <= GEMM_FEW_COLUMNS && task->a_column == 1 && k >= 2 * VF) {
+    const f32 *b = task->b;
+    i64 b_column = task->b_column;
+    if (task->b_row != 1) {
+      if (n * k > scratch_floats) return 0;
+      for (i64 p = 0; p < k; p++) {
+        for (i64 j = 0; j < n; j++) scratch[j * k + p] = b[p * task->b_row + j * b_column];
+      }
+      b = scratch, b_column = k;
+    }
+    gemm_dot_products(n, m, k, b, b_column, task->a, task->a_row, task->c, 1, task->c_row, task->alpha, task->accumulate);
+  } else if (m <= 2 && task->b_column == 1) {
+    for (i64 i = 0; i < m; i++) gemm_combine_rows(task, task->a + i * task->a_row, task->a_column, task->c + i * task->c_row);
+  } else if (n == 1 && task->a_row == 1 && task->c_row == 1) {
+    gemm swapped = *task;
+    swapped.n = m, swapped.b = task->a, swapped.b_row = task->a_column;
+    gemm_combine_rows(&swapped, task->b, task->b_row, task->c);
+  } else {
+    return 0;
+  }
+  if (task->bias || task->activation) {
+    gemm_finish(task->c, task->c_row, m, n, task->bias, task->activation, task->slope);
+  }
+  return 1;
+}
+
 /* ---- the product ---------------------------------------------------------------------------- */
 
-/** How `total` divides into `panels` of `most` or one less. */
-typedef struct {
-  i64 panels, most, at_most;
-} gemm_split;
+/** A needs no copy if its rows are contiguous, or its columns are and are few or close to each other. */
+static i32 gemm_a_in_place(const gemm *task, i64 depth) {
+#ifdef TUNE_A
+  return TUNE_A;
+#endif
+  if (task->pack_a) return 0;
+  if (task->a_column == 1) return 1;
+  return task->a_row == 1 && (task->a_column <= 256 || depth * task->a_column <= 32768 || task->n <= 4 * VF);
+}
 
-/** As few panels of at most `limit` as possible, of sizes that differ by one at most (the first `at_most` are larger). */
-INLINE gemm_split gemm_divide(i64 total, i64 limit) {
-  const i64 panels = CEIL_DIV(total, limit), most = CEIL_DIV(total, panels);
-  return (gemm_split){panels, most, total - panels * (most - 1)};
+/** B needs no copy if its rows are contiguous and fit the caches, or are read by few tiles. */
+static i32 gemm_b_in_place(const gemm *task, i64 depth) {
+#ifdef TUNE_B
+  return TUNE_B;
+#endif
+  return task->b_column == 1 && (task->m <= 2 * GEMM_ROWS || depth * task->b_row <= 4096 * VF);
 }
 
 static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
@@ -323,69 +496,83 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
     }
     return;
   }
-  const i32 a_in_place = TUNE_A;
-  const i32 b_in_place = TUNE_B;
-  const i64 depth = MIN(task->k, GEMM_DEPTH);
-  const i64 slabs = CEIL_DIV(task->k, GEMM_DEPTH), slab_depth = CEIL_DIV(task->k, slabs);
-  /* B takes two thirds of the scratch memory, A the rest. */
-  const i64 n_limit = MAX(GEMM_VECTORS * VF, (scratch_floats * 2 / 3 / depth) / (GEMM_VECTORS * VF) * (GEMM_VECTORS * VF));
-  const i64 m_limit = MAX(GEMM_ROWS, (scratch_floats / 3 / depth) / GEMM_ROWS * GEMM_ROWS);
-  const i64 n_block = MIN(n_limit, TUNE_NC), m_block = MIN(m_limit, TUNE_MC);
-  f32 *packed_b = scratch, *packed_a = scratch + n_limit * depth;
+  if (gemm_narrow(task, scratch, scratch_floats)) return;
 
-  for (i64 k0 = 0; k0 < task->k; k0 += slab_depth) {
-    const i64 k = MIN(slab_depth, task->k - k0);
+  const i64 slabs = CEIL_DIV(task->k, GEMM_DEPTH), depth = CEIL_DIV(task->k, slabs);
+  const i32 a_in_place = gemm_a_in_place(task, depth);
+  const i32 b_in_place = gemm_b_in_place(task, depth);
+  /* B takes two thirds of the scratch memory, A the rest. */
+  const i64 width_limit = GEMM_VECTORS * VF;
+  const i64 b_floats = scratch_floats * 2 / 3, a_floats = scratch_floats - b_floats;
+  const i64 n_block = MAX(width_limit, MIN(b_floats / depth, GEMM_COLUMNS_AT_ONCE) / width_limit * width_limit);
+  const i64 m_block = MAX(GEMM_ROWS, MIN(a_floats / depth - 32, GEMM_ROWS_AT_ONCE) / GEMM_ROWS * GEMM_ROWS);
+  f32 *packed_b = scratch, *packed_a = scratch + b_floats;
+
+  for (i64 k0 = 0; k0 < task->k; k0 += depth) {
+    const i64 k = MIN(depth, task->k - k0);
     const i32 finish = k0 + k == task->k && (task->bias || task->activation);
     for (i64 n0 = 0; n0 < n; n0 += n_block) {
       const i64 columns = MIN(n_block, n - n0);
       const gemm_split wide = gemm_divide(CEIL_DIV(columns, VF), GEMM_VECTORS);
       const f32 *b = task->b + k0 * task->b_row + n0 * task->b_column;
+      if (!b_in_place) gemm_pack_b(b, task->b_row, task->b_column, k, columns, wide, packed_b);
       for (i64 m0 = 0; m0 < m; m0 += m_block) {
         const i64 rows = MIN(m_block, m - m0);
         const gemm_split tall = gemm_divide(rows, GEMM_ROWS);
         const f32 *a = task->a + m0 * task->a_row + k0 * task->a_column;
-        if (!a_in_place) {
+        /* Packed rows of a transposed matrix stay side by side, a_step floats apart; other panels are compact. */
+        i64 a_step = 0;
+        if (!a_in_place && task->a_row == 1 && !task->pack_a) {
+          a_step = ROUND_UP(rows, 16) + 16;
+          for (i64 p = 0; p < k; p++) gemm_copy(a + p * task->a_column, rows, packed_a + p * a_step);
+          a = packed_a;
+        } else if (!a_in_place) {
           for (i64 i = 0, row = 0; i < tall.panels; i++) {
             const i64 height = tall.most - (i >= tall.at_most);
-            if (task->pack_a) task->pack_a(task->source_a, m0 + row, height, k0, k, packed_a + row * k);
-            else gemm_pack_panel(a + row * task->a_row, task->a_row, task->a_column, height, height, k, packed_a + row * k);
+            f32 *panel = packed_a + row * k;
+            if (task->pack_a) task->pack_a(task->source_a, m0 + row, height, k0, k, panel);
+            else gemm_pack_panel(a + row * task->a_row, task->a_row, task->a_column, height, height, k, panel);
             row += height;
           }
+        } else if (task->a_row == 1) {
+          a_step = task->a_column;
         }
         for (i64 j = 0, column = 0; j < wide.panels; j++) {
           const i64 vectors = wide.most - (j >= wide.at_most), width = vectors * VF;
           const i64 used = MIN(width, columns - column);
           gemm_strip_task strip = {
               .k = k,
+              .b = packed_b + column * k,
+              .b_step = width,
+              .c_row = task->c_row,
               .alpha = task->alpha,
               .accumulate = task->accumulate || k0 > 0,
-              .c_row = task->c_row,
               .last = used - (vectors - 1) * VF,
               .finish = finish,
               .bias = task->bias ? task->bias + n0 + column : 0,
               .activation = task->activation,
               .slope = task->slope,
           };
-          f32 *panel = packed_b + column * k;
           if (b_in_place && used == width) {
             strip.b = b + column, strip.b_step = task->b_row;
-          } else {
-            if (m0 == 0) gemm_pack_panel(b + column * task->b_column, task->b_column, task->b_row, used, width, k, panel);
-            strip.b = panel, strip.b_step = width;
+          } else if (b_in_place && m0 == 0) {
+            gemm_pack_panel(b + column, 1, task->b_row, used, width, k, packed_b + column * k);
           }
           for (i64 part = 0; part < 2; part++) {
             const i64 height = tall.most - part, first = part ? tall.at_most * tall.most : 0;
             strip.count = part ? tall.panels - tall.at_most : tall.at_most;
             if (strip.count == 0 || height == 0) continue;
             strip.c = task->c + (m0 + first) * task->c_row + n0 + column;
-            if (!a_in_place) {
-              strip.a = packed_a + first * k, strip.a_panel = height * k, strip.a_step = height;
-              gemm_strips[0][height - 1][vectors - 1](&strip);
+            i32 by_row = 0;
+            if (a_step) {
+              strip.a = a + first, strip.a_panel = height, strip.a_step = a_step;
+            } else if (a_in_place) {
+              by_row = 1;
+              strip.a = a + first * task->a_row, strip.a_panel = height * task->a_row, strip.a_step = task->a_row;
             } else {
-              strip.a = a + first * task->a_row, strip.a_panel = height * task->a_row;
-              strip.a_step = task->a_column == 1 ? task->a_row : task->a_column;
-              gemm_strips[task->a_column == 1][height - 1][vectors - 1](&strip);
+              strip.a = packed_a + first * k, strip.a_panel = height * k, strip.a_step = height;
             }
+            gemm_strips[by_row][height - 1][vectors - 1](&strip);
           }
           column += width;
         }

@@ -10,6 +10,7 @@
 #include "threads.c"
 #endif
 
+#include "gemm.c"
 #include "memory.c"
 #include "peaks.c"
 #include "movement.c"
@@ -19,8 +20,10 @@
 #include "convert.c"
 #include "reduce.c"
 #include "scan.c"
+#include "optimizer.c"
 
 static const fwp_kernel fwp_kernels[] = {
+    GEMM_KERNELS(FWP_ENTRY)
     MEMORY_KERNELS(FWP_ENTRY)
     PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)
@@ -30,6 +33,7 @@ static const fwp_kernel fwp_kernels[] = {
     CONVERT_KERNELS(FWP_ENTRY)
     REDUCE_KERNELS(FWP_ENTRY)
     SCAN_KERNELS(FWP_ENTRY)
+    OPTIMIZER_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 
