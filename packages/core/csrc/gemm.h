@@ -56,7 +56,8 @@ enum {
   ACTIVATION_LEAKY_RELU,
   ACTIVATION_SIGMOID,
   ACTIVATION_TANH,
-  ACTIVATION_GELU
+  ACTIVATION_GELU,
+  ACTIVATION_SILU
 };
 
 /**
@@ -98,6 +99,7 @@ INLINE vf gemm_activate(vf x, i32 activation, f32 slope) {
     case ACTIVATION_SIGMOID: return vsigmoid(x);
     case ACTIVATION_TANH: return vtanh(x);
     case ACTIVATION_GELU: return vgelu(x);
+    case ACTIVATION_SILU: return x * vsigmoid(x);
     default: return x;
   }
 }

@@ -21,6 +21,9 @@
 #include "reduce.c"
 #include "scan.c"
 #include "optimizer.c"
+#include "linear.c"
+#include "attention.c"
+#include "lstm.c"
 
 static const fwp_kernel fwp_kernels[] = {
     GEMM_KERNELS(FWP_ENTRY)
@@ -34,6 +37,9 @@ static const fwp_kernel fwp_kernels[] = {
     REDUCE_KERNELS(FWP_ENTRY)
     SCAN_KERNELS(FWP_ENTRY)
     OPTIMIZER_KERNELS(FWP_ENTRY)
+    LINEAR_KERNELS(FWP_ENTRY)
+    ATTENTION_KERNELS(FWP_ENTRY)
+    LSTM_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 
