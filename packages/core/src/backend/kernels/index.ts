@@ -5,6 +5,7 @@ import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
 import { complexKernels } from './complex.ts';
 import { indexingKernels } from './indexing.ts';
+import { matmulKernels } from './matmul.ts';
 import { movementKernels } from './movement.ts';
 import { reductionKernels } from './reduction.ts';
 import { scanKernels } from './scan.ts';
@@ -14,6 +15,7 @@ import { unaryKernels } from './unary.ts';
 /** Kernel name → implementation; everything else that tfjs has takes the fallback. */
 export const kernels: KernelTable = {
   ...complexKernels,
+  ...matmulKernels,
   ...movementKernels,
   ...indexingKernels,
   ...binaryKernels,
