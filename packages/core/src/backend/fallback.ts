@@ -21,32 +21,24 @@ export function fallback(kernelName: string, call: KernelCall): TensorInfo | Ten
   backend.countFallback(kernelName);
   const cpu = sharedCpuBackend();
   const copies: TensorInfo[] = [];
+  const moved: TensorInfo[] = [];
   const copyIn = (tensor: TensorInfo): TensorInfo => {
     const copy = copyToCpu(tensor, backend, cpu);
     copies.push(copy);
     return copy;
   };
-  const cpuInputs = Array.isArray(inputs)
-    ? inputs.map(copyIn)
-    : Object.fromEntries(
-        Object.entries(inputs as Record<string, TensorInfo | TensorInfo[] | null | undefined>).map(([name, tensor]) => [
-          name,
-          tensor === null || tensor === undefined
-            ? tensor
-            : Array.isArray(tensor)
-              ? tensor.map(copyIn)
-              : copyIn(tensor),
-        ]),
-      );
   try {
+    const cpuInputs = mapTensors(inputs as Inputs, copyIn);
     const result = config.kernelFunc({ inputs: cpuInputs as never, attrs, backend: cpu });
     const outputs = Array.isArray(result) ? result : [result];
-    const moved = outputs.map((output) => {
-      const tensor = copyFromCpu(output, backend, cpu);
+    for (const output of outputs) moved.push(copyFromCpu(output, backend, cpu));
+    for (const output of outputs) {
       if (!copies.some((copy) => copy.dataId === output.dataId)) cpu.disposeData(output.dataId, true);
-      return tensor;
-    });
+    }
     return Array.isArray(result) ? moved : (moved[0] as TensorInfo);
+  } catch (error) {
+    for (const tensor of moved) backend.release(tensor);
+    throw error;
   } finally {
     for (const copy of copies) cpu.disposeData(copy.dataId, true);
   }
@@ -55,6 +47,19 @@ export function fallback(kernelName: string, call: KernelCall): TensorInfo | Ten
 /** A kernel that always takes the fallback. */
 export function fallbackKernel(kernelName: string): Kernel {
   return (call) => fallback(kernelName, call);
+}
+
+type Input = TensorInfo | TensorInfo[] | null | undefined;
+type Inputs = TensorInfo[] | Record<string, Input>;
+
+/** The same inputs with each tensor replaced. */
+function mapTensors(inputs: Inputs, map: (tensor: TensorInfo) => TensorInfo): Inputs {
+  if (Array.isArray(inputs)) return inputs.map(map);
+  const mapped: Record<string, Input> = {};
+  for (const [name, value] of Object.entries(inputs)) {
+    mapped[name] = Array.isArray(value) ? value.map(map) : value ? map(value) : value;
+  }
+  return mapped;
 }
 
 function sharedCpuBackend(): MathBackendCPU {
@@ -68,7 +73,11 @@ function sharedCpuBackend(): MathBackendCPU {
 
 function copyToCpu(tensor: TensorInfo, backend: FwpBackend, cpu: MathBackendCPU): TensorInfo {
   const { shape, dtype } = tensor;
-  if (dtype !== 'complex64') return cpu.makeTensorInfo(shape, dtype, backend.readSync(tensor.dataId));
+  if (dtype !== 'complex64') {
+    const copy = cpu.makeTensorInfo(shape, dtype, backend.readSync(tensor.dataId));
+    // Some of tfjs's kernels are given tensors rather than descriptions of them, and rely on it.
+    return Object.assign(copy, { rank: shape.length });
+  }
   const { real, imag } = backend.complexParts(tensor);
   const info = cpu.makeTensorInfo(shape, 'complex64');
   cpu.data.get(info.dataId).complexTensorInfos = {

@@ -93,6 +93,7 @@ export class Engine {
   /** Reserves a block of the heap and returns its byte offset (64-byte aligned, content undefined). */
   allocate(bytes: number): number {
     if (this.#closed) throw new Error('The engine was disposed. Call init() again before creating tensors.');
+    if (!(bytes >= 0)) throw new RangeError(`Cannot allocate ${bytes} bytes: a shape holds something that is no size.`);
     return this.#allocator.allocate(bytes);
   }
 

@@ -1,4 +1,33 @@
-/** Gradients that tfjs lacks or gets wrong, registered once for all backends. */
+/**
+ * Gradients that tfjs lacks or gets wrong, registered once for all backends.
+ *
+ * | file               | what                                                                                        |
+ * |--------------------|---------------------------------------------------------------------------------------------|
+ * | `constant.ts`      | comparisons, truth values, indices, draws: zero gradients, where tfjs throws                |
+ * | `saved-outputs.ts` | second and higher derivatives of tanh, sigmoid, exp, elu, softmax, log-softmax, pow         |
+ * | `products.ts`      | `matMul` with broadcast batch dimensions, `einsum`                                          |
+ * | `broadcasting.ts`  | inputs that were broadcast; `sum`, `mean`, `where`, `tile` of every rank                    |
+ * | `scans.ts`         | `cumsum` along any axis, `cumprod`, `prod`                                                  |
+ * | `indexing.ts`      | `gather` with batches, `gatherND`, `scatterND`, `tensorScatterUpdate`, `topk`, …            |
+ * | `rearranging.ts`   | `stridedSlice`, `mirrorPad`, `depthToSpace`, `diag`, `flipLeftRight`                        |
+ * | `windows.ts`       | second derivatives of convolutions, pooling and resizing                                    |
+ *
+ * What cannot be repaired from here: gradients that tfjs wrote inside an operation instead of the registry
+ * (`tf.logSoftmax`, `tf.losses.softmaxCrossEntropy`: right once, not twice), and those of complex numbers (`tf.fft`),
+ * because tfjs's tape takes float32 gradients only.
+ */
+
+import { registerGradient } from '@tensorflow/tfjs-core';
+// tfjs's own gradients, which are not part of its main entry.
+import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { broadcastingGradients } from './gradients/broadcasting.ts';
+import { constantGradients } from './gradients/constant.ts';
+import { indexingGradients } from './gradients/indexing.ts';
+import { productGradients } from './gradients/products.ts';
+import { rearrangingGradients } from './gradients/rearranging.ts';
+import { savedOutputGradients } from './gradients/saved-outputs.ts';
+import { scanGradients } from './gradients/scans.ts';
+import { windowGradients } from './gradients/windows.ts';
 
 let registered = false;
 
@@ -6,4 +35,15 @@ let registered = false;
 export function registerGradients(): void {
   if (registered) return;
   registered = true;
+  const all = [
+    constantGradients,
+    savedOutputGradients,
+    productGradients,
+    broadcastingGradients,
+    scanGradients,
+    indexingGradients,
+    rearrangingGradients,
+    windowGradients,
+  ];
+  for (const gradient of all.flat()) registerGradient(gradient);
 }
