@@ -123,14 +123,18 @@ NOINLINE void gemm_finish(f32 *c, i64 c_row, i64 rows, i64 columns, const f32 *b
 
 /* ---- register tiles ------------------------------------------------------------------------- */
 
-/** `count` row panels of C below each other, times one column panel; see gemm_strip. */
+/**
+ * `count` row panels of C below each other, times one column panel; see gemm_strip. The sum may have several segments
+ * of length k: segment s starts offsets[s] floats into A and s · b_segment floats into B (the rows of a filter's window).
+ */
 typedef struct {
-  i64 count, k;
+  i64 count, k, segments;
   const f32 *a;
+  const i64 *offsets;
   /** Distance between panels of A, and between the k's of a panel (or its rows, where A is read in place). */
   i64 a_panel, a_step;
   const f32 *b;
-  i64 b_step;
+  i64 b_step, b_segment;
   f32 *c;
   i64 c_row;
   f32 alpha;
@@ -157,34 +161,35 @@ INLINE void gemm_strip(const gemm_strip_task *task, const int rows, const int ve
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vset(0);
     }
-    const f32 *b = task->b;
-    if (by_row) {
-      /* Four rows share a pointer: x86 addresses them as p, p + s, p + 2s, p + 3s. */
-      const char *group[(GEMM_ROWS + 3) / 4];
-      const i64 step = a_step * 4, step3 = a_step * 12;
-      UNROLL for (int i = 0; i < (rows + 3) / 4; i++) group[i] = (const char *)(panel + 4 * i * a_step);
-      for (i64 p = task->k; p > 0; p--) {
-        vf column[GEMM_VECTORS];
-        UNROLL for (int j = 0; j < vectors; j++) column[j] = vload(b + j * VF);
-        UNROLL for (int i = 0; i < rows; i++) {
-          const char *q = group[i / 4] + (i % 4 == 0 ? 0 : i % 4 == 1 ? step : i % 4 == 2 ? 2 * step : step3);
-          const vf x = vset(*(const f32 *)q);
-          UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vfma(x, column[j], sum[i][j]);
+    for (i64 segment = 0; segment < task->segments; segment++) {
+      const f32 *a = panel + task->offsets[segment], *b = task->b + segment * task->b_segment;
+      if (by_row) {
+        /* Four rows share a pointer: x86 addresses them as p, p + s, p + 2s, p + 3s. */
+        const char *group[(GEMM_ROWS + 3) / 4];
+        const i64 step = a_step * 4, step3 = a_step * 12;
+        UNROLL for (int i = 0; i < (rows + 3) / 4; i++) group[i] = (const char *)(a + 4 * i * a_step);
+        for (i64 p = task->k; p > 0; p--) {
+          vf column[GEMM_VECTORS];
+          UNROLL for (int j = 0; j < vectors; j++) column[j] = vload(b + j * VF);
+          UNROLL for (int i = 0; i < rows; i++) {
+            const char *q = group[i / 4] + (i % 4 == 0 ? 0 : i % 4 == 1 ? step : i % 4 == 2 ? 2 * step : step3);
+            const vf x = vset(*(const f32 *)q);
+            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vfma(x, column[j], sum[i][j]);
+          }
+          UNROLL for (int i = 0; i < (rows + 3) / 4; i++) group[i] += 4;
+          b += b_step;
         }
-        UNROLL for (int i = 0; i < (rows + 3) / 4; i++) group[i] += 4;
-        b += b_step;
-      }
-    } else {
-      const f32 *a = panel;
-      for (i64 p = task->k; p > 0; p--) {
-        vf column[GEMM_VECTORS];
-        UNROLL for (int j = 0; j < vectors; j++) column[j] = vload(b + j * VF);
-        UNROLL for (int i = 0; i < rows; i++) {
-          const vf x = vset(a[i]);
-          UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vfma(x, column[j], sum[i][j]);
+      } else {
+        for (i64 p = task->k; p > 0; p--) {
+          vf column[GEMM_VECTORS];
+          UNROLL for (int j = 0; j < vectors; j++) column[j] = vload(b + j * VF);
+          UNROLL for (int i = 0; i < rows; i++) {
+            const vf x = vset(a[i]);
+            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vfma(x, column[j], sum[i][j]);
+          }
+          a += a_step;
+          b += b_step;
         }
-        a += a_step;
-        b += b_step;
       }
     }
     if (task->alpha != 1) {
@@ -468,6 +473,9 @@ static i32 gemm_narrow(const gemm *task, f32 *scratch, i64 scratch_floats) {
 
 /* ---- the product ---------------------------------------------------------------------------- */
 
+/** The offset of a sum that is in one piece. */
+static const i64 gemm_one_segment = 0;
+
 /** A needs no copy if its rows are contiguous, or its columns are and are few or close to each other. */
 static i32 gemm_a_in_place(const gemm *task, i64 depth) {
 #ifdef TUNE_A
@@ -544,6 +552,8 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
           const i64 used = MIN(width, columns - column);
           gemm_strip_task strip = {
               .k = k,
+              .segments = 1,
+              .offsets = &gemm_one_segment,
               .b = packed_b + column * k,
               .b_step = width,
               .c_row = task->c_row,
