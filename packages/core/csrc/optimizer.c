@@ -121,9 +121,9 @@ KERNEL(adam) {
 
 /* ---- stochastic gradient descent ------------------------------------------------------------ */
 
-/* g = scale grad + l2 p;  u = momentum u + g;  p = keep p - rate (nesterov ? g + momentum u : u) */
+/* g = scale grad + l2 p;  u = momentum u + g;  p -= rate (nesterov ? g + momentum u : u) */
 typedef struct {
-  vf gradient_scale, l2, keep, rate, momentum;
+  vf gradient_scale, l2, rate, momentum;
   i64 nesterov;
 } sgd_numbers;
 
@@ -131,7 +131,7 @@ INLINE void sgd_vector(const sgd_numbers *n, vf g, vf *p, vf *u) {
   g = vfma(n->l2, *p, g * n->gradient_scale);
   *u = vfma(n->momentum, *u, g);
   vf direction = n->nesterov ? vfma(n->momentum, *u, g) : *u;
-  *p = vfma(n->keep, *p, -(n->rate * direction));
+  *p -= n->rate * direction;
 }
 
 static void sgd_body(const list_job *job, const f64 *row, i64 begin, i64 end, f64 *partial UNUSED) {
@@ -141,8 +141,7 @@ static void sgd_body(const list_job *job, const f64 *row, i64 begin, i64 end, f6
   const sgd_numbers numbers = {
       .gradient_scale = vset(job->scale),
       .rate = vset((f32)row[7]),
-      .keep = vset((f32)row[8]),
-      .l2 = vset((f32)row[9]),
+      .l2 = vset((f32)row[8]),
       .momentum = vset(job->a),
       .nesterov = job->flag,
   };
@@ -164,10 +163,10 @@ static void sgd_body(const list_job *job, const f64 *row, i64 begin, i64 end, f6
 
 /**
  * (table, rows, extent, momentum, nesterov, gradient scale). Columns: start, count, gradient, parameter from, to,
- * velocity from, to (0: none), rate, keep, l2.
+ * velocity from, to (0: none), rate, l2.
  */
 KERNEL(sgd) {
-  const list_job job = {.table = FWP_POINTER(f64, arg[0]), .rows = INT(1), .columns = 10, .body = sgd_body,
+  const list_job job = {.table = FWP_POINTER(f64, arg[0]), .rows = INT(1), .columns = 9, .body = sgd_body,
                         .a = NUM(3), .flag = FLAG(4), .scale = NUM(5)};
   list_run(&job, INT(2));
   return OK;

@@ -23,3 +23,40 @@ export {
   type SafetensorsContent,
   saveSafetensors,
 } from './io/safetensors.ts';
+export { GradientAccumulator } from './optim/accumulate.ts';
+export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
+export { type ClippedGradients, clipByGlobalNorm, globalNorm } from './optim/clip.ts';
+export { type ValueAndGradients, valueAndGradients } from './optim/gradients.ts';
+export {
+  isVector,
+  type MinimizeOptions,
+  type OptimizedParameter,
+  Optimizer,
+  type OptimizerOptions,
+  type OptimizerState,
+  type OptimizerValues,
+  type ParameterGroup,
+  type ParameterUpdate,
+} from './optim/optimizer.ts';
+export type { ParameterSource } from './optim/parameters.ts';
+export {
+  constant,
+  cosineDecay,
+  inverseSquareRoot,
+  linearDecay,
+  linearWarmup,
+  type Schedule,
+  warmupCosine,
+  warmupLinear,
+} from './optim/schedules.ts';
+export { Sgd, type SgdOptions } from './optim/sgd.ts';
+export {
+  assertCount,
+  assertFloatShape,
+  assertNumber,
+  assertOneOf,
+  assertShape,
+  assertTensor,
+  type Extent,
+  type Extents,
+} from './shape-checks.ts';
