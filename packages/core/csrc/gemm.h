@@ -125,7 +125,8 @@ NOINLINE void gemm_finish(f32 *c, i64 c_row, i64 rows, i64 columns, const f32 *b
 
 /**
  * `count` row panels of C below each other, times one column panel; see gemm_strip. The sum may have several segments
- * of length k: segment s starts offsets[s] floats into A and s · b_segment floats into B (the rows of a filter's window).
+ * of length k: with `offsets`, segment s < segments starts offsets[s] floats into A and s · b_segment into B (the rows
+ * of a filter's window).
  */
 typedef struct {
   i64 count, k, segments;
@@ -161,8 +162,9 @@ INLINE void gemm_strip(const gemm_strip_task *task, const int rows, const int ve
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = vset(0);
     }
-    for (i64 segment = 0; segment < task->segments; segment++) {
-      const f32 *a = panel + task->offsets[segment], *b = task->b + segment * task->b_segment;
+    const i64 segments = task->offsets ? task->segments : 1;
+    for (i64 segment = 0; segment < segments; segment++) {
+      const f32 *a = panel + (task->offsets ? task->offsets[segment] : 0), *b = task->b + segment * task->b_segment;
       if (by_row) {
         /* Four rows share a pointer: x86 addresses them as p, p + s, p + 2s, p + 3s. */
         const char *group[(GEMM_ROWS + 3) / 4];
@@ -473,9 +475,6 @@ static i32 gemm_narrow(const gemm *task, f32 *scratch, i64 scratch_floats) {
 
 /* ---- the product ---------------------------------------------------------------------------- */
 
-/** The offset of a sum that is in one piece. */
-static const i64 gemm_one_segment = 0;
-
 /** A needs no copy if its rows are contiguous, or its columns are and are few or close to each other. */
 static i32 gemm_a_in_place(const gemm *task, i64 depth) {
 #ifdef TUNE_A
@@ -552,8 +551,6 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
           const i64 used = MIN(width, columns - column);
           gemm_strip_task strip = {
               .k = k,
-              .segments = 1,
-              .offsets = &gemm_one_segment,
               .b = packed_b + column * k,
               .b_step = width,
               .c_row = task->c_row,
