@@ -68,7 +68,8 @@ const tensorScatterUpdate: Gradient = {
     const dy = upstream as tf.Tensor;
     const [indices, updates] = saved as [tf.Tensor, tf.Tensor];
     return {
-      tensor: () => tf.tensorScatterUpdate(dy, indices, tf.zeros(updates.shape)),
+      // On a copy: tfjs's CPU kernel overwrites its input.
+      tensor: () => tf.tensorScatterUpdate(tf.add(dy, 0), indices, tf.zeros(updates.shape)),
       updates: () => tf.gatherND(dy, indices),
       indices: () => zeroGradient(indices),
     };
@@ -89,8 +90,8 @@ const sparseToDense: Gradient = {
     return {
       sparseValues: () => tf.reshape(values.size === 1 ? tf.sum(atIndices()) : atIndices(), values.shape),
       defaultValue: () => {
-        const zeros = tf.zeros([(rows().shape[0] as number) * 1]);
-        return tf.reshape(tf.sum(tf.tensorScatterUpdate(dy, rows(), zeros)), defaultValue.shape);
+        const zeros = tf.zeros([rows().shape[0] as number]);
+        return tf.reshape(tf.sum(tf.tensorScatterUpdate(tf.add(dy, 0), rows(), zeros)), defaultValue.shape);
       },
       sparseIndices: () => zeroGradient(indices),
     };

@@ -90,6 +90,99 @@ function linear(kernelName: string, forward: string, other: string, forwardInput
   };
 }
 
+/**
+ * Average pooling and its gradient kernel. The operation averages over the elements of a window that lie inside x, but
+ * the gradient kernel divides by the size of the window, so tfjs's gradient is too small at a padded border. Both
+ * directions correct for the ratio of the two.
+ */
+function averagePooling(kernelName: string, gradKernelName: string): Gradient[] {
+  return [
+    {
+      kernelName,
+      inputsToSave: ['x'],
+      gradFunc: (dy, saved, attrs) => {
+        const x = saved[0] as tf.Tensor;
+        const inside = coverage(x.shape, dy as tf.Tensor, attrs as unknown as WindowAttributes);
+        return {
+          x: () =>
+            runKernel(
+              gradKernelName,
+              { dy: inside ? tf.div(dy as tf.Tensor, inside) : (dy as tf.Tensor), input: x },
+              attrs,
+            ),
+        };
+      },
+    },
+    {
+      kernelName: gradKernelName,
+      inputsToSave: ['input'],
+      gradFunc: (upstream, saved, attrs) => {
+        const input = saved[0] as tf.Tensor;
+        return {
+          dy: () => {
+            const averages = runKernel(kernelName, { x: upstream as tf.Tensor }, attrs);
+            const inside = coverage(input.shape, averages, attrs as unknown as WindowAttributes);
+            return inside ? tf.mul(averages, inside) : averages;
+          },
+          input: () => zeroGradient(input),
+        };
+      },
+    },
+  ];
+}
+
+interface WindowAttributes {
+  filterSize: number | number[];
+  strides: number | number[];
+  pad: 'same' | 'valid' | number;
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+/** The part of each window that lies inside x, in the shape of one channel of y; `undefined` if all of each does. */
+function coverage(xShape: number[], y: tf.Tensor, attrs: WindowAttributes): tf.Tensor | undefined {
+  const { filterSize, strides, pad, dimRoundingMode } = attrs;
+  const windows =
+    xShape.length === 5
+      ? tf.backend_util.computePool3DInfo(
+          xShape as Shape5,
+          filterSize as Triple,
+          strides as Triple,
+          1,
+          pad,
+          dimRoundingMode,
+        )
+      : tf.backend_util.computePool2DInfo(
+          xShape as Shape4,
+          filterSize as Pair,
+          strides as Pair,
+          1,
+          pad,
+          dimRoundingMode,
+        );
+  const axes: { size: number; stride: number; before: number }[] = [
+    { size: windows.filterHeight, stride: windows.strideHeight, before: windows.padInfo.top },
+    { size: windows.filterWidth, stride: windows.strideWidth, before: windows.padInfo.left },
+  ];
+  if ('filterDepth' in windows) {
+    axes.unshift({ size: windows.filterDepth, stride: windows.strideDepth, before: windows.padInfo.front });
+  }
+  let parts = [1];
+  axes.forEach(({ size, stride, before }, i) => {
+    const along = Array.from({ length: y.shape[i + 1] as number }, (_, position) => {
+      const begin = position * stride - before;
+      return (Math.min(begin + size, xShape[i + 1] as number) - Math.max(begin, 0)) / size;
+    });
+    parts = parts.flatMap((part) => along.map((other) => part * other));
+  });
+  if (parts.every((part) => part === 1)) return undefined;
+  return tf.tensor(parts, [1, ...y.shape.slice(1, -1), 1]);
+}
+
+type Pair = [number, number];
+type Triple = [number, number, number];
+type Shape4 = [number, number, number, number];
+type Shape5 = [number, number, number, number, number];
+
 /** Max pooling passes dy to the largest element of each window; its gradient is read from that element. */
 const maxPoolGrad: Gradient = {
   kernelName: tf.MaxPoolGrad,
@@ -130,8 +223,8 @@ export const windowGradients: readonly Gradient[] = [
   depthwiseBackpropInput,
   conv3dBackpropFilter,
   conv3dBackpropInput,
-  linear(tf.AvgPoolGrad, tf.AvgPool, 'input', 'x'),
-  linear(tf.AvgPool3DGrad, tf.AvgPool3D, 'input', 'x'),
+  ...averagePooling(tf.AvgPool, tf.AvgPoolGrad),
+  ...averagePooling(tf.AvgPool3D, tf.AvgPool3DGrad),
   linear(tf.ResizeBilinearGrad, tf.ResizeBilinear, 'images', 'images'),
   linear(tf.ResizeNearestNeighborGrad, tf.ResizeNearestNeighbor, 'images', 'images'),
   maxPoolGrad,
