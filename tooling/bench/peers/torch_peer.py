@@ -1,0 +1,440 @@
+"""The peer `pytorch`: `python3 torch_peer.py THREADS`.
+
+Answers the requests of src/harness/protocol.ts, one JSON object per line. The programs are those of src/programs: the
+same shapes and the same numbers (`uniform`, `integers`), written as a user of PyTorch would write them, with its
+layers, its optimiser and its default memory layout, in eager mode.
+"""
+
+import json
+import math
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+SHORTEST_SAMPLE = 1.0
+DIGEST_LENGTH = 64
+LEARNING_RATE = 1e-3
+CHECKED_STEPS = 3
+MASK = 0xFFFFFFFF
+
+
+# ---- numbers that every peer makes for itself; the twin of src/programs/values.ts ----
+
+
+def hashes(count, seed):
+    h = torch.arange(count, dtype=torch.int64) * 0x9E3779B1 + seed * 0x85EBCA6B & MASK
+    h = (h ^ (h >> 16)) * 0x7FEB352D & MASK
+    h = (h ^ (h >> 15)) * 0x846CA68B & MASK
+    return h ^ (h >> 16)
+
+
+def uniform(shape, seed, scale=1.0):
+    count = math.prod(shape)
+    return ((hashes(count, seed).double() / 2**31 - 1) * scale).float().reshape(shape)
+
+
+def integers(shape, seed, limit):
+    return (hashes(math.prod(shape), seed) % limit).reshape(shape)
+
+
+def digest(*results):
+    values, squares, count = [], 0.0, 0
+    each = math.ceil(DIGEST_LENGTH / len(results))
+    for result in results:
+        flat = result.detach().contiguous().reshape(-1).double()
+        values += flat[:: max(1, flat.numel() // each)][:each].tolist()
+        squares += float((flat * flat).sum())
+        count += flat.numel()
+    return {"values": values, "scale": math.sqrt(squares / max(1, count))}
+
+
+# ---- single operations ----
+
+
+class Forward:
+    def __init__(self, compute):
+        self.compute = compute
+
+    def run(self):
+        with torch.no_grad():
+            self.compute()
+
+    def check(self):
+        with torch.no_grad():
+            return digest(self.compute())
+
+
+class Backward:
+    """`compute`, then its gradient for all `inputs`, given the gradient of its result."""
+
+    def __init__(self, inputs, gradient, compute, arrange=lambda *gradients: gradients):
+        self.inputs = [x.requires_grad_() for x in inputs]
+        self.gradient, self.compute, self.arrange = gradient, compute, arrange
+
+    def gradients(self):
+        return torch.autograd.grad(self.compute(*self.inputs), self.inputs, self.gradient)
+
+    def run(self):
+        self.gradients()
+
+    def check(self):
+        return digest(*self.arrange(*self.gradients()))
+
+
+ELEMENTWISE = {
+    "add": lambda x, y: x + y,
+    "multiply": lambda x, y: x * y,
+    "exp": lambda x, y: torch.exp(x),
+    "tanh": lambda x, y: torch.tanh(x),
+    "gelu": lambda x, y: F.gelu(x),
+}
+
+
+def gemm(p):
+    a, b = uniform(p["a"], 1), uniform(p["b"], 2)
+    if p.get("transposeA"):
+        return Forward(lambda: a.transpose(-1, -2) @ b)
+    return Forward(lambda: a @ b)
+
+
+def elementwise(p):
+    x, y = uniform(p["shape"], 1, 3), uniform(p["other"], 2, 3)
+    operation = ELEMENTWISE[p["operation"]]
+    return Forward(lambda: operation(x, y))
+
+
+def reduction(p):
+    x, axis = uniform(p["shape"], 1), p.get("axis")
+    if p["operation"] == "max":
+        return Forward(lambda: torch.amax(x, dim=() if axis is None else axis))
+    return Forward(lambda: torch.sum(x) if axis is None else torch.sum(x, dim=axis))
+
+
+def softmax(p):
+    x = uniform(p["shape"], 1, 3)
+    return Forward(lambda: torch.softmax(x, -1))
+
+
+def softmax_backward(p):
+    return Backward([uniform(p["shape"], 1, 3)], uniform(p["shape"], 4), lambda x: torch.softmax(x, -1))
+
+
+def layer_norm_inputs(p):
+    width = p["shape"][-1:]
+    return [uniform(p["shape"], 1, 3), uniform(width, 2), uniform(width, 3)]
+
+
+def layer_norm(p):
+    x, scale, offset = layer_norm_inputs(p)
+    return Forward(lambda: F.layer_norm(x, scale.shape, scale, offset, 1e-5))
+
+
+def layer_norm_backward(p):
+    compute = lambda x, scale, offset: F.layer_norm(x, scale.shape, scale, offset, 1e-5)
+    return Backward(layer_norm_inputs(p), uniform(p["shape"], 4), compute)
+
+
+def embedding(p):
+    indices = integers([p["count"]], 3, p["entries"])
+    table = uniform([p["entries"], p["width"]], 1)
+    return Backward([table], uniform([p["count"], p["width"]], 4), lambda t: F.embedding(indices, t))
+
+
+def to_nchw(x):
+    return x.permute(0, 3, 1, 2).contiguous()
+
+
+def convolution_inputs(p):
+    """Inputs come as [batch, height, width, channels], filters as [3, 3, channels, filters]."""
+    x = to_nchw(uniform(p["shape"], 1))
+    weight = uniform([3, 3, p["shape"][3], p["filters"]], 2, 0.1).permute(3, 2, 0, 1).contiguous()
+    return x, weight, p["strides"]
+
+
+def convolution(p):
+    x, weight, strides = convolution_inputs(p)
+    program = Forward(lambda: F.conv2d(x, weight, stride=strides, padding=1))
+    with torch.no_grad():
+        expected = digest(program.compute().permute(0, 2, 3, 1))
+    program.check = lambda: expected
+    return program
+
+
+def convolution_backward(p):
+    x, weight, strides = convolution_inputs(p)
+    compute = lambda x, weight: F.conv2d(x, weight, stride=strides, padding=1)
+    with torch.no_grad():
+        batch, filters, height, width = compute(x, weight).shape
+    gradient = to_nchw(uniform([batch, height, width, filters], 4))
+    arrange = lambda dx, dw: (dx.permute(0, 2, 3, 1), dw.permute(2, 3, 1, 0))
+    return Backward([x, weight], gradient, compute, arrange)
+
+
+def transpose(p):
+    x = uniform(p["shape"], 1)
+    return Forward(lambda: x.permute(p["permutation"]).contiguous())
+
+
+def dispatch(p):
+    a, b = uniform([4], 1), uniform([4], 2)
+    return Forward(lambda: a + b)
+
+
+def dispatch_with_gradient(p):
+    factor = uniform([4], 2)
+
+    def chain(y):
+        for _ in range(p["count"]):
+            y = y + factor
+        return y
+
+    return Backward([uniform([4], 1)], uniform([4], 4), chain)
+
+
+# ---- training steps ----
+
+
+class Training:
+    """Forward, backward, Adam. Parameters get the shared numbers before the optimiser is made."""
+
+    def __init__(self, model, loss):
+        self.loss = loss
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+
+    def run(self):
+        self.optimizer.zero_grad()
+        loss = self.loss()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def check(self):
+        losses = [self.run().item() for _ in range(CHECKED_STEPS)]
+        return {"values": losses, "scale": losses[0]}
+
+
+class Seeds:
+    """Numbered seeds in the order of src/programs/training-programs.ts; biases are zeros and take none."""
+
+    def __init__(self):
+        self.seed = 100
+
+    def values(self, shape, scale):
+        self.seed += 1
+        return uniform(shape, self.seed - 1, scale)
+
+    def linear(self, layer):
+        inputs, outputs = layer.in_features, layer.out_features
+        with torch.no_grad():
+            layer.weight.copy_(self.values([inputs, outputs], 1 / math.sqrt(inputs)).T)
+            layer.bias.zero_()
+        return layer
+
+
+class Block(torch.nn.Module):
+    def __init__(self, width, heads, feed_forward, seeds):
+        super().__init__()
+        self.heads = heads
+        self.norm1 = torch.nn.LayerNorm(width)
+        self.project = seeds.linear(torch.nn.Linear(width, 3 * width))
+        self.output = seeds.linear(torch.nn.Linear(width, width))
+        self.norm2 = torch.nn.LayerNorm(width)
+        self.expand = seeds.linear(torch.nn.Linear(width, feed_forward))
+        self.contract = seeds.linear(torch.nn.Linear(feed_forward, width))
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        projected = self.project(self.norm1(x)).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = projected.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.output(attended.transpose(1, 2).reshape(batch, length, width))
+        return x + self.contract(F.relu(self.expand(self.norm2(x))))
+
+
+class Transformer(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        seeds, width = Seeds(), p["width"]
+        self.table = torch.nn.Embedding.from_pretrained(seeds.values([p["vocabulary"], width], 0.5), freeze=False)
+        self.positions = torch.nn.Parameter(seeds.values([p["length"], width], 0.5))
+        blocks = (Block(width, p["heads"], p["feedForward"], seeds) for _ in range(p["layers"]))
+        self.blocks = torch.nn.Sequential(*blocks)
+        self.norm = torch.nn.LayerNorm(width)
+        self.head = seeds.linear(torch.nn.Linear(width, p["vocabulary"]))
+
+    def forward(self, symbols):
+        return self.head(self.norm(self.blocks(self.table(symbols) + self.positions)))
+
+
+def transformer(p):
+    model = Transformer(p)
+    symbols = integers([p["batch"], p["length"]], 3, p["vocabulary"])
+    labels = integers([p["batch"] * p["length"]], 4, p["vocabulary"])
+    return Training(model, lambda: F.cross_entropy(model(symbols).view(-1, p["vocabulary"]), labels))
+
+
+def mlp(p):
+    seeds = Seeds()
+    layers = [seeds.linear(torch.nn.Linear(a, b)) for a, b in ((784, 512), (512, 512), (512, 10))]
+    model = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+    x, labels = uniform([p["batch"], 784], 1), integers([p["batch"]], 2, 10)
+    return Training(model, lambda: F.cross_entropy(model(x), labels))
+
+
+class Lstm(torch.nn.Module):
+    def __init__(self, inputs, hidden):
+        super().__init__()
+        seeds, scale = Seeds(), 1 / math.sqrt(hidden)
+        self.cell = torch.nn.LSTM(inputs, hidden, batch_first=True)
+        with torch.no_grad():
+            self.cell.weight_ih_l0.copy_(seeds.values([inputs, 4 * hidden], scale).T)
+            self.cell.weight_hh_l0.copy_(seeds.values([hidden, 4 * hidden], scale).T)
+            self.cell.bias_ih_l0.zero_()
+            self.cell.bias_hh_l0.zero_()
+        # nn.LSTM has two biases that are only ever added; training one of them is the same model as elsewhere.
+        self.cell.bias_hh_l0.requires_grad_(False)
+        self.head = seeds.linear(torch.nn.Linear(hidden, 10))
+
+    def forward(self, x):
+        states, _ = self.cell(x)
+        return self.head(states[:, -1])
+
+
+def lstm(p):
+    model = Lstm(p["inputs"], p["hidden"])
+    x, labels = uniform([p["batch"], p["length"], p["inputs"]], 1), integers([p["batch"]], 2, 10)
+    return Training(model, lambda: F.cross_entropy(model(x), labels))
+
+
+class Cnn(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        seeds = Seeds()
+        self.layers = torch.nn.ModuleList()
+        for i, (inputs, outputs) in enumerate(((3, 32), (32, 64), (64, 64))):
+            layer = torch.nn.Conv2d(inputs, outputs, 3, stride=1 if i == 0 else 2, padding=1)
+            with torch.no_grad():
+                values = seeds.values([3, 3, inputs, outputs], 1 / math.sqrt(9 * inputs))
+                layer.weight.copy_(values.permute(3, 2, 0, 1))
+                layer.bias.zero_()
+            self.layers.append(layer)
+        self.head = seeds.linear(torch.nn.Linear(64, 10))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        return self.head(x.mean((2, 3)))
+
+
+def cnn(p):
+    model = Cnn()
+    x, labels = to_nchw(uniform([p["batch"], 32, 32, 3], 1)), integers([p["batch"]], 2, 10)
+    return Training(model, lambda: F.cross_entropy(model(x), labels))
+
+
+PROGRAMS = {
+    "gemm": gemm,
+    "elementwise": elementwise,
+    "reduction": reduction,
+    "softmax": softmax,
+    "softmax backward": softmax_backward,
+    "layer norm": layer_norm,
+    "layer norm backward": layer_norm_backward,
+    "embedding": embedding,
+    "convolution": convolution,
+    "convolution backward": convolution_backward,
+    "transpose": transpose,
+    "dispatch": dispatch,
+    "dispatch with gradient": dispatch_with_gradient,
+    "transformer": transformer,
+    "mlp": mlp,
+    "lstm": lstm,
+    "cnn": cnn,
+}
+
+
+# ---- the protocol ----
+
+
+class Unsupported(Exception):
+    pass
+
+
+class Peer:
+    def __init__(self):
+        self.program, self.inner = None, 1
+
+    def answer(self, request):
+        command = request["command"]
+        if command == "prepare":
+            return self.prepare(request)
+        if command == "measure":
+            return self.measure(request["milliseconds"])
+        if command == "memory":
+            raise Unsupported("no memory test")
+        self.program = None
+        return None
+
+    def prepare(self, request):
+        if request["program"] not in PROGRAMS:
+            raise Unsupported(f"no program '{request['program']}'")
+        self.program = PROGRAMS[request["program"]](request["parameters"])
+        checked = self.program.check()
+        begin = now = milliseconds()
+        call = math.inf
+        while True:
+            before = now
+            self.program.run()
+            now = milliseconds()
+            call = min(call, now - before)
+            if now - begin >= request["warmUp"]:
+                break
+        self.inner = max(1, math.ceil(SHORTEST_SAMPLE / max(call, 1e-4)))
+        return {"digest": checked, "call": call}
+
+    def measure(self, duration):
+        run, inner, samples = self.program.run, self.inner, []
+        before = milliseconds()
+        end = before + duration
+        while True:
+            for _ in range(inner):
+                run()
+            now = milliseconds()
+            samples.append((now - before) / inner)
+            before = now
+            if now >= end:
+                return {"samples": samples}
+
+
+def milliseconds():
+    return time.perf_counter() * 1000
+
+
+def main():
+    torch.set_num_threads(int(sys.argv[1]))
+    identity = {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "detail": torch.backends.cpu.get_cpu_capability(),
+    }
+    send({"id": 0, "result": identity})
+    peer = Peer()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["command"] == "quit":
+            break
+        try:
+            send({"id": request["id"], "result": peer.answer(request)})
+        except Exception as error:  # every failure is an answer; the benchmark decides what it means
+            unsupported = isinstance(error, Unsupported)
+            send({"id": request["id"], "error": f"{type(error).__name__}: {error}", "unsupported": unsupported})
+
+
+def send(reply):
+    sys.stdout.write(json.dumps(reply) + "\n")
+    sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,127 @@
+/**
+ * Measures one case on all peers, in turn: every round asks each peer for a short slice, the order is reversed from
+ * round to round, and only one peer works at a time. A slice in which other programs were busy is measured again.
+ */
+
+import type { Case } from '../catalog.ts';
+import { type Disagreement, disagreements } from './agreement.ts';
+import { DISTURBING_LOAD, LoadMeter } from './calm.ts';
+import { type PeerProcess, UnsupportedError } from './peer-process.ts';
+import type { Digest } from './protocol.ts';
+import { median, minimum } from './statistics.ts';
+
+/** How thoroughly to measure. */
+export interface Effort {
+  readonly rounds: number;
+  /** Milliseconds per slice. */
+  readonly slice: number;
+  /** Milliseconds of warming up. */
+  readonly warmUp: number;
+  /** How often a disturbed slice is measured again. */
+  readonly retries: number;
+}
+
+export const FULL: Effort = { rounds: 9, slice: 100, warmUp: 150, retries: 8 };
+export const QUICK: Effort = { rounds: 3, slice: 40, warmUp: 60, retries: 0 };
+
+/** A call that takes longer (ms) is measured in three rounds only, or once. */
+const SLOW = 1000;
+const VERY_SLOW = 5000;
+const DEFAULT_TOLERANCE = 1e-4;
+
+/** What came of one peer. */
+export type Outcome =
+  | { readonly kind: 'measured'; readonly median: number; readonly minimum: number; readonly samples: number }
+  | { readonly kind: 'unsupported'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/** What came of one case. Times are milliseconds of one call. */
+export interface CaseResult {
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  readonly disagreements: readonly Disagreement[];
+  /** Slices that were taken, and those in which other programs were busy until the end. */
+  readonly slices: number;
+  readonly disturbedSlices: number;
+}
+
+/** @param peers by name, the most trusted results first */
+export async function measureCase(
+  benchmark: Case,
+  peers: ReadonlyMap<string, PeerProcess>,
+  effort: Effort,
+): Promise<CaseResult> {
+  const outcomes = new Map<string, Outcome>();
+  const digests = new Map<string, Digest>();
+  const contestants: Contestant[] = [];
+  for (const [name, peer] of peers) {
+    try {
+      const { program, parameters } = benchmark;
+      const { digest, call } = await peer.prepare({ program, parameters, warmUp: effort.warmUp });
+      digests.set(name, digest);
+      contestants.push({ name, peer, call, samples: [], disturbed: [] });
+    } catch (error) {
+      const reason = (error as Error).message;
+      outcomes.set(name, { kind: error instanceof UnsupportedError ? 'unsupported' : 'failed', reason });
+    }
+  }
+  const wrong = disagreements(digests, benchmark.tolerance ?? DEFAULT_TOLERANCE);
+  const right = contestants.filter(({ name }) => !wrong.some(({ peer }) => peer === name));
+  for (const { peer, reference, difference } of wrong) {
+    const reason = `differs from ${reference} by ${difference.toExponential(1)} of the result's size`;
+    outcomes.set(peer, { kind: 'failed', reason });
+  }
+  const counts = { slices: 0, disturbed: 0 };
+  const allPids = [...peers.values()].map(({ pid }) => pid);
+  for (let round = 0; round < effort.rounds; round++) {
+    const order = round % 2 === 0 ? right : [...right].reverse();
+    for (const contestant of order) {
+      if (takesPart(contestant.call, round, effort.rounds)) await takeSlice(contestant, effort, counts, allPids);
+    }
+  }
+  for (const { name, samples, disturbed } of right) {
+    const used = samples.length > 0 ? samples : disturbed;
+    outcomes.set(name, { kind: 'measured', median: median(used), minimum: minimum(used), samples: used.length });
+  }
+  for (const { peer } of contestants) await peer.release();
+  return { outcomes, disagreements: wrong, slices: counts.slices, disturbedSlices: counts.disturbed };
+}
+
+interface Contestant {
+  readonly name: string;
+  readonly peer: PeerProcess;
+  /** Milliseconds of one call, roughly. */
+  readonly call: number;
+  readonly samples: number[];
+  /** Samples from slices in which other programs were busy; used only if there are no others. */
+  readonly disturbed: number[];
+}
+
+function takesPart(call: number, round: number, rounds: number): boolean {
+  if (call > VERY_SLOW) return round === 0;
+  if (call > SLOW) return round === 0 || round === Math.floor(rounds / 2) || round === rounds - 1;
+  return true;
+}
+
+async function takeSlice(
+  contestant: Contestant,
+  effort: Effort,
+  counts: { slices: number; disturbed: number },
+  pids: readonly number[],
+): Promise<void> {
+  counts.slices++;
+  for (let attempt = 0; ; attempt++) {
+    const meter = new LoadMeter(pids);
+    const { samples } = await contestant.peer.measure(effort.slice);
+    const load = meter.foreignLoad();
+    if (load === undefined || load <= DISTURBING_LOAD) {
+      contestant.samples.push(...samples);
+      return;
+    }
+    if (attempt >= effort.retries || contestant.call > SLOW) {
+      counts.disturbed++;
+      contestant.disturbed.push(...samples);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** Math.min(attempt, 4)));
+  }
+}

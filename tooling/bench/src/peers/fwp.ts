@@ -1,0 +1,23 @@
+/** Our own peer: `node --import tsx fwp.ts native|wasm threads` */
+
+import { type DeviceName, device, dispose, init } from '@fwp/core';
+import { serve } from '../harness/serve.ts';
+import { fwpOperations } from '../programs/fwp-operations.ts';
+import { memoryTest } from '../programs/memory-test.ts';
+import { operationPrograms } from '../programs/operation-programs.ts';
+import { peakPrograms } from '../programs/peak-programs.ts';
+import { trainingPrograms } from '../programs/training-programs.ts';
+
+await init({ device: process.argv[2] as DeviceName, threads: Number(process.argv[3]) });
+const { version, threads, simd } = device();
+
+await serve({
+  identity: { version, threads, detail: simd },
+  programs: {
+    ...peakPrograms(threads),
+    ...operationPrograms(fwpOperations),
+    ...trainingPrograms(fwpOperations),
+  },
+  memory: (steps, every) => memoryTest(fwpOperations, steps, every),
+  close: dispose,
+});
