@@ -1,10 +1,22 @@
 /**
- * Gradients in which tfjs forgets that an input was broadcast (they throw about shapes), or repeats values by
- * multiplying with ones.
+ * Gradients in which tfjs forgets that an input was broadcast (they throw about shapes), or does more than it needs to,
+ * as when it repeats values by multiplying with ones.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Gradient, sumToShape, zeroGradient } from './support.ts';
+
+/** `a b`, without the two casts to float32 that tfjs makes in any case. */
+const multiply: Gradient = {
+  kernelName: tf.Multiply,
+  inputsToSave: ['a', 'b'],
+  gradFunc: (dy, saved) => {
+    const [a, b] = saved as [tf.Tensor, tf.Tensor];
+    const times = (x: tf.Tensor): tf.Tensor =>
+      tf.mul(dy as tf.Tensor, x.dtype === 'float32' ? x : tf.cast(x, 'float32'));
+    return { a: () => sumToShape(times(b), a.shape), b: () => sumToShape(times(a), b.shape) };
+  },
+};
 
 /** `(a − b)²` */
 const squaredDifference: Gradient = {
@@ -106,6 +118,7 @@ const tile: Gradient = {
 
 /** Gradients of operations that broadcast or reduce. */
 export const broadcastingGradients: readonly Gradient[] = [
+  multiply,
   squaredDifference,
   choice(tf.Maximum, tf.greaterEqual),
   choice(tf.Minimum, tf.lessEqual),

@@ -1,5 +1,5 @@
 /**
- * Gradients that use the operation's own output: tanh, sigmoid, exp, elu, softmax, log-softmax and pow.
+ * Gradients that use the operation's own output: tanh, sigmoid, exp, elu, relu, sqrt, softmax, log-softmax and pow.
  *
  * tfjs saves a copy of the output that it recorded before the operation itself was on the tape, so nothing connects
  * the copy to the input, and second derivatives throw or come out wrong. Here the input is saved as well, but only
@@ -16,22 +16,22 @@ interface OutputGradient {
   /** The input's name in the kernel. */
   readonly input: string;
   /** dL/dx from dL/dy and y; runs outside the tape. */
-  fast(dy: tf.Tensor, y: tf.Tensor, attrs: tf.NamedAttrMap): tf.Tensor;
+  fast(dy: tf.Tensor, y: tf.Tensor): tf.Tensor;
   /** dL/dx from dL/dy and x, in operations that can be differentiated again. */
-  differentiable(dy: tf.Tensor, x: tf.Tensor, attrs: tf.NamedAttrMap): tf.Tensor;
+  differentiable(dy: tf.Tensor, x: tf.Tensor): tf.Tensor;
 }
 
 const tanh: OutputGradient = {
   kernelName: tf.Tanh,
   input: 'x',
-  fast: (dy, y) => runIfRegistered('FwpTanhGrad', { dy, y }) ?? tanhGradient(dy, y),
+  fast: (dy, y) => fusedForFloats('FwpTanhGrad', dy, y) ?? tanhGradient(dy, y),
   differentiable: (dy, x) => tanhGradient(dy, tf.tanh(x)),
 };
 
 const sigmoid: OutputGradient = {
   kernelName: tf.Sigmoid,
   input: 'x',
-  fast: (dy, y) => runIfRegistered('FwpSigmoidGrad', { dy, y }) ?? sigmoidGradient(dy, y),
+  fast: (dy, y) => fusedForFloats('FwpSigmoidGrad', dy, y) ?? sigmoidGradient(dy, y),
   differentiable: (dy, x) => sigmoidGradient(dy, tf.sigmoid(x)),
 };
 
@@ -50,21 +50,47 @@ const elu: OutputGradient = {
   differentiable: (dy, x) => tf.mul(dy, tf.exp(tf.minimum(x, 0))),
 };
 
+const relu: OutputGradient = {
+  kernelName: tf.Relu,
+  input: 'x',
+  fast: (dy, y) => fusedForFloats('FwpReluGrad', dy, y) ?? tf.mul(dy, tf.step(tf.cast(y, 'float32'))),
+  differentiable: (dy, x) => tf.mul(dy, tf.step(tf.cast(x, 'float32'))),
+};
+
+const sqrt: OutputGradient = {
+  kernelName: tf.Sqrt,
+  input: 'x',
+  fast: (dy, y) => fusedForFloats('FwpSqrtGrad', dy, y) ?? tf.div(dy, tf.mul(y, 2)),
+  differentiable: (dy, x) => tf.div(dy, tf.mul(tf.sqrt(tf.cast(x, 'float32')), 2)),
+};
+
 const softmax: OutputGradient = {
   kernelName: tf.Softmax,
   input: 'logits',
-  fast: (dy, y) => runIfRegistered('FwpSoftmaxGrad', { dy, y }) ?? softmaxGradient(dy, y),
+  fast: (dy, y) => fusedForFloats('FwpSoftmaxGrad', dy, y) ?? softmaxGradient(dy, y),
   differentiable: (dy, x) => softmaxGradient(dy, tf.softmax(x)),
 };
 
 const logSoftmax: OutputGradient = {
   kernelName: tf.LogSoftmax,
   input: 'logits',
-  fast: (dy, y, attrs) => runIfRegistered('FwpLogSoftmaxGrad', { dy, y }, attrs) ?? logSoftmaxGradient(dy, tf.exp(y)),
+  fast: (dy, y) => fusedForFloats('FwpLogSoftmaxGrad', dy, y) ?? logSoftmaxGradient(dy, tf.exp(y)),
   differentiable: (dy, x) => logSoftmaxGradient(dy, tf.softmax(x)),
 };
 
-const outputGradients = [tanh, sigmoid, exp, elu, softmax, logSoftmax];
+const outputGradients = [tanh, sigmoid, exp, elu, relu, sqrt, softmax, logSoftmax];
+
+/** softplus needs its input in any case; its derivative is the sigmoid. */
+const softplus: Gradient = {
+  kernelName: tf.Softplus,
+  inputsToSave: ['x'],
+  gradFunc: (upstream, saved) => {
+    const dy = upstream as tf.Tensor;
+    const x = saved[0] as tf.Tensor;
+    const fused = (): tf.Tensor | undefined => (isTapeOn() ? undefined : runIfRegistered('FwpSoftplusGrad', { dy, x }));
+    return { x: () => fused() ?? tf.mul(dy, tf.sigmoid(x)) };
+  },
+};
 
 /** a^b needs both inputs in any case; its output serves the gradient of b. */
 const pow: Gradient = {
@@ -89,7 +115,7 @@ const pow: Gradient = {
 };
 
 /** Gradients of operations that save their output. */
-export const savedOutputGradients: readonly Gradient[] = [...outputGradients.map(gradientFromOutput), pow];
+export const savedOutputGradients: readonly Gradient[] = [...outputGradients.map(gradientFromOutput), softplus, pow];
 
 function gradientFromOutput({ kernelName, input, fast, differentiable }: OutputGradient): Gradient {
   const inputs = [input];
@@ -100,13 +126,18 @@ function gradientFromOutput({ kernelName, input, fast, differentiable }: OutputG
       return gradientDepth() > 1 ? inputs : [];
     },
     outputsToSave: [true],
-    gradFunc: (dy, saved, attrs) => {
+    gradFunc: (dy, saved) => {
       const upstream = dy as tf.Tensor;
       const y = saved[saved.length - 1] as tf.Tensor;
       const x = saved.length > 1 && isTapeOn() ? (saved[0] as tf.Tensor) : undefined;
-      return { [input]: () => (x === undefined ? fast(upstream, y, attrs) : differentiable(upstream, x, attrs)) };
+      return { [input]: () => (x === undefined ? fast(upstream, y) : differentiable(upstream, x)) };
     },
   };
+}
+
+/** A fused gradient kernel, where the backend has it; these know float32 only. */
+function fusedForFloats(kernelName: string, dy: tf.Tensor, y: tf.Tensor): tf.Tensor | undefined {
+  return y.dtype === 'float32' ? runIfRegistered(kernelName, { dy, y }) : undefined;
 }
 
 /** dy (1 − y²) */

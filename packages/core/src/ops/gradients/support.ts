@@ -40,6 +40,7 @@ export function runIfRegistered(
 
 /** Sums `x` over the axes that broadcasting from `shape` to `x.shape` added or repeated. */
 export function sumToShape(x: tf.Tensor, shape: number[]): tf.Tensor {
+  if (tf.util.arraysEqual(x.shape, shape)) return x;
   const axes = tf.broadcast_util.getReductionAxes(shape, x.shape);
   return tf.reshape(axes.length > 0 ? tf.sum(x, axes) : x, shape);
 }
