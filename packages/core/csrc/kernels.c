@@ -15,11 +15,15 @@
 #include "peaks.c"
 #include "movement.c"
 #include "indexing.c"
+#include "normalization.c"
+#include "loss.c"
 #include "elementwise.c"
 #include "binary.c"
 #include "convert.c"
 #include "reduce.c"
 #include "scan.c"
+#include "random.c"
+#include "dropout.c"
 #include "optimizer.c"
 #include "linear.c"
 #include "attention.c"
@@ -31,11 +35,15 @@ static const fwp_kernel fwp_kernels[] = {
     PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)
     INDEXING_KERNELS(FWP_ENTRY)
+    NORMALIZATION_KERNELS(FWP_ENTRY)
+    LOSS_KERNELS(FWP_ENTRY)
     ELEMENTWISE_KERNELS(FWP_ENTRY)
     BINARY_KERNELS(FWP_ENTRY)
     CONVERT_KERNELS(FWP_ENTRY)
     REDUCE_KERNELS(FWP_ENTRY)
     SCAN_KERNELS(FWP_ENTRY)
+    RANDOM_KERNELS(FWP_ENTRY)
+    DROPOUT_KERNELS(FWP_ENTRY)
     OPTIMIZER_KERNELS(FWP_ENTRY)
     LINEAR_KERNELS(FWP_ENTRY)
     ATTENTION_KERNELS(FWP_ENTRY)

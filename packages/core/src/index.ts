@@ -23,6 +23,13 @@ export {
   type SafetensorsContent,
   saveSafetensors,
 } from './io/safetensors.ts';
+export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
+export { embedding } from './ops/embedding.ts';
+export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
+export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
+export { type LstmOptions, type LstmResult, type LstmState, type LstmWeights, lstm, lstmStep } from './ops/lstm.ts';
+export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
+export { type Reduction, type SoftmaxCrossEntropyOptions, softmaxCrossEntropy } from './ops/softmax-cross-entropy.ts';
 export { GradientAccumulator } from './optim/accumulate.ts';
 export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
 export { type ClippedGradients, clipByGlobalNorm, globalNorm } from './optim/clip.ts';
@@ -50,6 +57,19 @@ export {
   warmupLinear,
 } from './optim/schedules.ts';
 export { Sgd, type SgdOptions } from './optim/sgd.ts';
+export {
+  type BernoulliOptions,
+  type NormalOptions,
+  RandomStream,
+  type RandomStreamState,
+  randomBernoulli,
+  randomIntegers,
+  randomNormal,
+  randomPermutation,
+  randomTruncatedNormal,
+  randomUniform,
+  type UniformOptions,
+} from './random/index.ts';
 export {
   assertCount,
   assertFloatShape,
