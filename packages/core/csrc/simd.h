@@ -155,11 +155,13 @@ INLINE f32 vsum(vf x) {
   }
   return y.s[0];
 }
+/** The largest lane; where one is NaN, any lane. */
 INLINE f32 vmax_across(vf x) {
   union { vf v; f32 s[VF]; } y = {.v = x};
-  f32 best = y.s[0];
-  UNROLL for (int i = 1; i < VF; i++) best = y.s[i] > best ? y.s[i] : best;
-  return best;
+  UNROLL for (int width = VF / 2; width > 0; width /= 2) {
+    for (int i = 0; i < width; i++) y.s[i] = y.s[i + width] > y.s[i] ? y.s[i + width] : y.s[i];
+  }
+  return y.s[0];
 }
 
 #endif

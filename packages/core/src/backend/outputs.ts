@@ -28,3 +28,22 @@ export function allOrNothing<const M extends readonly (() => TensorInfo)[]>(
   }
   return made as { -readonly [K in keyof M]: TensorInfo };
 }
+
+/** New float32 tensors of the given shapes, filled by `fill`, which receives their byte offsets. */
+export function floatOutputs(
+  backend: FwpBackend,
+  shapes: readonly number[][],
+  fill: (offsets: number[]) => void,
+): TensorInfo[] {
+  const outputs: TensorInfo[] = allOrNothing(
+    backend,
+    shapes.map((shape) => () => backend.makeOutput(shape, 'float32')),
+  );
+  try {
+    fill(outputs.map((output) => backend.offsetOf(output)));
+    return outputs;
+  } catch (error) {
+    for (const output of outputs) backend.release(output);
+    throw error;
+  }
+}

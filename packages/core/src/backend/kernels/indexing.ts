@@ -1,6 +1,7 @@
 /** Reading and writing by integer indices: gather, scatter, segment sums, one-hot and top-k. */
 
 import { backend_util, type DataType, type TensorInfo, util } from '@tensorflow/tfjs-core';
+import { ID_ADVICE, indexError } from '../../index-checks.ts';
 import { bytesPerElement, type FwpBackend } from '../backend.ts';
 import { fallback } from '../fallback.ts';
 import type { KernelCall, KernelTable } from '../kernel-table.ts';
@@ -20,6 +21,7 @@ const WRITE = 2;
 /** tfjs kernels of this family. */
 export const indexingKernels: KernelTable = {
   GatherV2: gatherV2,
+  FwpEmbedding: embedding,
   GatherNd: gatherNd,
   ScatterNd: scatterNd,
   TensorScatterUpdate: tensorScatterUpdate,
@@ -68,6 +70,20 @@ function gatherV2(call: KernelCall): TensorInfo | TensorInfo[] {
     if (bad === 0) return;
     const index = backend.viewOf(indices)[bad - 1];
     throw new Error(`GatherV2: the index value ${index} is not in [0, ${dimSize - 1}]`);
+  });
+}
+
+/** Rows of `table` [rows, features] by `ids` of any shape. */
+function embedding({ inputs, backend }: KernelCall): TensorInfo {
+  const { table, ids } = inputs as { table: TensorInfo; ids: TensorInfo };
+  const [rows, features] = table.shape as [number, number];
+  const y = backend.makeOutput([...ids.shape, features], table.dtype);
+  return filled(backend, y, () => {
+    const [from, at, to] = [table, ids, y].map((tensor) => backend.offsetOf(tensor)) as [number, number, number];
+    const bad = backend.engine.run('gather', from, at, to, 4, 1, 1, rows, features, sizeOf(ids.shape));
+    if (bad === 0) return;
+    const value = backend.viewOf(ids)[bad - 1] as number;
+    throw indexError('embedding: ids', ids.shape, bad - 1, value, rows, ID_ADVICE);
   });
 }
 

@@ -1,0 +1,39 @@
+/** Checks of integer indices that callers pass in, and the message when one is out of range. */
+
+import * as tf from '@tensorflow/tfjs-core';
+
+/** What a message about a bad class number ends with. */
+export const TARGET_ADVICE = 'the size of the last dimension of logits. Mask positions that have no target.';
+/** What a message about a bad row of an embedding table ends with. */
+export const ID_ADVICE = 'the number of rows of the table.';
+
+/** The error for `indices[position] = value` where values from 0 to `limit` (exclusive) are expected. */
+export function indexError(
+  name: string,
+  shape: number[],
+  position: number,
+  value: number,
+  limit: number,
+  advice: string,
+): RangeError {
+  const location = tf.util.indexToLoc(position, shape.length, tf.util.computeStrides(shape));
+  return new RangeError(`${name}[${location.join(', ')}] is ${value}, but must be in [0, ${limit}): ${advice}`);
+}
+
+/**
+ * Makes sure that all elements of an int32 tensor are in [0, limit), where `mask` (if given) is not 0. Does nothing on
+ * devices whose tensors must be waited for.
+ *
+ * @throws RangeError naming the first bad position and its value
+ */
+export function assertIndices(name: string, indices: tf.Tensor, limit: number, advice: string, mask?: tf.Tensor): void {
+  if (tf.getBackend() !== 'cpu' && tf.getBackend() !== 'fwp') return;
+  const values = indices.dataSync();
+  const weights = mask?.dataSync();
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if ((value < 0 || value >= limit) && (weights === undefined || weights[i] !== 0)) {
+      throw indexError(name, indices.shape, i, value, limit, advice);
+    }
+  }
+}
