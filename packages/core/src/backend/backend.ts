@@ -36,6 +36,8 @@ interface TensorData {
   offset: number;
   /** Number of bytes that were allocated at `offset`. */
   bytes: number;
+  /** How many entries refer to the block at `offset`; absent as long as this is the only one. */
+  sharing?: { count: number };
   /** The elements of a string tensor, UTF-8 encoded. */
   strings?: Uint8Array[];
   /** The two halves of a complex64 tensor. */
@@ -112,18 +114,24 @@ export class FwpBackend extends KernelBackend {
     }
   }
 
-  /** A complex64 tensor made of copies-by-reference of its halves. */
+  /**
+   * Another tensor on the same block of the heap, with a life of its own: tfjs counts tensors by `dataId`, and a
+   * complex tensor and its halves must not be counted as one.
+   */
+  share(tensor: TensorInfo): TensorInfo {
+    const data = this.#data.get(tensor.dataId);
+    if (data.sharing === undefined) data.sharing = { count: 1 };
+    data.sharing.count++;
+    const dataId = {};
+    this.#data.set(dataId, { ...data, refCount: 1 });
+    return { dataId, shape: tensor.shape, dtype: tensor.dtype };
+  }
+
+  /** A complex64 tensor; its halves share the data of the given tensors. */
   makeComplex(real: TensorInfo, imag: TensorInfo): TensorInfo {
     const dataId = {};
-    this.incRef(real.dataId);
-    this.incRef(imag.dataId);
-    this.#data.set(dataId, {
-      dtype: 'complex64',
-      refCount: 1,
-      offset: 0,
-      bytes: 0,
-      complexTensorInfos: { real: { ...real }, imag: { ...imag } },
-    });
+    const complexTensorInfos = { real: this.share(real), imag: this.share(imag) };
+    this.#data.set(dataId, { dtype: 'complex64', refCount: 1, offset: 0, bytes: 0, complexTensorInfos });
     return { dataId, shape: real.shape, dtype: 'complex64' };
   }
 
@@ -208,7 +216,7 @@ export class FwpBackend extends KernelBackend {
     if (data.complexTensorInfos !== undefined) {
       this.disposeData(data.complexTensorInfos.real.dataId);
       this.disposeData(data.complexTensorInfos.imag.dataId);
-    } else if (data.strings === undefined) {
+    } else if (data.strings === undefined && (data.sharing === undefined || --data.sharing.count === 0)) {
       this.engine.free(data.offset, data.bytes);
     }
     this.#data.delete(dataId);

@@ -11,10 +11,10 @@ export const complexKernels: KernelTable = {
   },
   Real: ({ inputs, backend }) => {
     const { input } = inputs as { input: TensorInfo };
-    return backend.alias(backend.complexParts(input).real, input.shape);
+    return { ...backend.share(backend.complexParts(input).real), shape: input.shape };
   },
   Imag: ({ inputs, backend }) => {
     const { input } = inputs as { input: TensorInfo };
-    return backend.alias(backend.complexParts(input).imag, input.shape);
+    return { ...backend.share(backend.complexParts(input).imag), shape: input.shape };
   },
 };
