@@ -368,6 +368,10 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
   const attention_stride out = task->out_stride;
   f32 lse[ATTENTION_QUERIES], delta[ATTENTION_QUERIES];
 
+  for (i64 j = from; task->queries == 0 && j < to; j++) {
+    zero_bytes(task->dk + attention_at(task->k_stride, b, h, j), dim * 4);
+    zero_bytes(task->dv + attention_at(task->v_stride, b, h, j), columns * 4);
+  }
   for (block->first = 0; block->first < task->queries; block->first += query_part) {
     const i64 first = block->first, count = block->count = MIN(query_part, task->queries - first);
     const i64 width = block->width = ROUND_UP(count, VF);
@@ -437,7 +441,7 @@ static void attention_backward_chunk(const void *context, i64 begin, i64 end, i6
   const i64 slices = task->bias_batch * task->bias_heads, members = task->batch * task->heads / slices;
   const i64 shared_heads = task->bias_heads == 1 ? task->heads : 1;
   const i64 member_part = CEIL_DIV(members, task->slots);
-  const i64 split_part = attention_part(CEIL_DIV(task->keys, task->splits), task->keys);
+  const i64 split_part = CEIL_DIV(task->keys, task->splits);
   attention_block block = attention_begin(task, thread, 1);
   for (i64 unit = begin; unit < end; unit++) {
     const i64 split = unit % task->splits, slot = unit / task->splits % task->slots, slice = unit / task->splits / task->slots;

@@ -10,7 +10,17 @@
 import type { FwpBackend } from './backend.ts';
 
 /** Activations that the matrix product, convolution and linear kernels apply on the way out; order as in `gemm.h`. */
-export const FUSED_ACTIVATIONS = ['linear', 'relu', 'relu6', 'elu', 'leakyrelu', 'sigmoid', 'tanh', 'gelu'] as const;
+export const FUSED_ACTIVATIONS = [
+  'linear',
+  'relu',
+  'relu6',
+  'elu',
+  'leakyrelu',
+  'sigmoid',
+  'tanh',
+  'gelu',
+  'silu',
+] as const;
 
 /** Name of an activation that a kernel can apply to its output. */
 export type FusedActivation = (typeof FUSED_ACTIVATIONS)[number];

@@ -10,7 +10,7 @@
  * | `scans.ts`         | `cumsum` along any axis, `cumprod`, `prod`                                                  |
  * | `indexing.ts`      | `gather` with batches, `gatherND`, `scatterND`, `tensorScatterUpdate`, `topk`, …            |
  * | `rearranging.ts`   | `stridedSlice`, `mirrorPad`, `depthToSpace`, `diag`, `flipLeftRight`                        |
- * | `windows.ts`       | second derivatives of convolutions, pooling and resizing                                    |
+ * | `windows.ts`       | average pooling with padding; second derivatives of convolutions, pooling and resizing     |
  *
  * What cannot be repaired from here: gradients that tfjs wrote inside an operation instead of the registry
  * (`tf.logSoftmax`, `tf.losses.softmaxCrossEntropy`: right once, not twice), and those of complex numbers (`tf.fft`),
@@ -20,6 +20,8 @@
 import { registerGradient } from '@tensorflow/tfjs-core';
 // tfjs's own gradients, which are not part of its main entry.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { dropoutGradients } from './dropout.ts';
+import { embeddingGradients } from './embedding.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
 import { indexingGradients } from './gradients/indexing.ts';
@@ -28,6 +30,11 @@ import { rearrangingGradients } from './gradients/rearranging.ts';
 import { savedOutputGradients } from './gradients/saved-outputs.ts';
 import { scanGradients } from './gradients/scans.ts';
 import { windowGradients } from './gradients/windows.ts';
+import { layerNormGradients } from './layer-norm.ts';
+import { linearGradients } from './linear.ts';
+import { lstmGradients } from './lstm.ts';
+import { rmsNormGradients } from './rms-norm.ts';
+import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
 
 let registered = false;
 
@@ -44,6 +51,13 @@ export function registerGradients(): void {
     indexingGradients,
     rearrangingGradients,
     windowGradients,
+    layerNormGradients,
+    rmsNormGradients,
+    softmaxCrossEntropyGradients,
+    embeddingGradients,
+    linearGradients,
+    lstmGradients,
+    dropoutGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
 }

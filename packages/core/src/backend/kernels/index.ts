@@ -1,27 +1,43 @@
 /** All tfjs kernels with a C implementation. */
 
 import type { KernelTable } from '../kernel-table.ts';
+import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
 import { complexKernels } from './complex.ts';
+import { dropoutKernels } from './dropout.ts';
+import { einsumKernels } from './einsum.ts';
 import { indexingKernels } from './indexing.ts';
+import { linearKernels } from './linear.ts';
+import { lossKernels } from './loss.ts';
+import { lstmKernels } from './lstm.ts';
 import { matmulKernels } from './matmul.ts';
 import { movementKernels } from './movement.ts';
+import { normalizationKernels } from './normalization.ts';
 import { reductionKernels } from './reduction.ts';
 import { scanKernels } from './scan.ts';
 import { selectionKernels } from './selection.ts';
+import { softmaxKernels } from './softmax.ts';
 import { unaryKernels } from './unary.ts';
 
 /** Kernel name → implementation; everything else that tfjs has takes the fallback. */
 export const kernels: KernelTable = {
   ...complexKernels,
   ...matmulKernels,
+  ...einsumKernels,
   ...movementKernels,
   ...indexingKernels,
+  ...softmaxKernels,
+  ...normalizationKernels,
+  ...lossKernels,
   ...binaryKernels,
   ...castKernels,
   ...reductionKernels,
   ...scanKernels,
   ...selectionKernels,
   ...unaryKernels,
+  ...attentionKernels,
+  ...linearKernels,
+  ...lstmKernels,
+  ...dropoutKernels,
 };

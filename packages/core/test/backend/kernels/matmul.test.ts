@@ -48,6 +48,7 @@ const ACTIVATIONS: Record<FusedActivation, (x: number) => number> = {
   sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   tanh: Math.tanh,
   gelu: (x) => (x / 2) * (1 + erf(x / Math.SQRT2)),
+  silu: (x) => x / (1 + Math.exp(-x)),
 };
 
 /** erf by its Taylor series, good to 1e-12 for |x| < 4. */

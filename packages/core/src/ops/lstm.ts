@@ -1,0 +1,202 @@
+/**
+ * Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000) over whole sequences:
+ *
+ *   z_t = x_t W + h_{t-1} R + bias, cut into four: i, f, g, o
+ *   i, f, o = σ(·)      g = tanh(·)      c_t = f ∘ c_{t-1} + i ∘ g      h_t = o ∘ tanh(c_t)
+ *
+ *   x [batch, time, inputs]   W [inputs, 4 · hidden]   R [hidden, 4 · hidden]   bias [4 · hidden]   output = h [batch, time, hidden]
+ *
+ * The gates come in the order i, f, g, o, as in PyTorch (whose weights are the transposes, and whose two biases add up to
+ * this one). Starting sequences with a large forget bias is up to the caller. x W + bias is one matrix product; the recurrence runs in one kernel
+ * (`csrc/lstm.c`), and so does its gradient, which is exact for everything, the initial state included.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import { BACKEND_NAME } from '../backend/backend.ts';
+import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
+import { type Gradient, gradientDepth } from './gradients/support.ts';
+import { keptBuffer } from './kept-buffer.ts';
+import { linear } from './linear.ts';
+
+/** Parameters of an LSTM layer; gates in the order i, f, g, o. */
+export interface LstmWeights {
+  /** float32 `[inputs, 4 · hidden]`. */
+  inputWeight: tf.Tensor;
+  /** float32 `[hidden, 4 · hidden]`. */
+  recurrentWeight: tf.Tensor;
+  /** float32 `[4 · hidden]`. Default: none. */
+  bias?: tf.Tensor | undefined;
+}
+
+/** Options of {@link lstm}. */
+export interface LstmOptions {
+  /** h before the first step, float32 `[batch, hidden]`. Default: zeros. */
+  initialHidden?: tf.Tensor | undefined;
+  /** c before the first step, float32 `[batch, hidden]`. Default: zeros. */
+  initialCell?: tf.Tensor | undefined;
+  /** bool `[batch, time]`: true where a new sequence begins, so that h and c are zero before that step. Default: nowhere. */
+  resetMask?: tf.Tensor | undefined;
+}
+
+/** Result of {@link lstm}. */
+export interface LstmResult {
+  /** h of all steps, `[batch, time, hidden]`. */
+  output: tf.Tensor3D;
+  /** h after the last step, `[batch, hidden]`. */
+  finalHidden: tf.Tensor2D;
+  /** c after the last step, `[batch, hidden]`. */
+  finalCell: tf.Tensor2D;
+}
+
+/** State of {@link lstmStep}. */
+export interface LstmState {
+  /** h, `[batch, hidden]`. */
+  hidden: tf.Tensor;
+  /** c, `[batch, hidden]`. */
+  cell: tf.Tensor;
+}
+
+/**
+ * Runs an LSTM layer over sequences.
+ *
+ * @param x float32 `[batch, time, inputs]`
+ * @param weights the layer's parameters
+ * @param options initial state and resets
+ * @returns all outputs and the final state
+ * @throws TypeError or RangeError if an argument has another dtype or shape
+ */
+export function lstm(x: tf.Tensor, weights: LstmWeights, options: LstmOptions = {}): LstmResult {
+  const { inputWeight, recurrentWeight, bias } = weights;
+  const { initialHidden, initialCell, resetMask } = options;
+  const { batch, time, inputs } = assertFloatShape('lstm: x', x, ['batch', 'time', 'inputs']);
+  const { hidden } = assertFloatShape('lstm: recurrentWeight', recurrentWeight, ['hidden', '4 · hidden']) as {
+    hidden: number;
+  };
+  const columns = 4 * hidden;
+  assertShape('lstm: recurrentWeight', recurrentWeight, ['hidden', columns]);
+  assertFloatShape('lstm: inputWeight', inputWeight, ['inputs', columns], { inputs: inputs as number });
+  if (bias !== undefined) assertFloatShape('lstm: bias', bias, [columns]);
+  const sizes = { batch: batch as number, time: time as number, hidden };
+  for (const [name, state] of Object.entries({ initialHidden, initialCell })) {
+    if (state !== undefined) assertFloatShape(`lstm: ${name}`, state, ['batch', 'hidden'], sizes);
+  }
+  if (resetMask !== undefined) {
+    assertTensor('lstm: resetMask', resetMask, 'bool');
+    assertShape('lstm: resetMask', resetMask, ['batch', 'time'], sizes);
+  }
+
+  const result = tf.tidy(() => {
+    const gates = linear(x, inputWeight, { bias });
+    const start: Start = {
+      hidden: initialHidden ?? tf.zeros([sizes.batch, hidden]),
+      cell: initialCell ?? tf.zeros([sizes.batch, hidden]),
+      resetMask,
+    };
+    const fused = tf.getBackend() === BACKEND_NAME && gradientDepth() <= 1 && hidden <= MAX_HIDDEN;
+    return (fused ? fusedLstm : composedLstm)(gates, recurrentWeight, start) as unknown as tf.TensorContainerObject;
+  });
+  return result as unknown as LstmResult;
+}
+
+/**
+ * One step of an LSTM, for streams: equal to {@link lstm} on one more element.
+ *
+ * @param x float32 `[batch, inputs]`
+ * @param weights the layer's parameters
+ * @param state h and c before the step
+ * @returns h (the output) and c after it
+ * @throws TypeError or RangeError if an argument has another dtype or shape
+ */
+export function lstmStep(
+  x: tf.Tensor,
+  weights: LstmWeights,
+  state: LstmState,
+): { hidden: tf.Tensor2D; cell: tf.Tensor2D } {
+  assertFloatShape('lstmStep: x', x, ['batch', 'inputs']);
+  return tf.tidy(() => {
+    const sequence = tf.expandDims(x, 1);
+    const { finalHidden, finalCell } = lstm(sequence, weights, {
+      initialHidden: state.hidden,
+      initialCell: state.cell,
+    });
+    return { hidden: finalHidden, cell: finalCell };
+  });
+}
+
+/** Above this, a row of gates no longer fits the kernel's scratch memory. */
+const MAX_HIDDEN = 32768;
+
+interface Start {
+  readonly hidden: tf.Tensor;
+  readonly cell: tf.Tensor;
+  readonly resetMask: tf.Tensor | undefined;
+}
+
+// ---- on the CPU engine ---------------------------------------------------------------------------
+
+function run(kernel: string, inputs: tf.NamedTensorMap): tf.Tensor[] {
+  return tf.engine().runKernel(kernel, inputs) as unknown as tf.Tensor[];
+}
+
+/** `gates` is overwritten: the caller must own it alone. */
+function fusedLstm(gates: tf.Tensor, recurrentWeight: tf.Tensor, { hidden, cell, resetMask }: Start): LstmResult {
+  const [batch, time] = gates.shape as [number, number];
+  const [output, finalHidden, finalCell] = run('FwpLstm', {
+    gates,
+    recurrentWeight,
+    initialHidden: hidden,
+    initialCell: cell,
+    resetMask: resetMask ?? tf.zeros([0], 'bool'),
+    cells: keptBuffer([batch, time, hidden.shape[1] as number]),
+  }) as [tf.Tensor3D, tf.Tensor2D, tf.Tensor2D];
+  return { output, finalHidden, finalCell };
+}
+
+/** Gradient of the kernel, for {@link registerGradients}. */
+export const lstmGradients: readonly Gradient[] = [
+  {
+    kernelName: 'FwpLstm',
+    inputsToSave: ['gates', 'recurrentWeight', 'initialHidden', 'initialCell', 'resetMask', 'cells'],
+    outputsToSave: [true, false, false],
+    gradFunc: (upstream, saved) => {
+      const [dOutput, dFinalHidden, dFinalCell] = upstream as tf.Tensor[] as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const [gates, recurrentWeight, initialHidden, initialCell, resetMask, cells, output] = saved as Seven;
+      const [dGates, dWeight, dHidden, dCell] = run('FwpLstmGradient', {
+        ...{ gates, recurrentWeight, initialHidden, initialCell, resetMask, cells, output },
+        ...{ dOutput, dFinalHidden, dFinalCell },
+      }) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      return {
+        gates: () => dGates,
+        recurrentWeight: () => dWeight,
+        initialHidden: () => dHidden,
+        initialCell: () => dCell,
+      };
+    },
+  },
+];
+
+type Seven = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+
+// ---- on other backends, and where the gradient is differentiated again ---------------------------
+
+function composedLstm(gates: tf.Tensor, recurrentWeight: tf.Tensor, start: Start): LstmResult {
+  const [batch, time, columns] = gates.shape as [number, number, number];
+  let hidden = start.hidden as tf.Tensor2D;
+  let cell = start.cell as tf.Tensor2D;
+  const outputs: tf.Tensor[] = [];
+  for (let t = 0; t < time; t++) {
+    if (start.resetMask !== undefined) {
+      const reset = tf.broadcastTo(tf.slice(start.resetMask, [0, t], [batch, 1]), hidden.shape);
+      hidden = tf.where(reset, tf.zerosLike(hidden), hidden);
+      cell = tf.where(reset, tf.zerosLike(cell), cell);
+    }
+    const fromInput = tf.reshape(tf.slice(gates, [0, t, 0], [batch, 1, columns]), [batch, columns]);
+    const z = tf.add(fromInput, tf.matMul(hidden, recurrentWeight as tf.Tensor2D));
+    const [i, f, g, o] = tf.split(z, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+    cell = tf.add(tf.mul(tf.sigmoid(f), cell), tf.mul(tf.sigmoid(i), tf.tanh(g)));
+    hidden = tf.mul(tf.sigmoid(o), tf.tanh(cell));
+    outputs.push(hidden);
+  }
+  const output = time === 0 ? tf.zeros([batch, 0, columns / 4]) : tf.stack(outputs, 1);
+  return { output: output as tf.Tensor3D, finalHidden: tf.clone(hidden), finalCell: tf.clone(cell) };
+}
