@@ -199,7 +199,7 @@ static void reduce_run(const f64 *arg, fwp_body tasks, fwp_body combine_range) {
   job.split = MAX(1, MIN(job.split, job.reduce));
   job.chunks = MAX(1, CEIL_DIV(job.reduce, job.split));
   job.tiles = CEIL_DIV(job.inner, REDUCE_COLUMN_TILE);
-  const i64 work = job.split * MIN(job.inner, REDUCE_COLUMN_TILE);
+  const i64 work = MAX(1, job.split * MIN(job.inner, REDUCE_COLUMN_TILE));
   fwp_parallel_for(job.outer * job.chunks * job.tiles, MAX(1, LIGHT_GRAIN / work), tasks, &job);
   if (job.chunks > 1) fwp_parallel_for(job.outer * job.inner, HEAVY_GRAIN, combine_range, &job);
 }

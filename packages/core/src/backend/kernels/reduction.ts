@@ -89,7 +89,8 @@ function mean(call: KernelCall): TensorInfo | TensorInfo[] {
   const input = castTo(backend, x, 'float32');
   if (input === undefined) return fallback('Mean', call);
   const plan = planReduction(x.shape, attrs.axis, attrs.keepDims);
-  const y = reduceBy(backend, input, plan, 'sum', 'sum', plan.count);
+  // Of nothing, 0: what tfjs's CPU backend says.
+  const y = reduceBy(backend, input, plan, 'sum', 'sum', Math.max(1, plan.count));
   backend.release(input);
   return y;
 }
