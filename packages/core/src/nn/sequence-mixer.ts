@@ -1,0 +1,56 @@
+/**
+ * What all sequence layers have in common, so that one can take another's place: softmax attention, linear attention,
+ * delta rule, LSTM, …
+ */
+
+import type { Tensor, Tensor2D, Tensor3D, TensorContainer } from '@tensorflow/tfjs-core';
+import type { Module } from './module.ts';
+
+/** What a mixer may be told about a batch. */
+export interface MixerOptions {
+  /**
+   * bool `[batch, length]`: true for elements of the sequence, false for padding, which has no influence on the others;
+   * outputs at padding are undefined. Default: no padding.
+   */
+  paddingMask?: Tensor | undefined;
+}
+
+/**
+ * A layer from sequences to sequences of vectors.
+ *
+ * `forward` on a whole sequence, `forward` on its pieces with the state passed on, and `step` on its elements one by one
+ * give the same outputs, up to rounding. States are made of tensors: `tf.dispose(state)` frees one, `tf.keep` and
+ * `tf.tidy` work as for tensors. No method disposes of its arguments.
+ */
+export interface SequenceMixer<State extends TensorContainer = TensorContainer> extends Module {
+  /** Size of an output vector. */
+  readonly outputSize: number;
+
+  /**
+   * The outputs alone, for training: `forward(x).output` without the cost of a state.
+   *
+   * @param x float32 `[batch, length, size]`
+   * @returns float32 `[batch, length, outputSize]`
+   */
+  apply(x: Tensor3D, options?: MixerOptions): Tensor3D;
+
+  /**
+   * Outputs, and the state behind the last element.
+   *
+   * @param x float32 `[batch, length, size]`
+   * @param state what came before; default: nothing
+   */
+  forward(x: Tensor3D, state?: State, options?: MixerOptions): { output: Tensor3D; state: State };
+
+  /**
+   * One element of a stream.
+   *
+   * @param x float32 `[batch, size]`
+   * @param state what came before
+   * @returns float32 `[batch, outputSize]` and the state behind x
+   */
+  step(x: Tensor2D, state: State): { output: Tensor2D; state: State };
+
+  /** The state before the first element. */
+  initialState(batch: number): State;
+}
