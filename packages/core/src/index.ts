@@ -17,13 +17,59 @@ export {
 } from './device/device.ts';
 export { CorruptFileError, DeviceUnavailableError, NotANumberError, OutOfMemoryError } from './errors.ts';
 export {
+  type CheckpointInfo,
+  type CheckpointParts,
+  type Json,
+  loadCheckpoint,
+  saveCheckpoint,
+} from './io/checkpoint.ts';
+export {
   decodeSafetensors,
   encodeSafetensors,
   loadSafetensors,
   type SafetensorsContent,
   saveSafetensors,
 } from './io/safetensors.ts';
+export { CrossAttention, type CrossAttentionOptions, type CrossAttentionState } from './nn/cross-attention.ts';
+export { Dropout, type DropoutOptions } from './nn/dropout.ts';
+export { Embedding, type EmbeddingOptions } from './nn/embedding.ts';
+export {
+  FEED_FORWARD_ACTIVATIONS,
+  FeedForward,
+  type FeedForwardActivation,
+  type FeedForwardOptions,
+} from './nn/feed-forward.ts';
+export {
+  branch,
+  constantInitializer,
+  fanInUniform,
+  heNormal,
+  heUniform,
+  type Initializer,
+  lecunNormal,
+  normalInitializer,
+  truncatedNormalInitializer,
+  uniformInitializer,
+  xavierNormal,
+  xavierUniform,
+} from './nn/initializers.ts';
+export { Linear, type LinearLayerOptions } from './nn/linear.ts';
+export { Lstm, type LstmLayerOptions, type LstmModuleState } from './nn/lstm.ts';
+export { Module } from './nn/module.ts';
+export {
+  ATTENTION_POSITIONS,
+  type AttentionMaskOptions,
+  type AttentionPositions,
+  type AttentionState,
+  MultiHeadAttention,
+  type MultiHeadAttentionOptions,
+} from './nn/multi-head-attention.ts';
+export { LayerNorm, type Normalization, type NormalizationOptions, RmsNorm } from './nn/normalization.ts';
+export type { MixerOptions, SequenceMixer } from './nn/sequence-mixer.ts';
+export { type Layer, Sequential } from './nn/sequential.ts';
+export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
+export { dropout } from './ops/dropout.ts';
 export { embedding } from './ops/embedding.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
