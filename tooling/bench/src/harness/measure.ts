@@ -6,7 +6,7 @@
 import type { Case } from '../catalog.ts';
 import { type Disagreement, disagreements } from './agreement.ts';
 import { DISTURBING_LOAD, LoadMeter } from './calm.ts';
-import { type PeerProcess, UnsupportedError } from './peer-process.ts';
+import { DeadlineError, type PeerProcess, UnsupportedError } from './peer-process.ts';
 import type { Digest } from './protocol.ts';
 import { median, minimum } from './statistics.ts';
 
@@ -19,10 +19,12 @@ export interface Effort {
   readonly warmUp: number;
   /** How often a disturbed slice is measured again. */
   readonly retries: number;
+  /** Milliseconds that setting up, checking and warming up may take; a peer that needs longer sits this case out. */
+  readonly deadline: number;
 }
 
-export const FULL: Effort = { rounds: 9, slice: 100, warmUp: 150, retries: 8 };
-export const QUICK: Effort = { rounds: 3, slice: 40, warmUp: 60, retries: 0 };
+export const FULL: Effort = { rounds: 9, slice: 100, warmUp: 150, retries: 8, deadline: 60_000 };
+export const QUICK: Effort = { rounds: 3, slice: 40, warmUp: 60, retries: 0, deadline: 30_000 };
 
 /** A call that takes longer (ms) is measured in three rounds only, or once. */
 const SLOW = 1000;
@@ -56,12 +58,13 @@ export async function measureCase(
   for (const [name, peer] of peers) {
     try {
       const { program, parameters } = benchmark;
-      const { digest, call } = await peer.prepare({ program, parameters, warmUp: effort.warmUp });
+      const { digest, call } = await peer.prepare({ program, parameters, warmUp: effort.warmUp }, effort.deadline);
       digests.set(name, digest);
       contestants.push({ name, peer, call, samples: [], disturbed: [] });
     } catch (error) {
       const reason = (error as Error).message;
-      outcomes.set(name, { kind: error instanceof UnsupportedError ? 'unsupported' : 'failed', reason });
+      const absent = error instanceof UnsupportedError || error instanceof DeadlineError;
+      outcomes.set(name, { kind: absent ? 'unsupported' : 'failed', reason });
     }
   }
   const wrong = disagreements(digests, benchmark.tolerance ?? DEFAULT_TOLERANCE);
@@ -71,7 +74,7 @@ export async function measureCase(
     outcomes.set(peer, { kind: 'failed', reason });
   }
   const counts = { slices: 0, disturbed: 0 };
-  const allPids = [...peers.values()].map(({ pid }) => pid);
+  const allPids = [...peers.values()].filter(({ alive }) => alive).map(({ pid }) => pid);
   for (let round = 0; round < effort.rounds; round++) {
     const order = round % 2 === 0 ? right : [...right].reverse();
     for (const contestant of order) {

@@ -3,7 +3,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import type { Identity, Measured, MemorySamples, Prepared, Reply, Request } from './protocol.ts';
+import type { Identity, Measured, MemorySamples, Prepared, PrepareRequest, Reply, Request } from './protocol.ts';
 
 /** How to start a peer. */
 export interface PeerCommand {
@@ -16,6 +16,11 @@ export interface PeerCommand {
 /** The peer cannot run this program because its library lacks something. */
 export class UnsupportedError extends Error {
   override readonly name = 'UnsupportedError';
+}
+
+/** The peer took too long and was ended. */
+export class DeadlineError extends Error {
+  override readonly name = 'DeadlineError';
 }
 
 /** A running peer. One request at a time. */
@@ -49,8 +54,28 @@ export class PeerProcess {
     return new PeerProcess(child, lines, result as Identity);
   }
 
-  prepare(request: Omit<Extract<Request, { command: 'prepare' }>, 'command'>): Promise<Prepared> {
-    return this.#ask({ command: 'prepare', ...request }) as Promise<Prepared>;
+  /** Whether the process still runs. */
+  get alive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /**
+   * @param deadline milliseconds after which the process is ended
+   * @throws UnsupportedError, or DeadlineError, or Error if the program fails
+   */
+  async prepare(request: Omit<PrepareRequest, 'command'>, deadline: number): Promise<Prepared> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#child.kill('SIGKILL');
+    }, deadline);
+    try {
+      return (await this.#ask({ command: 'prepare', ...request })) as Prepared;
+    } catch (error) {
+      throw late ? new DeadlineError(`takes longer than ${Math.round(deadline / 1000)} s`) : error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   measure(milliseconds: number): Promise<Measured> {
@@ -67,7 +92,7 @@ export class PeerProcess {
 
   /** Ends the process; a peer that does not end by itself within two seconds is killed. */
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (!this.alive) return;
     const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), 2000);
     this.#child.stdin.end(`${JSON.stringify({ id: this.#nextId++, command: 'quit' })}\n`);

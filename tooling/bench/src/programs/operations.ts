@@ -30,8 +30,8 @@ export interface Operations {
   embedding(table: Tensor, indices: Tensor): Tensor;
   /** `x·weight + bias`, then max(0, ·) if asked; `x` is `[…, inputs]`, `weight` `[inputs, outputs]`. */
   linear(x: Tensor, weight: Tensor, bias: Tensor, relu?: boolean): Tensor;
-  /** Causal attention of `[batch, heads, length, width]` tensors. */
-  attention(query: Tensor, key: Tensor, value: Tensor): Tensor;
+  /** Causal attention: `[batch, length, 3, heads, width]` (queries, keys, values) → `[batch, length, heads, width]`. */
+  selfAttention(projected: Tensor): Tensor;
   /** Mean cross-entropy of `logits` `[rows, classes]` at `labels` (int32). */
   crossEntropy(logits: Tensor, labels: Tensor): Scalar;
   /** `[batch, length, inputs]` → `[batch, length, hidden]`, from a state of zeros. */

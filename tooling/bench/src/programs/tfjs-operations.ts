@@ -29,11 +29,17 @@ export function tfjsOperations(oneHot: boolean): Operations {
       const result = tf.add(tf.matMul(flat, weight as tf.Tensor2D), bias);
       return tf.reshape(relu ? tf.relu(result) : result, [...x.shape.slice(0, -1), outputs]);
     },
-    attention: (query, key, value) => {
-      const [, , length, width] = query.shape as [number, number, number, number];
+    selfAttention: (projected) => {
+      const [, length, , , width] = projected.shape as [number, number, number, number, number];
+      const [query, key, value] = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4])) as [
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+      ];
       const scores = tf.mul(tf.matMul(query, key, false, true), 1 / Math.sqrt(width));
       const mask = tf.mul(tf.sub(1, tf.linalg.bandPart(tf.ones([length, length]), -1, 0)), MASKED);
-      return tf.matMul(tf.softmax(tf.add(scores, mask)), value);
+      const attended = tf.matMul(tf.softmax(tf.add(scores, mask)), value);
+      return tf.transpose(attended, [0, 2, 1, 3]);
     },
     crossEntropy: (logits, labels) => {
       const classes = logits.shape[1] as number;

@@ -124,12 +124,7 @@ function transformer(operations: Operations, sizes: TransformerSizes): Program {
 
   const attend = (x: tf.Tensor, project: readonly [tf.Variable, tf.Variable]): tf.Tensor => {
     const projected = tf.reshape(operations.linear(x, ...project), [batch, length, 3, heads, width / heads]);
-    const [query, key, value] = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4])) as [
-      tf.Tensor,
-      tf.Tensor,
-      tf.Tensor,
-    ];
-    return tf.reshape(tf.transpose(operations.attention(query, key, value), [0, 2, 1, 3]), [batch, length, width]);
+    return tf.reshape(operations.selfAttention(projected), [batch, length, width]);
   };
   return training(operations, weights, [symbols, labels], () => {
     let x = tf.add(operations.embedding(table, symbols), positions);

@@ -1,0 +1,70 @@
+/** `pnpm bench`: measures, prints tables, and writes results and documents. `--help` lists the options. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { HELP, parseOptions, UsageError } from './options.ts';
+import type { ResultsDocument } from './report/document.ts';
+import { textTable } from './report/format.ts';
+import { renderMarkdown } from './report/markdown.ts';
+import { memoryTable, requirementTable, suitesOf, suiteTable, type Table } from './report/tables.ts';
+import { runBenchmarks } from './run.ts';
+
+const RESULTS = fileURLToPath(new URL('../../../docs/benchmarks.json', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../../docs/benchmarks.md', import.meta.url));
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exitCode = 2;
+}
+
+/** @returns the exit status: 1 if a peer failed or disagreed */
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options.help) {
+    console.log(HELP);
+    return 0;
+  }
+  if (options.render) {
+    writeFileSync(PAGE, renderMarkdown(JSON.parse(readFileSync(RESULTS, 'utf8')) as ResultsDocument));
+    return 0;
+  }
+  const document = await runBenchmarks(options);
+  const text = `${JSON.stringify(document, rounded, 2)}\n`;
+  if (options.json === '-') {
+    process.stdout.write(text);
+  } else {
+    print(document);
+    if (options.json !== undefined) writeFileSync(options.json, text);
+  }
+  if (options.write) {
+    writeFileSync(RESULTS, text);
+    writeFileSync(PAGE, renderMarkdown(JSON.parse(text) as ResultsDocument));
+    console.error(`wrote ${RESULTS} and ${PAGE}`);
+  }
+  return document.absences.some(({ kind }) => kind === 'failed') ? 1 : 0;
+}
+
+/** Five significant digits are more than a measurement has. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
+}
+
+function print(document: ResultsDocument): void {
+  const section = (title: string, table: Table): void => {
+    if (table.rows.length > 0) console.log(`\n${title}\n${textTable(table.head, table.rows, 2)}`);
+  };
+  for (const suite of suitesOf(document)) section(suite, suiteTable(document, suite));
+  section('memory', memoryTable(document));
+  section('required', requirementTable(document));
+  for (const { suite, name, who, kind, reason } of document.absences) {
+    console.log(
+      `${kind === 'failed' ? 'FAILED' : 'without a figure'}: ${suite}: ${name}: ${who}: ${reason.split('\n')[0]}`,
+    );
+  }
+  if (document.disturbedSlices > 0) {
+    console.log(`\nOther programs were busy in ${document.disturbedSlices} of ${document.slices} slices.`);
+  }
+}

@@ -1,0 +1,119 @@
+/** The command line. */
+
+import { parseArgs } from 'node:util';
+import { SUITES } from './catalog.ts';
+import { DEVICES, type DeviceName, PEERS, type PeerName } from './harness/peers.ts';
+
+/** What was asked for. */
+export interface Options {
+  readonly suites: readonly string[];
+  readonly devices: readonly DeviceName[];
+  readonly peers: readonly PeerName[];
+  readonly threads: readonly number[];
+  readonly quick: boolean;
+  readonly json: string | undefined;
+  readonly write: boolean;
+  readonly render: boolean;
+  readonly help: boolean;
+}
+
+/** A mistake on the command line; the message says what is possible. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in turn and in one run.
+
+  pnpm bench [options]
+
+  --suite a,b      ${SUITES.join(', ')} (default: all)
+  --device a,b     ours: ${DEVICES.join(', ')} (default: both)
+  --peers a,b      ${PEERS.join(', ')}, or none (default: those that are there)
+  --threads 1,2    thread counts (default: 1,2)
+  --quick          fewer cases, fewer and shorter rounds: a look, not a result
+  --json FILE      writes everything that was measured; '-' is the standard output
+  --write          writes docs/benchmarks.json and docs/benchmarks.md
+  --render         writes docs/benchmarks.md from docs/benchmarks.json and measures nothing
+  --help           this text
+`;
+
+/**
+ * Reads the command line.
+ *
+ * @throws UsageError for an unknown option or value
+ */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parse(args);
+  const chosenPeers = values.peers === 'none' ? [] : choices('--peers', values.peers, PEERS);
+  return {
+    suites: choices('--suite', values.suite, SUITES),
+    devices: choices('--device', values.device, DEVICES),
+    peers: chosenPeers,
+    threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
+    quick: values.quick === true,
+    json: values.json,
+    write: values.write === true,
+    render: values.render === true,
+    help: values.help === true,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        suite: { type: 'string' },
+        device: { type: 'string' },
+        peers: { type: 'string' },
+        threads: { type: 'string' },
+        quick: { type: 'boolean' },
+        json: { type: 'string' },
+        write: { type: 'boolean' },
+        render: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}. 'pnpm bench --help' lists the options.`);
+  }
+}
+
+function choices<T extends string>(option: string, text: string | undefined, known: readonly T[]): T[] {
+  if (text === undefined) return [...known];
+  const wanted = text.split(',').map((word) => word.trim());
+  for (const word of wanted) {
+    if ((known as readonly string[]).includes(word)) continue;
+    const near = nearest(word, known);
+    const hint = near === undefined ? '' : ` Did you mean '${near}'?`;
+    throw new UsageError(`${option}: there is no '${word}'.${hint} Choose among ${known.join(', ')}.`);
+  }
+  return known.filter((word) => wanted.includes(word));
+}
+
+function threadCount(word: string): number {
+  const count = Number(word);
+  if (Number.isInteger(count) && count >= 1 && count <= 64) return count;
+  throw new UsageError(`--threads: '${word}' is not a whole number from 1 to 64. Write for example --threads 1,2.`);
+}
+
+/** The known word with the fewest edits, if it is close. */
+export function nearest<T extends string>(word: string, known: readonly T[]): T | undefined {
+  const distances = known.map((candidate) => editDistance(word.toLowerCase(), candidate));
+  const best = Math.min(...distances);
+  return best <= Math.max(2, word.length / 3) ? known[distances.indexOf(best)] : undefined;
+}
+
+/** Insertions, deletions and replacements that turn `a` into `b` (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

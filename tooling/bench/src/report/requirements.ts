@@ -1,0 +1,142 @@
+/** What the engine must reach, and whether it does: ratios against peers in the same run, on two threads. */
+
+import { geometricMean } from '../harness/statistics.ts';
+import type { ResultsDocument } from './document.ts';
+import type { Row } from './rows.ts';
+
+/** One requirement with its verdict. */
+export interface Verdict {
+  readonly text: string;
+  readonly device: string;
+  readonly threads: number;
+  /** Human-readable bound, for example `≥ 1.0 ×`. */
+  readonly bound: string;
+  /** The worst of the parts; undefined if nothing was measured. */
+  readonly worst: number | undefined;
+  /** Geometric mean of the parts. */
+  readonly mean: number | undefined;
+  /** The value of each row that counts. */
+  readonly parts: readonly { readonly name: string; readonly value: number }[];
+  /** Whether the worst part keeps the bound. */
+  readonly reached: boolean | undefined;
+}
+
+interface Requirement {
+  readonly text: string;
+  readonly device: string;
+  readonly threads: number;
+  readonly rows: (row: Row) => boolean;
+  /** The peer that counts, or undefined for the median itself. */
+  readonly peer?: string;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
+
+const named =
+  (...names: string[]) =>
+  (row: Row): boolean =>
+    names.includes(row.name);
+const LARGE_GEMM = named('n = 256', 'n = 512', 'n = 1024');
+const MILLION = (row: Row): boolean =>
+  (row.suite === 'elementwise' && row.name.endsWith('1 M')) ||
+  row.name === 'softmax, [4096,256]' ||
+  row.name === 'layer norm, [4096,256]';
+
+const REQUIREMENTS: readonly Requirement[] = [
+  {
+    text: 'GEMM 256-1024 against PyTorch',
+    device: 'native',
+    threads: 2,
+    rows: LARGE_GEMM,
+    peer: 'pytorch',
+    atLeast: 1,
+  },
+  {
+    text: 'GEMM 256-1024 against PyTorch',
+    device: 'wasm',
+    threads: 2,
+    rows: LARGE_GEMM,
+    peer: 'pytorch',
+    atLeast: 0.4,
+  },
+  {
+    text: 'GEMM 256-1024 against tfjs-wasm',
+    device: 'wasm',
+    threads: 1,
+    rows: LARGE_GEMM,
+    peer: 'tfjs-wasm',
+    atLeast: 1.3,
+  },
+  ...(
+    [
+      ['Transformer step', 'pytorch', 1.2, 0.4],
+      ['Transformer step', 'tfjs-wasm', undefined, 25],
+      ['LSTM step', 'pytorch', 1, 0.4],
+      ['CNN step', 'pytorch', 0.7, 0.3],
+    ] as const
+  ).flatMap(([name, peer, native, wasm]) =>
+    (
+      [
+        ['native', native],
+        ['wasm', wasm],
+      ] as const
+    ).flatMap(([device, atLeast]): Requirement[] =>
+      atLeast === undefined
+        ? []
+        : [{ text: `${name} against ${titleOf(peer)}`, device, threads: 2, rows: named(name), peer, atLeast }],
+    ),
+  ),
+  ...(
+    [
+      ['native', 1],
+      ['wasm', 0.6],
+    ] as const
+  ).map(
+    ([device, atLeast]): Requirement => ({
+      text: 'Elementwise, softmax, layer norm on 1 M floats against PyTorch',
+      device,
+      threads: 2,
+      rows: MILLION,
+      peer: 'pytorch',
+      atLeast,
+    }),
+  ),
+  ...(['native', 'wasm'] as const).map(
+    (device): Requirement => ({
+      text: 'Dispatch of a tiny operation without gradient',
+      device,
+      threads: 2,
+      rows: named('add, 4 floats'),
+      atMost: 5,
+    }),
+  ),
+];
+
+/** How a peer is called in sentences. */
+export function titleOf(peer: string): string {
+  return peer === 'pytorch' ? 'PyTorch' : peer;
+}
+
+/** Judges a run: a requirement is reached if every row that counts keeps it. */
+export function verdicts(document: ResultsDocument): Verdict[] {
+  const judged = REQUIREMENTS.map(({ text, device, threads, rows, peer, atLeast, atMost }): Verdict => {
+    const parts = document.rows
+      .filter((row) => row.device === device && row.threads === threads && rows(row))
+      .flatMap((row) => {
+        const value = peer === undefined ? row.median : row.ratio[peer];
+        return value === undefined ? [] : [{ name: row.name, value }];
+      });
+    const bound = atLeast === undefined ? `≤ ${atMost} µs` : `≥ ${atLeast.toFixed(1)} ×`;
+    if (parts.length === 0)
+      return { text, device, threads, bound, worst: undefined, mean: undefined, parts, reached: undefined };
+    const values = parts.map((part) => part.value);
+    const worst = atLeast === undefined ? Math.max(...values) : Math.min(...values);
+    const reached = atLeast === undefined ? worst <= (atMost as number) : worst >= atLeast;
+    return { text, device, threads, bound, worst, mean: geometricMean(values), parts, reached };
+  });
+  for (const { device, threads, steps, flat } of document.memory) {
+    const text = `Resident memory over ${steps.toLocaleString('en')} training steps`;
+    judged.push({ text, device, threads, bound: 'flat', worst: undefined, mean: undefined, parts: [], reached: flat });
+  }
+  return judged;
+}

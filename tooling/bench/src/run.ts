@@ -1,0 +1,153 @@
+/** A whole run: starts the peers, measures case after case, and gathers the results. */
+
+import { spawnSync } from 'node:child_process';
+import { cpus, release, totalmem, type } from 'node:os';
+import { CASES, type Case, MEMORY_SUITE } from './catalog.ts';
+import { type CaseResult, FULL, measureCase, QUICK } from './harness/measure.ts';
+import type { PeerProcess } from './harness/peer-process.ts';
+import {
+  type Configuration,
+  commandFor,
+  configurations,
+  DEVICES,
+  findPython,
+  keyOf,
+  PeerPool,
+} from './harness/peers.ts';
+import type { Options } from './options.ts';
+import { Progress } from './progress.ts';
+import type { ResultsDocument } from './report/document.ts';
+import { judgeMemory, type MemoryResult } from './report/memory.ts';
+import { absencesOf, type Peaks, rateOf, rowsOf } from './report/rows.ts';
+
+const MEMORY_STEPS = 10_000;
+const QUICK_MEMORY_STEPS = 1000;
+const MEMORY_SAMPLES = 100;
+/** The memory test and a training step take about so many times as long as a single operation. */
+const LONG = 6;
+
+/**
+ * Measures what the options ask for.
+ *
+ * @throws Error if a peer does not start
+ */
+export async function runBenchmarks(options: Options): Promise<ResultsDocument> {
+  const begin = new Date();
+  const python = options.peers.includes('pytorch') ? findPython() : undefined;
+  if (python === undefined && options.peers.includes('pytorch')) {
+    process.stderr.write('No python3 with torch here: PyTorch is left out. Install it with: pip install torch\n');
+  }
+  const peers = options.peers.filter((name) => name !== 'pytorch' || python !== undefined);
+  const all = configurations(options.devices, peers, options.threads);
+  const pool = new PeerPool(new Map(all.map((entry) => [keyOf(entry), commandFor(entry, python ?? 'python3')])));
+  try {
+    return await measureAll(options, all, pool, begin);
+  } finally {
+    await pool.close();
+  }
+}
+
+async function measureAll(
+  options: Options,
+  all: readonly Configuration[],
+  pool: PeerPool,
+  begin: Date,
+): Promise<ResultsDocument> {
+  const effort = options.quick ? QUICK : FULL;
+  const devices = all.filter(({ name }) => (DEVICES as readonly string[]).includes(name));
+  const peers = all.filter((entry) => !devices.includes(entry));
+  // The peaks are always measured: they are what the other figures are fractions of.
+  const peakCases = CASES.filter(({ suite }) => suite === 'peaks');
+  const others = CASES.filter(
+    ({ suite, quick = true }) => suite !== 'peaks' && options.suites.includes(suite) && (quick || !options.quick),
+  );
+  const chosen = [...peakCases, ...others];
+  const withMemory = options.suites.includes(MEMORY_SUITE);
+  const work = chosen.reduce((sum, benchmark) => sum + workOf(benchmark), 0);
+  const progress = new Progress(work + (withMemory ? devices.length * LONG : 0));
+  const results: { benchmark: Case; result: CaseResult }[] = [];
+  progress.show('starting the peers');
+  for (const benchmark of chosen) {
+    const running = await pool.running();
+    progress.show(`${benchmark.suite}: ${benchmark.name}`);
+    const taking = benchmark.suite === 'peaks' ? only(running, devices) : running;
+    results.push({ benchmark, result: await measureCase(benchmark, taking, effort) });
+    progress.advance(workOf(benchmark));
+  }
+  const peaks = peaksOf(results, devices);
+  const memory: MemoryResult[] = [];
+  if (withMemory) {
+    const steps = options.quick ? QUICK_MEMORY_STEPS : MEMORY_STEPS;
+    const running = await pool.running();
+    for (const entry of devices) {
+      progress.show(`memory: ${keyOf(entry)}, ${steps} training steps`);
+      const samples = await running.get(keyOf(entry))!.memory(steps, steps / MEMORY_SAMPLES);
+      memory.push(judgeMemory(entry.name, entry.threads, steps, samples));
+      progress.advance(LONG);
+    }
+  }
+  progress.clear();
+  return {
+    format: 1,
+    date: begin.toISOString(),
+    seconds: (Date.now() - begin.getTime()) / 1000,
+    quick: options.quick,
+    machine: {
+      processor: cpus()[0]?.model ?? 'unknown',
+      processors: cpus().length,
+      memoryBytes: totalmem(),
+      system: `${type()} ${release().split('-')[0]}`,
+    },
+    versions: versions(pool),
+    peers: Object.fromEntries(pool.identities),
+    slices: results.reduce((sum, { result }) => sum + result.slices, 0),
+    disturbedSlices: results.reduce((sum, { result }) => sum + result.disturbedSlices, 0),
+    rows: results.flatMap(({ benchmark, result }) => rowsOf(benchmark, result, devices, peers, peaks)),
+    memory,
+    absences: results.flatMap(({ benchmark, result }) => absencesOf(benchmark, result)),
+  };
+}
+
+function workOf({ suite }: Case): number {
+  return suite === 'training' ? LONG : 1;
+}
+
+function only(
+  running: ReadonlyMap<string, PeerProcess>,
+  entries: readonly Configuration[],
+): ReadonlyMap<string, PeerProcess> {
+  const keys = new Set(entries.map(keyOf));
+  return new Map([...running].filter(([key]) => keys.has(key)));
+}
+
+/** The best rates ever seen in the peak kernels (those of the fastest samples) count as the peaks. */
+function peaksOf(
+  results: readonly { benchmark: Case; result: CaseResult }[],
+  devices: readonly Configuration[],
+): Peaks {
+  const peaks = new Map<string, { flops?: number; bytes?: number }>();
+  for (const { benchmark, result } of results) {
+    if (benchmark.suite !== 'peaks') continue;
+    const kind = benchmark.flops === undefined ? 'bytes' : 'flops';
+    for (const entry of devices) {
+      const key = keyOf(entry);
+      const outcome = result.outcomes.get(key);
+      if (outcome?.kind !== 'measured') continue;
+      const rate = rateOf(benchmark, entry.threads, outcome.minimum).rate ?? 0;
+      const known = peaks.get(key);
+      peaks.set(key, { ...known, [kind]: Math.max(rate, known?.[kind] ?? 0) });
+    }
+  }
+  return peaks;
+}
+
+function versions(pool: PeerPool): Record<string, string> {
+  const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: import.meta.dirname, encoding: 'utf8' });
+  const result: Record<string, string> = { node: process.versions.node };
+  if (git.status === 0) result['@fwp/core'] = git.stdout.trim();
+  for (const [key, { version }] of pool.identities) {
+    const name = key.split('/')[0] as string;
+    if (!(DEVICES as readonly string[]).includes(name)) result[name] = version;
+  }
+  return result;
+}
