@@ -11,6 +11,9 @@
 #endif
 
 #include "gemm.c"
+#include "convolution.c"
+#include "depthwise.c"
+#include "pooling.c"
 #include "memory.c"
 #include "peaks.c"
 #include "movement.c"
@@ -31,6 +34,9 @@
 
 static const fwp_kernel fwp_kernels[] = {
     GEMM_KERNELS(FWP_ENTRY)
+    CONVOLUTION_KERNELS(FWP_ENTRY)
+    DEPTHWISE_KERNELS(FWP_ENTRY)
+    POOLING_KERNELS(FWP_ENTRY)
     MEMORY_KERNELS(FWP_ENTRY)
     PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)

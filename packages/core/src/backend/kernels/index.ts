@@ -5,6 +5,8 @@ import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
 import { complexKernels } from './complex.ts';
+import { convolutionKernels } from './convolution.ts';
+import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
 import { indexingKernels } from './indexing.ts';
@@ -14,6 +16,7 @@ import { lstmKernels } from './lstm.ts';
 import { matmulKernels } from './matmul.ts';
 import { movementKernels } from './movement.ts';
 import { normalizationKernels } from './normalization.ts';
+import { poolingKernels } from './pooling.ts';
 import { reductionKernels } from './reduction.ts';
 import { scanKernels } from './scan.ts';
 import { selectionKernels } from './selection.ts';
@@ -24,6 +27,9 @@ import { unaryKernels } from './unary.ts';
 export const kernels: KernelTable = {
   ...complexKernels,
   ...matmulKernels,
+  ...convolutionKernels,
+  ...depthwiseKernels,
+  ...poolingKernels,
   ...einsumKernels,
   ...movementKernels,
   ...indexingKernels,

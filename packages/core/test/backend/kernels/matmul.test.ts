@@ -6,37 +6,12 @@ import { FUSED_ACTIVATIONS, type FusedActivation, runMatMul } from '../../../src
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
 import { matmulReference } from '../../reference/matmul.ts';
+import { expectClose, noiseTensor } from './noise.ts';
 import { expectSameAsTfjs } from './same-as-tfjs.ts';
 
 /** Sizes around the tile edges of all instruction sets, narrow ones included. */
 const extent = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(31, 32, 33, 47, 48, 49, 64, 65, 100, 129));
 const depth = fc.oneof(extent, fc.constantFrom(0, 255, 256, 257, 520));
-
-/** Reproducible numbers in (-1, 1). */
-function noise(size: number, seed: number): Float32Array {
-  const values = new Float32Array(size);
-  let state = (seed * 2654435761 + 12345) >>> 0;
-  for (let i = 0; i < size; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    values[i] = state / 2 ** 31 - 1;
-  }
-  return values;
-}
-
-function noiseTensor(shape: number[], seed: number): tf.Tensor {
-  return tf.tensor(noise(tf.util.sizeFromShape(shape), seed), shape);
-}
-
-/** Expects `actual` within 1e-6 of the sum of absolute products: what a float32 sum of 500 terms can keep. */
-function expectClose(actual: ArrayLike<number>, expected: Float64Array, scale: Float64Array, message: string): void {
-  expect(actual.length, message).toBe(expected.length);
-  for (let i = 0; i < expected.length; i++) {
-    const error = Math.abs((actual[i] as number) - expected[i]!);
-    if (!(error <= 1e-6 * scale[i]! + 1e-30)) {
-      expect.fail(`${message}: element ${i} is ${actual[i]}, expected ${expected[i]}`);
-    }
-  }
-}
 
 /** The activations in float64. */
 const ACTIVATIONS: Record<FusedActivation, (x: number) => number> = {
