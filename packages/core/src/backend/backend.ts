@@ -67,7 +67,7 @@ export class FwpBackend extends KernelBackend {
   constructor(engine: Engine) {
     super();
     this.engine = engine;
-    this.#data = new DataStorage(this, tfEngine());
+    this.#data = new DataStorage(this, { moveData: moveDataOfLiveTensor });
   }
 
   // ---- for kernels -------------------------------------------------------------------------------
@@ -75,6 +75,19 @@ export class FwpBackend extends KernelBackend {
   /** Byte offset of a float32, int32 or bool tensor in the heap. */
   offsetOf(tensor: TensorInfo): number {
     return this.#data.get(tensor.dataId).offset;
+  }
+
+  /**
+   * Makes sure that the data of all inputs are here, taking them over from other backends.
+   *
+   * @throws Error if one of them was disposed; before the kernel has allocated anything
+   */
+  requireData(inputs: object): void {
+    for (const input of Object.values(inputs) as (TensorInfo | TensorInfo[] | null | undefined)[]) {
+      if (input === null || input === undefined) continue;
+      if (Array.isArray(input)) this.requireData(input);
+      else this.#data.get(input.dataId);
+    }
   }
 
   /** A new tensor of undefined content. */
@@ -295,6 +308,18 @@ export class FwpBackend extends KernelBackend {
       view.set(source.length > size ? source.subarray(0, size) : source);
     }
   }
+}
+
+/** Takes data over from another backend, or says why there are none. */
+function moveDataOfLiveTensor(backend: KernelBackend, dataId: DataId): void {
+  const engine = tfEngine();
+  if (!engine.state.tensorInfo.has(dataId)) {
+    throw new Error(
+      'A tensor was used after it was disposed, or outside of the tf.tidy() in which it was made. ' +
+        'Return it from the tidy, or keep it with tf.keep().',
+    );
+  }
+  engine.moveData(backend, dataId);
 }
 
 function sizeOf(shape: readonly number[]): number {

@@ -30,6 +30,7 @@ export function registerKernels(): void {
 export function addKernel(kernelName: string, kernel: Kernel): void {
   const kernelFunc: KernelFunc = ({ inputs, attrs, backend }) => {
     const call = { inputs, attrs: attrs ?? {}, backend: backend as FwpBackend };
+    call.backend.requireData(inputs);
     const outputs = kernel(call);
     if (checkEveryKernel) checkForNaN(kernelName, call, outputs);
     return outputs;

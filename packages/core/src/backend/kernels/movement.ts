@@ -66,6 +66,7 @@ function transpose(call: KernelCall): TensorInfo | TensorInfo[] {
   const { inputs, attrs, backend } = call;
   const x = inputs.x as TensorInfo;
   const perm = attrs.perm as number[];
+  util.assert(new Set(perm).size === x.shape.length, () => `Error in transpose: perm [${perm}] names an axis twice.`);
   const shape = perm.map((axis) => x.shape[axis] as number);
   const from = stridesOf(x.shape);
   const to = stridesOf(shape);
