@@ -11,6 +11,7 @@
  * | `indexing.ts`      | `gather` with batches, `gatherND`, `scatterND`, `tensorScatterUpdate`, `topk`, …            |
  * | `rearranging.ts`   | `stridedSlice`, `mirrorPad`, `depthToSpace`, `diag`, `flipLeftRight`                        |
  * | `windows.ts`       | average pooling with padding; second derivatives of convolutions, pooling and resizing     |
+ * | `failed-tape.ts`   | what a gradient kept when something threw                                                   |
  *
  * What cannot be repaired from here: gradients that tfjs wrote inside an operation instead of the registry
  * (`tf.logSoftmax`, `tf.losses.softmaxCrossEntropy`: right once, not twice), and those of complex numbers (`tf.fft`),
@@ -24,6 +25,7 @@ import { dropoutGradients } from './dropout.ts';
 import { embeddingGradients } from './embedding.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
+import { freeFailedTapes } from './gradients/failed-tape.ts';
 import { indexingGradients } from './gradients/indexing.ts';
 import { productGradients } from './gradients/products.ts';
 import { rearrangingGradients } from './gradients/rearranging.ts';
@@ -42,6 +44,7 @@ let registered = false;
 export function registerGradients(): void {
   if (registered) return;
   registered = true;
+  freeFailedTapes();
   const all = [
     constantGradients,
     savedOutputGradients,
