@@ -13,7 +13,7 @@ import type { NamedTensorMap } from '@tensorflow/tfjs-core';
 import { CorruptFileError } from '../errors.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer, OptimizerValues } from '../optim/optimizer.ts';
-import type { RandomStream, RandomStreamState } from '../random/stream.ts';
+import { RandomStream, type RandomStreamState } from '../random/stream.ts';
 import { loadSafetensors, saveSafetensors } from './safetensors.ts';
 
 /** A value that JSON can hold. */
@@ -91,7 +91,7 @@ export async function saveCheckpoint(
  * @param path the file
  * @param parts what to restore
  * @throws CorruptFileError if the file is damaged or no checkpoint
- * @throws RangeError listing missing and unexpected names and wrong shapes
+ * @throws RangeError listing missing and unexpected names and wrong shapes; nothing is changed then
  */
 export async function loadCheckpoint(path: string, parts: CheckpointParts): Promise<CheckpointInfo> {
   const { module, optimizer, random = {} } = parts;
@@ -116,15 +116,35 @@ export async function loadCheckpoint(path: string, parts: CheckpointParts): Prom
       Object.keys(content.moduleRandom),
       !module,
     );
-    module?.loadStateDict(moduleTensors);
-    if (optimizer !== undefined) {
-      optimizer.loadStateDict({ tensors: optimizerTensors, values: content.optimizer as OptimizerValues });
-    }
-    for (const [name, stream] of streams) stream.state = content.random[name] as RandomStreamState;
-    for (const [name, stream] of moduleStreams) stream.state = content.moduleRandom[name] as RandomStreamState;
+    const states = [...streams].map(([name]) => content.random[name] as RandomStreamState);
+    const moduleStates = [...moduleStreams].map(([name]) => content.moduleRandom[name] as RandomStreamState);
+    for (const state of [...states, ...moduleStates]) RandomStream.fromState(state);
+    restoreTensors(module, moduleTensors, () => {
+      optimizer?.loadStateDict({ tensors: optimizerTensors, values: content.optimizer as OptimizerValues });
+    });
+    [...streams.values()].forEach((stream, i) => {
+      stream.state = states[i] as RandomStreamState;
+    });
+    [...moduleStreams.values()].forEach((stream, i) => {
+      stream.state = moduleStates[i] as RandomStreamState;
+    });
     return { step: content.step, extra: content.extra };
   } finally {
     for (const tensor of Object.values(tensors)) tensor.dispose();
+  }
+}
+
+/** Sets the module's tensors and does the rest; if that throws, the module is as before. */
+function restoreTensors(module: Module | undefined, tensors: NamedTensorMap, rest: () => void): void {
+  const before = module?.stateDict() ?? {};
+  try {
+    module?.loadStateDict(tensors);
+    rest();
+  } catch (error) {
+    module?.loadStateDict(before);
+    throw error;
+  } finally {
+    for (const tensor of Object.values(before)) tensor.dispose();
   }
 }
 
@@ -147,6 +167,10 @@ function readContent(text: string | undefined, path: string): Content {
   if (typeof content !== 'object' || content === null || content.version !== VERSION) {
     const found = JSON.stringify(content?.version);
     throw new CorruptFileError(`${path}: expected a checkpoint of version ${VERSION}, found version ${found}.`);
+  }
+  const { step, random, moduleRandom } = content;
+  if (typeof step !== 'number' || typeof random !== 'object' || typeof moduleRandom !== 'object') {
+    throw new CorruptFileError(`${path}: metadata '${METADATA}' lacks the step or the random streams.`);
   }
   return content as Content;
 }
