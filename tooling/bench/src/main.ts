@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { StartError } from './harness/peers.ts';
 import { HELP, parseOptions, UsageError } from './options.ts';
 import type { ResultsDocument } from './report/document.ts';
 import { textTable } from './report/format.ts';
@@ -15,9 +16,9 @@ const PAGE = fileURLToPath(new URL('../../../docs/benchmarks.md', import.meta.ur
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  if (!(error instanceof UsageError || error instanceof StartError)) throw error;
   console.error(error.message);
-  process.exitCode = 2;
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 }
 
 /** @returns the exit status: 1 if a peer failed or disagreed */

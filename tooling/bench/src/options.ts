@@ -7,7 +7,8 @@ import { DEVICES, type DeviceName, PEERS, type PeerName } from './harness/peers.
 /** What was asked for. */
 export interface Options {
   readonly suites: readonly string[];
-  readonly devices: readonly DeviceName[];
+  /** Those that are there, if undefined. */
+  readonly devices: readonly DeviceName[] | undefined;
   readonly peers: readonly PeerName[];
   readonly threads: readonly number[];
   readonly quick: boolean;
@@ -27,7 +28,7 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   pnpm bench [options]
 
   --suite a,b      ${SUITES.join(', ')} (default: all)
-  --device a,b     ours: ${DEVICES.join(', ')} (default: both)
+  --device a,b     ours: ${DEVICES.join(', ')} (default: both; native where it was built)
   --peers a,b      ${PEERS.join(', ')}, or none (default: those that are there)
   --threads 1,2    thread counts (default: 1,2)
   --quick          fewer cases, fewer and shorter rounds: a look, not a result
@@ -47,7 +48,7 @@ export function parseOptions(args: readonly string[]): Options {
   const chosenPeers = values.peers === 'none' ? [] : choices('--peers', values.peers, PEERS);
   return {
     suites: choices('--suite', values.suite, SUITES),
-    devices: choices('--device', values.device, DEVICES),
+    devices: values.device === undefined ? undefined : choices('--device', values.device, DEVICES),
     peers: chosenPeers,
     threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
     quick: values.quick === true,

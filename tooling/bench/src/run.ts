@@ -38,7 +38,12 @@ export async function runBenchmarks(options: Options): Promise<ResultsDocument> 
     process.stderr.write('No python3 with torch here: PyTorch is left out. Install it with: pip install torch\n');
   }
   const peers = options.peers.filter((name) => name !== 'pytorch' || python !== undefined);
-  const all = configurations(options.devices, peers, options.threads);
+  const native = hasNativeKernels();
+  if (!native && options.devices === undefined) {
+    process.stderr.write('The native kernels were not built (no C compiler?): native is left out.\n');
+  }
+  const devices = options.devices ?? DEVICES.filter((name) => name !== 'native' || native);
+  const all = configurations(devices, peers, options.threads);
   const pool = new PeerPool(new Map(all.map((entry) => [keyOf(entry), commandFor(entry, python ?? 'python3')])));
   try {
     return await measureAll(options, all, pool, begin);

@@ -138,7 +138,7 @@ describe('configurations', () => {
 
 describe('options', () => {
   it('choose everything by default', () => {
-    expect(parseOptions([])).toMatchObject({ devices: ['native', 'wasm'], threads: [1, 2], quick: false });
+    expect(parseOptions([])).toMatchObject({ devices: undefined, threads: [1, 2], quick: false });
   });
 
   it.each([

@@ -1,6 +1,7 @@
 /** Which peers there are on this machine, how each is started, and the running ones. */
 
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type PeerCommand, PeerProcess } from './peer-process.ts';
 import type { Identity } from './protocol.ts';
@@ -63,11 +64,30 @@ export function commandFor({ name, threads }: Configuration, python: string): Pe
   }
 }
 
+/** Whether our native kernels were built. */
+export function hasNativeKernels(): boolean {
+  return existsSync(new URL('../../../../packages/core/kernels/kernels.node', import.meta.url));
+}
+
 /** A Python that has torch, or undefined. */
 export function findPython(): string | undefined {
   return ['python3', 'python'].find(
     (program) => spawnSync(program, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0,
   );
+}
+
+/** A peer does not start. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+
+  constructor(key: string, output: string) {
+    // Of a stack trace, the line that says what happened.
+    const [line = output] = output
+      .split('\n')
+      .filter((text) => /Error: /.test(text))
+      .slice(-1);
+    super(`${key} does not start: ${line.trim()}`);
+  }
 }
 
 /** The running peers. One that had to be ended is started again when it is next needed. */
@@ -95,7 +115,7 @@ export class PeerPool {
         this.#running.set(key, peer);
         this.identities.set(key, peer.identity);
       } catch (error) {
-        throw new Error(`${key} does not start: ${(error as Error).message}`);
+        throw new StartError(key, (error as Error).message);
       }
     }
     return new Map([...this.#commands.keys()].map((key) => [key, this.#running.get(key) as PeerProcess]));
