@@ -10,7 +10,7 @@
  * | `scans.ts`         | `cumsum` along any axis, `cumprod`, `prod`                                                  |
  * | `indexing.ts`      | `gather` with batches, `gatherND`, `scatterND`, `tensorScatterUpdate`, `topk`, …            |
  * | `rearranging.ts`   | `stridedSlice`, `mirrorPad`, `depthToSpace`, `diag`, `flipLeftRight`                        |
- * | `windows.ts`       | average pooling with padding; second derivatives of convolutions, pooling and resizing     |
+ * | `windows.ts`       | dilated convolutions, padded average pooling; second derivatives of these and of resizing   |
  * | `failed-tape.ts`   | what a gradient kept when something threw                                                   |
  *
  * What cannot be repaired from here: gradients that tfjs wrote inside an operation instead of the registry

@@ -269,6 +269,45 @@ const cases: readonly Case[] = [
     f: (x, w) => tf.tanh(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, [2, 1], 'same')),
   },
   {
+    name: 'conv2d with dilation',
+    shapes: [
+      [2, 5, 4, 2],
+      [2, 3, 2, 2],
+    ],
+    f: (x, w) => tf.tanh(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, 1, 'same', 'NHWC', [2, 1])),
+  },
+  {
+    name: 'conv2d with dilation and explicit padding',
+    shapes: [
+      [1, 4, 3, 1],
+      [2, 2, 1, 2],
+    ],
+    f: (x, w) =>
+      tf.tanh(
+        tf.conv2d(
+          x as tf.Tensor4D,
+          w as tf.Tensor4D,
+          1,
+          [
+            [0, 0],
+            [3, 0],
+            [1, 2],
+            [0, 0],
+          ],
+          'NHWC',
+          2,
+        ),
+      ),
+  },
+  {
+    name: 'conv1d with dilation',
+    shapes: [
+      [2, 7, 2],
+      [2, 2, 1],
+    ],
+    f: (x, w) => tf.tanh(tf.conv1d(x as tf.Tensor3D, w as tf.Tensor3D, 1, 'valid', 'NWC', 3)),
+  },
+  {
     name: 'depthwiseConv2d',
     shapes: [
       [1, 3, 3, 2],

@@ -1,10 +1,98 @@
 /**
- * Gradients of the gradient kernels of convolutions, pooling and resizing, for derivatives of higher order. A gradient
- * kernel is linear in dy, so its gradient for dy is the operation itself, applied to what arrives from above.
+ * Gradients of convolutions with holes and of average pooling, and those of the gradient kernels of convolutions,
+ * pooling and resizing, for derivatives of higher order. A gradient kernel is linear in dy, so its gradient for dy is
+ * the operation itself, applied to what arrives from above.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type Gradient, runKernel, zeroGradient } from './support.ts';
+
+interface ConvolutionAttributes {
+  strides: number | [number, number];
+  pad: Parameters<typeof tf.backend_util.computeConv2DInfo>[4];
+  dataFormat: 'NHWC' | 'NCHW';
+  dilations: number | [number, number];
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+/**
+ * Convolution. tfjs refuses filters with holes (dilations above 1), which have stride 1:
+ *
+ *   y[o] = Σₖ x[o + d k − p] w[k]   ⇒   dx[i] = Σₖ dy[i + p − d k] w[k]ᵀ,   dw[k] = Σₒ x[o + d k − p]ᵀ dy[o]
+ */
+const conv2d: Gradient = {
+  kernelName: tf.Conv2D,
+  inputsToSave: ['x', 'filter'],
+  gradFunc: (upstream, saved, attrs) => {
+    const dy = upstream as tf.Tensor4D;
+    const [x, filter] = saved as [tf.Tensor4D, tf.Tensor4D];
+    const { dilations, ...window } = attrs as unknown as ConvolutionAttributes;
+    if ([dilations].flat().every((dilation) => dilation === 1)) {
+      return {
+        x: () => runKernel(tf.Conv2DBackpropInput, { dy, filter }, { ...window, inputShape: x.shape }),
+        filter: () => runKernel(tf.Conv2DBackpropFilter, { x, dy }, { ...window, filterShape: filter.shape }),
+      };
+    }
+    if (window.dataFormat === 'NCHW') {
+      throw new Error(
+        "conv2d: gradients with dilations above 1 need dataFormat 'NHWC', but it is 'NCHW'. Transpose the input.",
+      );
+    }
+    const info = tf.backend_util.computeConv2DInfo(
+      ...([x.shape, filter.shape, window.strides, dilations, window.pad, window.dimRoundingMode] as const),
+    );
+    return { x: () => dilatedInputGradient(dy, filter, info), filter: () => dilatedFilterGradient(x, dy, info) };
+  },
+};
+
+type ConvolutionInfo = ReturnType<typeof tf.backend_util.computeConv2DInfo>;
+
+/** dy, padded, convolved with the filter upside down. */
+function dilatedInputGradient(dy: tf.Tensor4D, filter: tf.Tensor4D, info: ConvolutionInfo): tf.Tensor {
+  const flipped = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2]) as tf.Tensor4D;
+  const high = spanOf(info.filterHeight, info.dilationHeight);
+  const wide = spanOf(info.filterWidth, info.dilationWidth);
+  const padded = padOrCrop(dy, [
+    [high - info.padInfo.top, info.inHeight - info.outHeight + info.padInfo.top],
+    [wide - info.padInfo.left, info.inWidth - info.outWidth + info.padInfo.left],
+  ]);
+  return tf.conv2d(padded, flipped, 1, 'valid', 'NHWC', [info.dilationHeight, info.dilationWidth]);
+}
+
+/** One matrix product per tap of the filter. */
+function dilatedFilterGradient(x: tf.Tensor4D, dy: tf.Tensor4D, info: ConvolutionInfo): tf.Tensor {
+  const { batchSize, outHeight, outWidth, inChannels, outChannels, filterHeight, filterWidth } = info;
+  const padded = padOrCrop(x, [
+    [info.padInfo.top, outHeight + spanOf(filterHeight, info.dilationHeight) - info.inHeight - info.padInfo.top],
+    [info.padInfo.left, outWidth + spanOf(filterWidth, info.dilationWidth) - info.inWidth - info.padInfo.left],
+  ]);
+  const dyRows = tf.reshape(dy, [batchSize * outHeight * outWidth, outChannels]);
+  const taps: tf.Tensor[] = [];
+  for (let row = 0; row < filterHeight; row++) {
+    for (let column = 0; column < filterWidth; column++) {
+      const begin = [0, row * info.dilationHeight, column * info.dilationWidth, 0];
+      const seen = tf.slice(padded, begin, [batchSize, outHeight, outWidth, inChannels]);
+      taps.push(tf.matMul(tf.reshape(seen, [batchSize * outHeight * outWidth, inChannels]), dyRows, true, false));
+    }
+  }
+  return tf.reshape(tf.stack(taps), info.filterShape);
+}
+
+/** How far a filter with holes reaches beyond its first element. */
+function spanOf(size: number, dilation: number): number {
+  return (size - 1) * dilation;
+}
+
+/** Adds zeros around height and width, or, for negative numbers, cuts off. */
+function padOrCrop(x: tf.Tensor4D, [rows, columns]: [[number, number], [number, number]]): tf.Tensor4D {
+  const ends = [[0, 0], rows, columns, [0, 0]] as [number, number][];
+  const begin = ends.map(([before]) => Math.max(0, -before));
+  const size = x.shape.map((extent, axis) => extent - (begin[axis] as number) - Math.max(0, -(ends[axis]?.[1] ?? 0)));
+  return tf.pad(
+    tf.slice(x, begin as [number, number, number, number], size as [number, number, number, number]),
+    ends.map(([before, after]): [number, number] => [Math.max(0, before), Math.max(0, after)]),
+  );
+}
 
 /** dw = f(x, dy), bilinear: with an upstream gradient w, dx = the input gradient of w, ddy = the convolution with w. */
 const conv2dBackpropFilter: Gradient = {
@@ -216,8 +304,9 @@ const maxPoolWithArgmax: Gradient = {
   },
 };
 
-/** Second derivatives of operations on windows. */
+/** Gradients of operations on windows, and the gradients of these. */
 export const windowGradients: readonly Gradient[] = [
+  conv2d,
   conv2dBackpropFilter,
   depthwiseBackpropFilter,
   depthwiseBackpropInput,
