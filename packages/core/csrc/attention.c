@@ -140,11 +140,6 @@ static i32 attention_finite(const f32 *x, i64 row, i64 rows, i64 columns) {
   return vsum(sum) == 0;
 }
 
-/** e^x for x ≤ 0 (a little more is allowed), 0 below -87. */
-INLINE vf attention_exp(vf x) {
-  return vselect(x < -87.0f, vset(0), vexp_normal(vat_least(x, -87.0f)));
-}
-
 /* ---- scores --------------------------------------------------------------------------------- */
 
 /** Adds tile [keys][width] to the scores; −∞ excludes, whatever the score is. */
@@ -229,18 +224,18 @@ static void attention_soften(f32 *scores, i64 keys, i64 width, f32 *maximum, f32
     for (j = 0; j + 4 <= keys; j += 4) {
       UNROLL for (int u = 0; u < 4; u++) {
         f32 *at = scores + (j + u) * width + i;
-        const vf weight = attention_exp(vload(at) - shift);
+        const vf weight = vexp_nonpositive(vload(at) - shift);
         vstore(at, weight);
         sum[u] += weight;
       }
     }
     for (; j < keys; j++) {
       f32 *at = scores + j * width + i;
-      const vf weight = attention_exp(vload(at) - shift);
+      const vf weight = vexp_nonpositive(vload(at) - shift);
       vstore(at, weight);
       sum[0] += weight;
     }
-    const vf factor = attention_exp(before - shift);
+    const vf factor = vexp_nonpositive(before - shift);
     vstore(maximum + i, now);
     vstore(correction + i, factor);
     vstore(denominator + i, vload(denominator + i) * factor + ((sum[0] + sum[1]) + (sum[2] + sum[3])));
@@ -329,7 +324,7 @@ static void attention_differentiate(const attention_block *block, i64 keys, cons
     const vf l = vload(lse + i), d = vload(delta + i);
     f32 *s = block->scores + i, *ds = block->d_scores + i;
     for (i64 j = 0; j < keys; j++, s += width, ds += width) {
-      const vf p = attention_exp(vload(s) - l);
+      const vf p = vexp_nonpositive(vload(s) - l);
       vstore(s, p);
       vstore(ds, vselect(p == 0.0f, p, p * (vload(ds) - d)));
     }

@@ -1,32 +1,39 @@
 /**
- * The recurrence of an LSTM (Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000), given z_t = x_t W + bias:
+ * An LSTM (Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000) over whole sequences:
  *
- *   i, f, o = σ(z_t + h_{t-1} R)      g = tanh(z_t + h_{t-1} R)      c_t = f ∘ c_{t-1} + i ∘ g      h_t = o ∘ tanh(c_t)
+ *   z_t = x_t W + h_{t-1} R + bias, cut into four: i, f, g, o
+ *   i, f, o = σ(·)      g = tanh(·)      c_t = f ∘ c_{t-1} + i ∘ g      h_t = o ∘ tanh(c_t)
  *
- * with the gates in the order i, f, g, o, each [batch, hidden], and R [hidden, 4 · hidden]. Backward, from the last step to
- * the first, with dh and dc the gradients of h_t and c_t:
+ * with each gate [batch, hidden], W [inputs, 4 · hidden] and R [hidden, 4 · hidden]. Backward, from the last step to the
+ * first, with dh and dc the gradients of h_t and c_t:
  *
  *   dc += dh ∘ o ∘ (1 − tanh²(c_t))     dz = (dc ∘ g ∘ i(1−i), dc ∘ c_{t-1} ∘ f(1−f), dc ∘ i ∘ (1−g²), dh ∘ tanh(c_t) ∘ o(1−o))
  *   dc_{t-1} = dc ∘ f                   dh_{t-1} = dz Rᵀ
  *
- * What remains are matrix products over all steps at once (dR = Σ_t h_{t-1}ᵀ dz_t and the gradients of x, W and the bias).
+ * What remains are matrix products over all steps at once: dR = Σ_t h_{t-1}ᵀ dz_t and the gradients of x and W.
+ *
  * Batch rows are independent: a chunk of the parallel loop takes a block of rows through all steps, without
- * synchronisation, with R packed once for the register tiles of gemm.h.
+ * synchronisation, with the weights packed once for the register tiles of gemm.h. Small weights stay in the second-level
+ * cache, and x_t W is added step by step; for large ones the caller puts x W + bias into `gates` beforehand.
  */
 #include "fwp.h"
 #include "simd.h"
 #include "vector-math.h"
 #include "gemm.h"
 
-/** A panel of packed weights of this depth stays in the first-level cache. */
-#define LSTM_DEPTH 128
+/** Most rows of weights that are packed as one slab. */
+#define LSTM_DEPTH 512
 /** Fewer steps than this do not pay for packing. */
 #define LSTM_STEPS 4
 
 typedef struct {
   i64 batch, steps, hidden;
-  /** [batch, steps, 4 · hidden]: z, replaced by the activated gates; given to the backward as these. */
+  /** [batch, steps, inputs], [inputs, 4 · hidden], optional [4 · hidden]; or none of them: `gates` holds x W + bias. */
+  i64 inputs;
+  const f32 *x, *input_weight, *bias;
+  /** [batch, steps, 4 · hidden]: the activated gates. */
   f32 *gates;
+  /** R. */
   const f32 *weight;
   /** Optional, [batch, hidden]. */
   const f32 *initial_hidden, *initial_cell;
@@ -36,11 +43,13 @@ typedef struct {
   f32 *output, *cells;
   /** [batch, hidden]. */
   f32 *final_hidden, *final_cell;
-  /** The weight in panels (transposed for the backward), if there are at least LSTM_STEPS steps. */
-  f32 *packed;
-  /* Backward. Gradients of the outputs, of z, and of the initial state (optional); h_{t-1} with resets, [batch, steps, hidden]. */
+  /** R in panels (transposed for the backward), if there are at least LSTM_STEPS steps, and then W. */
+  f32 *packed, *packed_input;
+  /* Backward. Gradients of the outputs, of z, the initial state and the bias; h_{t-1} with resets, [batch, steps, hidden]. */
   const f32 *d_output, *d_final_hidden, *d_final_cell;
-  f32 *d_gates, *d_initial_hidden, *d_initial_cell, *previous;
+  f32 *d_gates, *d_initial_hidden, *d_initial_cell, *previous, *d_bias;
+  /** Sums of dz over a chunk's rows, in the line of its first row: [batch, 4 · hidden]. */
+  f32 *partial;
   /** Batch rows per chunk. */
   i64 rows;
 } lstm;
@@ -55,8 +64,8 @@ static void lstm_pack(const f32 *b, i64 row, i64 column, i64 k, i64 n, f32 *pack
   }
 }
 
-/** C [m, n] = A [m, k] · B for dense rows of A and C and the B that lstm_pack packed. */
-static void lstm_multiply(const f32 *a, i64 m, i64 k, i64 n, const f32 *packed, f32 *c) {
+/** C [m, n] (+)= A [m, k] · B for dense rows of A and C and the B that lstm_pack packed. */
+static void lstm_multiply(const f32 *a, i64 m, i64 k, i64 n, const f32 *packed, i32 accumulate, f32 *c) {
   const gemm_split wide = gemm_divide(CEIL_DIV(n, VF), GEMM_VECTORS), tall = gemm_divide(m, GEMM_ROWS);
   for (i64 p = 0; p < k; p += LSTM_DEPTH) {
     const i64 depth = MIN(LSTM_DEPTH, k - p);
@@ -70,7 +79,7 @@ static void lstm_multiply(const f32 *a, i64 m, i64 k, i64 n, const f32 *packed, 
             .a = a + first * k + p, .a_panel = height * k, .a_step = k,
             .b = panel + column * depth, .b_step = width,
             .c = c + first * n + column, .c_row = n,
-            .alpha = 1, .accumulate = p > 0, .last = MIN(width, n - column) - (vectors - 1) * VF,
+            .alpha = 1, .accumulate = accumulate || p > 0, .last = MIN(width, n - column) - (vectors - 1) * VF,
         };
         if (strip.count > 0 && height > 0) gemm_strips[1][height - 1][vectors - 1](&strip);
       }
@@ -79,24 +88,24 @@ static void lstm_multiply(const f32 *a, i64 m, i64 k, i64 n, const f32 *packed, 
   }
 }
 
-/** The product with the recurrent weight (or its transpose), packed or as it stands. */
-static void lstm_recur(const lstm *task, const f32 *a, i64 m, i32 transposed, f32 *c, f32 *scratch, i64 floats) {
+/** C (+)= A · R (or its transpose), packed or as it stands. */
+static void lstm_recur(const lstm *task, const f32 *a, i64 m, i32 transposed, i32 accumulate, f32 *c, f32 *scratch, i64 floats) {
   const i64 hidden = task->hidden, k = transposed ? 4 * hidden : hidden, n = transposed ? hidden : 4 * hidden;
   if (task->packed) {
-    lstm_multiply(a, m, k, n, task->packed, c);
+    lstm_multiply(a, m, k, n, task->packed, accumulate, c);
     return;
   }
   const gemm product = {
       .m = m, .n = n, .k = k, .a = a, .a_row = k, .a_column = 1,
       .b = task->weight, .b_row = transposed ? 1 : n, .b_column = transposed ? k : 1,
-      .c = c, .c_row = n, .alpha = 1,
+      .c = c, .c_row = n, .alpha = 1, .accumulate = accumulate,
   };
   gemm_block(&product, scratch, floats);
 }
 
 /** Batch rows per chunk: enough to share the packed weights' way from the outer caches, few enough for several threads. */
 static i64 lstm_rows(const lstm *task) {
-  const i64 limit = MAX(1, (FWP_SCRATCH_BYTES / 4 - GEMM_SCRATCH_LEAST) / (6 * task->hidden));
+  const i64 limit = MAX(1, (FWP_SCRATCH_BYTES / 4 - GEMM_SCRATCH_LEAST) / (6 * task->hidden + (task->x ? task->inputs : 0)));
   i64 rows = task->hidden >= 384 ? 32 : 16;
   while (rows > 8 && CEIL_DIV(task->batch, rows) < 4) rows /= 2;
   return MIN(rows, limit);
@@ -110,12 +119,13 @@ INLINE void lstm_state(f32 *target, const f32 *state, i64 first, i64 rows, i64 h
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/** `count` (1 … VF) units of one row; `stride` is the distance between gates. */
-INLINE void lstm_units(f32 *gates, const f32 *recurrent, i64 stride, f32 *cell, f32 *cells, f32 *hidden, f32 *output, i64 count) {
+/** `count` (1 … VF) units of one row; gates are `stride` apart. `added` (optional) is what z lacks. */
+INLINE void lstm_units(const f32 *sum, const f32 *added, f32 *gates, i64 stride, f32 *cell, f32 *cells, f32 *hidden, f32 *output,
+                       i64 count) {
   vf z[4];
   UNROLL for (int gate = 0; gate < 4; gate++) {
-    z[gate] = count == VF ? vload(gates + gate * stride) + vload(recurrent + gate * stride)
-                          : vload_first(gates + gate * stride, count, 0) + vload_first(recurrent + gate * stride, count, 0);
+    z[gate] = count == VF ? vload(sum + gate * stride) : vload_first(sum + gate * stride, count, 0);
+    if (added) z[gate] += count == VF ? vload(added + gate * stride) : vload_first(added + gate * stride, count, 0);
   }
   const vf i = vsigmoid(z[0]), f = vsigmoid(z[1]), g = vtanh(z[2]), o = vsigmoid(z[3]);
   const vf c = vfma(f, count == VF ? vload(cell) : vload_first(cell, count, 0), i * g);
@@ -132,9 +142,9 @@ INLINE void lstm_units(f32 *gates, const f32 *recurrent, i64 stride, f32 *cell, 
 }
 
 static void lstm_forward_rows(const lstm *task, i64 first, i64 rows, f32 *scratch) {
-  const i64 hidden = task->hidden, steps = task->steps;
-  f32 *h = scratch, *c = h + rows * hidden, *z = c + rows * hidden;
-  f32 *rest = z + rows * 4 * hidden;
+  const i64 hidden = task->hidden, steps = task->steps, inputs = task->inputs;
+  f32 *h = scratch, *c = h + rows * hidden, *z = c + rows * hidden, *x = z + rows * 4 * hidden;
+  f32 *rest = x + (task->x ? rows * inputs : 0);
   lstm_state(h, task->initial_hidden, first, rows, hidden);
   lstm_state(c, task->initial_cell, first, rows, hidden);
   for (i64 t = 0; t < steps; t++) {
@@ -143,18 +153,22 @@ static void lstm_forward_rows(const lstm *task, i64 first, i64 rows, f32 *scratc
       zero_bytes(h + row * hidden, hidden * 4);
       zero_bytes(c + row * hidden, hidden * 4);
     }
-    lstm_recur(task, h, rows, 0, z, rest, FWP_SCRATCH_BYTES / 4 - (rest - scratch));
+    if (task->x) {
+      for (i64 row = 0; row < rows; row++) {
+        gemm_copy(task->x + ((first + row) * steps + t) * inputs, inputs, x + row * inputs);
+      }
+      lstm_multiply(x, rows, inputs, 4 * hidden, task->packed_input, 0, z);
+    }
+    lstm_recur(task, h, rows, 0, task->x != 0, z, rest, FWP_SCRATCH_BYTES / 4 - (rest - scratch));
     for (i64 row = 0; row < rows; row++) {
       const i64 at = (first + row) * steps + t;
       f32 *gates = task->gates + at * 4 * hidden, *cells = task->cells + at * hidden, *output = task->output + at * hidden;
-      const f32 *recurrent = z + row * 4 * hidden;
+      const f32 *sum = z + row * 4 * hidden, *added = task->x ? task->bias : gates;
       f32 *row_c = c + row * hidden, *row_h = h + row * hidden;
-      i64 j = 0;
-      for (; j + VF <= hidden; j += VF) {
-        lstm_units(gates + j, recurrent + j, hidden, row_c + j, cells + j, row_h + j, output + j, VF);
-      }
-      if (j < hidden) {
-        lstm_units(gates + j, recurrent + j, hidden, row_c + j, cells + j, row_h + j, output + j, hidden - j);
+      for (i64 j = 0; j < hidden; j += VF) {
+        const f32 *rest_of_z = added ? added + j : 0;
+        if (j + VF <= hidden) lstm_units(sum + j, rest_of_z, gates + j, hidden, row_c + j, cells + j, row_h + j, output + j, VF);
+        else lstm_units(sum + j, rest_of_z, gates + j, hidden, row_c + j, cells + j, row_h + j, output + j, hidden - j);
       }
     }
   }
@@ -202,8 +216,20 @@ INLINE void lstm_units_backward(const lstm_unit *unit, i64 at, i64 stride, i64 c
   }
 }
 
+/** sums [columns] += the sum of the rows of x. */
+INLINE void lstm_sum_rows(const f32 *x, i64 rows, i64 columns, f32 *sums) {
+  for (i64 j = 0; j < columns; j += VF) {
+    const i64 count = MIN(VF, columns - j);
+    vf sum = vload_first(sums + j, count, 0);
+    for (i64 row = 0; row < rows; row++) sum += vload_first(x + row * columns + j, count, 0);
+    vstore_first(sums + j, sum, count);
+  }
+}
+
 static void lstm_backward_rows(const lstm *task, i64 first, i64 rows, f32 *scratch) {
   const i64 hidden = task->hidden, steps = task->steps;
+  f32 *sums = task->partial + first * 4 * hidden;
+  zero_bytes(sums, 4 * hidden * 4);
   f32 *dh = scratch, *dc = dh + rows * hidden, *dz = dc + rows * hidden;
   f32 *rest = dz + rows * 4 * hidden;
   lstm_state(dh, task->d_final_hidden, first, rows, hidden);
@@ -225,16 +251,16 @@ static void lstm_backward_rows(const lstm *task, i64 first, i64 rows, f32 *scrat
       if (reset || !h) zero_bytes(task->previous + at * hidden, hidden * 4);
       else copy_bytes(task->previous + at * hidden, h, hidden * 4);
     }
-    if (t == 0 && !task->d_initial_hidden) break;
-    lstm_recur(task, dz, rows, 1, dh, rest, FWP_SCRATCH_BYTES / 4 - (rest - scratch));
+    lstm_sum_rows(dz, rows, 4 * hidden, sums);
+    lstm_recur(task, dz, rows, 1, 0, dh, rest, FWP_SCRATCH_BYTES / 4 - (rest - scratch));
     for (i64 row = 0; task->reset && row < rows; row++) {
       if (!task->reset[(first + row) * steps + t]) continue;
       zero_bytes(dh + row * hidden, hidden * 4);
       zero_bytes(dc + row * hidden, hidden * 4);
     }
   }
-  if (task->d_initial_hidden) copy_bytes(task->d_initial_hidden + first * hidden, dh, rows * hidden * 4);
-  if (task->d_initial_cell) copy_bytes(task->d_initial_cell + first * hidden, dc, rows * hidden * 4);
+  copy_bytes(task->d_initial_hidden + first * hidden, dh, rows * hidden * 4);
+  copy_bytes(task->d_initial_cell + first * hidden, dc, rows * hidden * 4);
 }
 
 static void lstm_backward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
@@ -253,37 +279,48 @@ static lstm lstm_read(const f64 *arg) {
       .output = F32(8), .cells = F32(9), .packed = OPTIONAL_F32(10),
   };
   if (task.steps < LSTM_STEPS) task.packed = 0;
-  task.rows = lstm_rows(&task);
   return task;
 }
 
 /**
- * lstm_forward(batch, steps, hidden, gates, weight, initial_hidden, initial_cell, reset, output, cells, packed, final_hidden,
- * final_cell): fills output, cells and the final state, and replaces z in `gates`. `packed` has 4 · hidden · (hidden + 16) floats
- * (the same in the backward).
+ * lstm_forward(batch, steps, hidden, gates, weight, initial_hidden, initial_cell, reset, output, cells, packed, x, inputs,
+ * input_weight, bias, final_hidden, final_cell): fills gates, output, cells and the final state. With x = 0 `gates` holds x W + bias.
+ * `packed` has (inputs + hidden + 16) · (4 · hidden + 16) floats (without x, and in the backward, inputs = 0).
  */
 KERNEL(lstm_forward) {
   lstm task = lstm_read(arg);
-  task.final_hidden = F32(LSTM_ARGUMENTS), task.final_cell = F32(LSTM_ARGUMENTS + 1);
+  arg += LSTM_ARGUMENTS;
+  task.x = OPTIONAL_F32(0), task.inputs = INT(1), task.input_weight = F32(2), task.bias = OPTIONAL_F32(3);
+  task.final_hidden = F32(4), task.final_cell = F32(5);
   if (task.batch == 0 || task.hidden == 0) return OK;
-  if (task.packed) lstm_pack(task.weight, 4 * task.hidden, 1, task.hidden, 4 * task.hidden, task.packed);
+  const i64 columns = 4 * task.hidden;
+  task.rows = lstm_rows(&task);
+  if (task.packed) lstm_pack(task.weight, columns, 1, task.hidden, columns, task.packed);
+  if (task.x) {
+    task.packed_input = task.packed + task.hidden * ROUND_UP(columns, VF);
+    lstm_pack(task.input_weight, columns, 1, task.inputs, columns, task.packed_input);
+  }
   fwp_parallel_for(task.batch, task.rows, lstm_forward_chunk, &task);
   return OK;
 }
 
 /**
- * lstm_backward(…the same 11, d_output, d_final_hidden, d_final_cell, d_gates, d_initial_hidden, d_initial_cell, previous): fills
- * the gradient of z, those of the initial state (both or none), and previous, h_{t-1} for each step.
+ * lstm_backward(…the same 11, d_output, d_final_hidden, d_final_cell, d_gates, d_initial_hidden, d_initial_cell, previous, d_bias,
+ * partial): fills the gradients of z, the initial state and the bias, and `previous`, h_{t-1} for each step.
  */
 KERNEL(lstm_backward) {
   lstm task = lstm_read(arg);
   arg += LSTM_ARGUMENTS;
   task.d_output = F32(0), task.d_final_hidden = F32(1), task.d_final_cell = F32(2), task.d_gates = F32(3);
-  task.d_initial_hidden = OPTIONAL_F32(4), task.d_initial_cell = OPTIONAL_F32(5), task.previous = F32(6);
+  task.d_initial_hidden = F32(4), task.d_initial_cell = F32(5), task.previous = F32(6), task.d_bias = F32(7), task.partial = F32(8);
+  const i64 columns = 4 * task.hidden;
+  zero_bytes(task.d_bias, columns * 4);
   if (task.batch == 0 || task.hidden == 0) return OK;
-  if (task.packed) lstm_pack(task.weight, 1, 4 * task.hidden, 4 * task.hidden, task.hidden, task.packed);
+  task.rows = lstm_rows(&task);
+  if (task.packed) lstm_pack(task.weight, 1, columns, columns, task.hidden, task.packed);
   fwp_parallel_for(task.batch, task.rows, lstm_backward_chunk, &task);
+  for (i64 first = 0; first < task.batch; first += task.rows) lstm_sum_rows(task.partial + first * columns, 1, columns, task.d_bias);
   return OK;
 }
 
-#define LSTM_KERNELS(ENTRY) ENTRY(lstm_forward, 13) ENTRY(lstm_backward, 18)
+#define LSTM_KERNELS(ENTRY) ENTRY(lstm_forward, 17) ENTRY(lstm_backward, 20)

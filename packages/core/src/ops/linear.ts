@@ -93,8 +93,8 @@ function gradient(kernelName: string, inputsToSave: string[], outputsToSave: boo
         tf.engine().runKernel('FwpLinearGradient', inputs, { activation, hasBias } as never) as unknown as tf.Tensor[];
       const [dz, dBias] = known === undefined ? [dy] : (elementwise({ dy, known }) as [tf.Tensor, tf.Tensor?]);
       return {
-        x: () => tf.reshape(tf.matMul(asMatrix(dz), weight, false, true), x.shape),
-        weight: () => tf.matMul(asMatrix(x), asMatrix(dz), true, false),
+        x: () => linearInputGradient(dz, weight),
+        weight: () => linearWeightGradient(x, dz),
         bias: () => dBias ?? (elementwise({ dy })[0] as tf.Tensor),
       };
     },
@@ -107,6 +107,17 @@ export const linearGradients: readonly Gradient[] = [
   gradient('FwpLinearKeepingOutput', ['x', 'weight'], [true]),
   gradient('FwpLinearKeepingInput', ['x', 'weight', 'z'], [false]),
 ];
+
+/** dx = dz Wᵀ, for dz `[..., outputs]` and W `[inputs, outputs]`. */
+export function linearInputGradient(dz: tf.Tensor, weight: tf.Tensor): tf.Tensor {
+  const shape = [...dz.shape.slice(0, -1), weight.shape[0] as number];
+  return tf.reshape(tf.matMul(asMatrix(dz), weight, false, true), shape);
+}
+
+/** dW = xᵀ dz, for x `[..., inputs]` and dz `[..., outputs]`. */
+export function linearWeightGradient(x: tf.Tensor, dz: tf.Tensor): tf.Tensor {
+  return tf.matMul(asMatrix(x), asMatrix(dz), true, false);
+}
 
 /** A tensor's rows as a matrix: all dimensions but the last one merged. */
 function asMatrix(x: tf.Tensor): tf.Tensor2D {

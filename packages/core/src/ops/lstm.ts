@@ -7,8 +7,8 @@
  *   x [batch, time, inputs]   W [inputs, 4 · hidden]   R [hidden, 4 · hidden]   bias [4 · hidden]   output = h [batch, time, hidden]
  *
  * The gates come in the order i, f, g, o, as in PyTorch (whose weights are the transposes, and whose two biases add up to
- * this one). Starting sequences with a large forget bias is up to the caller. x W + bias is one matrix product; the recurrence runs in one kernel
- * (`csrc/lstm.c`), and so does its gradient, which is exact for everything, the initial state included.
+ * this one). A forget bias of 1 or so at the start is up to the caller. All steps run in one kernel (`csrc/lstm.c`), and so do
+ * those of the gradient, which is exact for everything, the initial state included.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -16,7 +16,7 @@ import { BACKEND_NAME } from '../backend/backend.ts';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
 import { type Gradient, gradientDepth } from './gradients/support.ts';
 import { keptBuffer } from './kept-buffer.ts';
-import { linear } from './linear.ts';
+import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
 
 /** Parameters of an LSTM layer; gates in the order i, f, g, o. */
 export interface LstmWeights {
@@ -85,17 +85,10 @@ export function lstm(x: tf.Tensor, weights: LstmWeights, options: LstmOptions = 
     assertShape('lstm: resetMask', resetMask, ['batch', 'time'], sizes);
   }
 
-  const result = tf.tidy(() => {
-    const gates = linear(x, inputWeight, { bias });
-    const start: Start = {
-      hidden: initialHidden ?? tf.zeros([sizes.batch, hidden]),
-      cell: initialCell ?? tf.zeros([sizes.batch, hidden]),
-      resetMask,
-    };
-    const fused = tf.getBackend() === BACKEND_NAME && gradientDepth() <= 1 && hidden <= MAX_HIDDEN;
-    return (fused ? fusedLstm : composedLstm)(gates, recurrentWeight, start) as unknown as tf.TensorContainerObject;
-  });
-  return result as unknown as LstmResult;
+  const start: Start = { initialHidden, initialCell, resetMask };
+  const fused = tf.getBackend() === BACKEND_NAME && gradientDepth() <= 1 && hidden <= MAX_HIDDEN;
+  const run = () => (fused ? fusedLstm : composedLstm)(x, weights, start, hidden);
+  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as LstmResult;
 }
 
 /**
@@ -124,13 +117,10 @@ export function lstmStep(
 }
 
 /** Above this, a row of gates no longer fits the kernel's scratch memory. */
-const MAX_HIDDEN = 32768;
+const MAX_HIDDEN = 16384;
 
-interface Start {
-  readonly hidden: tf.Tensor;
-  readonly cell: tf.Tensor;
-  readonly resetMask: tf.Tensor | undefined;
-}
+/** The options, checked. */
+type Start = Readonly<Record<'initialHidden' | 'initialCell' | 'resetMask', tf.Tensor | undefined>>;
 
 // ---- on the CPU engine ---------------------------------------------------------------------------
 
@@ -138,36 +128,45 @@ function run(kernel: string, inputs: tf.NamedTensorMap): tf.Tensor[] {
   return tf.engine().runKernel(kernel, inputs) as unknown as tf.Tensor[];
 }
 
-/** `gates` is overwritten: the caller must own it alone. */
-function fusedLstm(gates: tf.Tensor, recurrentWeight: tf.Tensor, { hidden, cell, resetMask }: Start): LstmResult {
-  const [batch, time] = gates.shape as [number, number];
+function fusedLstm(x: tf.Tensor, weights: LstmWeights, start: Start, hidden: number): LstmResult {
+  const [batch, time] = x.shape as [number, number];
+  const { inputWeight, recurrentWeight, bias } = weights;
   const [output, finalHidden, finalCell] = run('FwpLstm', {
-    gates,
+    x,
+    inputWeight,
     recurrentWeight,
-    initialHidden: hidden,
-    initialCell: cell,
-    resetMask: resetMask ?? tf.zeros([0], 'bool'),
-    cells: keptBuffer([batch, time, hidden.shape[1] as number]),
+    ...(bias === undefined ? {} : { bias }),
+    initialHidden: start.initialHidden ?? tf.zeros([batch, hidden]),
+    initialCell: start.initialCell ?? tf.zeros([batch, hidden]),
+    // The gradient saves all of these; no elements stand for no resets.
+    resetMask: start.resetMask ?? tf.zeros([0], 'bool'),
+    gates: keptBuffer([batch, time, 4 * hidden]),
+    cells: keptBuffer([batch, time, hidden]),
   }) as [tf.Tensor3D, tf.Tensor2D, tf.Tensor2D];
   return { output, finalHidden, finalCell };
 }
+
+const SAVED_INPUTS = [
+  ...['x', 'inputWeight', 'recurrentWeight', 'initialHidden', 'initialCell', 'resetMask', 'gates', 'cells'],
+];
 
 /** Gradient of the kernel, for {@link registerGradients}. */
 export const lstmGradients: readonly Gradient[] = [
   {
     kernelName: 'FwpLstm',
-    inputsToSave: ['gates', 'recurrentWeight', 'initialHidden', 'initialCell', 'resetMask', 'cells'],
+    inputsToSave: SAVED_INPUTS,
     outputsToSave: [true, false, false],
     gradFunc: (upstream, saved) => {
-      const [dOutput, dFinalHidden, dFinalCell] = upstream as tf.Tensor[] as [tf.Tensor, tf.Tensor, tf.Tensor];
-      const [gates, recurrentWeight, initialHidden, initialCell, resetMask, cells, output] = saved as Seven;
-      const [dGates, dWeight, dHidden, dCell] = run('FwpLstmGradient', {
-        ...{ gates, recurrentWeight, initialHidden, initialCell, resetMask, cells, output },
-        ...{ dOutput, dFinalHidden, dFinalCell },
-      }) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const [dOutput, dFinalHidden, dFinalCell] = upstream as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const inputs: tf.NamedTensorMap = { dOutput, dFinalHidden, dFinalCell };
+      for (const [index, name] of [...SAVED_INPUTS, 'output'].entries()) inputs[name] = saved[index] as tf.Tensor;
+      const { x, inputWeight } = inputs as { x: tf.Tensor; inputWeight: tf.Tensor };
+      const [dz, dWeight, dHidden, dCell, dBias] = run('FwpLstmGradient', inputs) as Five;
       return {
-        gates: () => dGates,
+        x: () => linearInputGradient(dz, inputWeight),
+        inputWeight: () => linearWeightGradient(x, dz),
         recurrentWeight: () => dWeight,
+        bias: () => dBias,
         initialHidden: () => dHidden,
         initialCell: () => dCell,
       };
@@ -175,14 +174,16 @@ export const lstmGradients: readonly Gradient[] = [
   },
 ];
 
-type Seven = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+type Five = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 
 // ---- on other backends, and where the gradient is differentiated again ---------------------------
 
-function composedLstm(gates: tf.Tensor, recurrentWeight: tf.Tensor, start: Start): LstmResult {
-  const [batch, time, columns] = gates.shape as [number, number, number];
-  let hidden = start.hidden as tf.Tensor2D;
-  let cell = start.cell as tf.Tensor2D;
+function composedLstm(x: tf.Tensor, weights: LstmWeights, start: Start, units: number): LstmResult {
+  const [batch, time] = x.shape as [number, number];
+  const columns = 4 * units;
+  const gates = linear(x, weights.inputWeight, { bias: weights.bias });
+  let hidden = (start.initialHidden ?? tf.zeros([batch, units])) as tf.Tensor2D;
+  let cell = (start.initialCell ?? tf.zeros([batch, units])) as tf.Tensor2D;
   const outputs: tf.Tensor[] = [];
   for (let t = 0; t < time; t++) {
     if (start.resetMask !== undefined) {
@@ -191,12 +192,12 @@ function composedLstm(gates: tf.Tensor, recurrentWeight: tf.Tensor, start: Start
       cell = tf.where(reset, tf.zerosLike(cell), cell);
     }
     const fromInput = tf.reshape(tf.slice(gates, [0, t, 0], [batch, 1, columns]), [batch, columns]);
-    const z = tf.add(fromInput, tf.matMul(hidden, recurrentWeight as tf.Tensor2D));
+    const z = tf.add(fromInput, tf.matMul(hidden, weights.recurrentWeight as tf.Tensor2D));
     const [i, f, g, o] = tf.split(z, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
     cell = tf.add(tf.mul(tf.sigmoid(f), cell), tf.mul(tf.sigmoid(i), tf.tanh(g)));
     hidden = tf.mul(tf.sigmoid(o), tf.tanh(cell));
     outputs.push(hidden);
   }
-  const output = time === 0 ? tf.zeros([batch, 0, columns / 4]) : tf.stack(outputs, 1);
+  const output = time === 0 ? tf.zeros([batch, 0, units]) : tf.stack(outputs, 1);
   return { output: output as tf.Tensor3D, finalHidden: tf.clone(hidden), finalCell: tf.clone(cell) };
 }

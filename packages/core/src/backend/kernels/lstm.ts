@@ -1,4 +1,4 @@
-/** Kernels of `ops/lstm.ts`: the recurrence, and its gradient. */
+/** Kernels of `ops/lstm.ts`: a layer over whole sequences, and what of its gradient is not a plain matrix product. */
 
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend.ts';
@@ -7,8 +7,9 @@ import { runMatMul } from '../matmul-plan.ts';
 import { allOrNothing } from '../outputs.ts';
 
 /**
- * `FwpLstm` turns `gates` (x W + bias) into activated gates, fills `cells`, and gives [output, final hidden, final cell];
- * `FwpLstmGradient` gives the gradients of (gates, recurrent weight, initial hidden, initial cell).
+ * `FwpLstm` fills its inputs `gates` (activated) and `cells` and gives [output, final hidden, final cell];
+ * `FwpLstmGradient` gives the gradients of z (before the activations), recurrent weight, initial hidden, initial cell and
+ * bias.
  */
 export const lstmKernels: KernelTable = {
   FwpLstm: lstm,
@@ -16,6 +17,12 @@ export const lstmKernels: KernelTable = {
 };
 
 interface LstmInputs {
+  /** [batch, steps, inputs]. */
+  readonly x: TensorInfo;
+  /** [inputs, 4 · hidden]. */
+  readonly inputWeight: TensorInfo;
+  /** [4 · hidden]. */
+  readonly bias?: TensorInfo;
   /** [batch, steps, 4 · hidden]. */
   readonly gates: TensorInfo;
   /** [hidden, 4 · hidden]. */
@@ -31,10 +38,17 @@ interface LstmInputs {
 
 /** Columns that packing may add: the widest vector of `simd.h`. */
 const PADDING = 16;
+/** Weights of at most so many elements stay in the second-level cache while the kernel runs over the steps. */
+const CACHED_WEIGHTS = 262_144;
+/** The kernel packs weights from so many steps on: `LSTM_STEPS` of `csrc/lstm.c`. */
+const PACKED_STEPS = 4;
 
 function lstm({ inputs, backend }: KernelCall): TensorInfo[] {
-  const { cells } = inputs as LstmInputs;
+  const { x, inputWeight, bias, gates, cells } = inputs as LstmInputs;
   const [batch, steps, hidden] = cells.shape as [number, number, number];
+  const width = x.shape[2] as number;
+  const stepwise = steps >= PACKED_STEPS && (width + hidden) * 4 * hidden <= CACHED_WEIGHTS;
+  const biasOffset = bias ? backend.offsetOf(bias) : 0;
   const outputs = allOrNothing(backend, [
     () => backend.makeOutput([batch, steps, hidden]),
     () => backend.makeOutput([batch, hidden]),
@@ -42,13 +56,30 @@ function lstm({ inputs, backend }: KernelCall): TensorInfo[] {
   ]);
   return releasingOnError(backend, outputs, () => {
     const [output, finalHidden, finalCell] = outputs.map((tensor) => backend.offsetOf(tensor)) as Three;
-    backend.withWorkspace(packedBytes(hidden), (packed) => {
-      backend.engine.run('lstm_forward', ...common(backend, inputs, output, packed), finalHidden, finalCell);
+    if (!stepwise) {
+      runMatMul(backend, {
+        a: backend.offsetOf(x),
+        b: backend.offsetOf(inputWeight),
+        c: backend.offsetOf(gates),
+        m: batch * steps,
+        n: 4 * hidden,
+        k: width,
+        bias: biasOffset,
+      });
+    }
+    backend.withWorkspace(packedBytes(stepwise ? width : 0, hidden), (packed) => {
+      backend.engine.run(
+        'lstm_forward',
+        ...common(backend, inputs, output, packed),
+        ...[stepwise ? backend.offsetOf(x) : 0, width, backend.offsetOf(inputWeight), biasOffset],
+        ...[finalHidden, finalCell],
+      );
     });
   });
 }
 
 type Three = [number, number, number];
+type Five = [...Three, number, number];
 
 /** Inputs: those of the forward, `output`, and the gradients of its three results. */
 function lstmGradient({ inputs, backend }: KernelCall): TensorInfo[] {
@@ -57,22 +88,22 @@ function lstmGradient({ inputs, backend }: KernelCall): TensorInfo[] {
   const [batch, steps, hidden] = cells.shape as [number, number, number];
   const outputs = allOrNothing(
     backend,
-    [gates, recurrentWeight, initialHidden, initialCell].map(
-      ({ shape }) =>
-        () =>
-          backend.makeOutput(shape),
+    [gates.shape, recurrentWeight.shape, initialHidden.shape, initialCell.shape, [4 * hidden]].map(
+      (shape) => () => backend.makeOutput(shape),
     ),
   );
   return releasingOnError(backend, outputs, () => {
-    const [dGates, dWeight, dHidden, dCell] = outputs.map((tensor) => backend.offsetOf(tensor)) as [...Three, number];
+    const [dGates, dWeight, dHidden, dCell, dBias] = outputs.map((tensor) => backend.offsetOf(tensor)) as Five;
     backend.withWorkspace(batch * steps * hidden * 4, (previous) => {
-      backend.withWorkspace(packedBytes(hidden), (packed) => {
-        backend.engine.run(
-          'lstm_backward',
-          ...common(backend, inputs, backend.offsetOf(upstream.output), packed),
-          ...[upstream.dOutput, upstream.dFinalHidden, upstream.dFinalCell].map((tensor) => backend.offsetOf(tensor)),
-          ...[dGates, dHidden, dCell, previous],
-        );
+      backend.withWorkspace(packedBytes(0, hidden), (packed) => {
+        backend.withWorkspace(batch * 4 * hidden * 4, (partial) => {
+          backend.engine.run(
+            'lstm_backward',
+            ...common(backend, inputs, backend.offsetOf(upstream.output), packed),
+            ...[upstream.dOutput, upstream.dFinalHidden, upstream.dFinalCell].map((tensor) => backend.offsetOf(tensor)),
+            ...[dGates, dHidden, dCell, previous, dBias, partial],
+          );
+        });
       });
       // dR = Σ over batch and time of h_{t-1}ᵀ dz_t.
       runMatMul(backend, {
@@ -88,8 +119,8 @@ function lstmGradient({ inputs, backend }: KernelCall): TensorInfo[] {
   });
 }
 
-function packedBytes(hidden: number): number {
-  return 4 * hidden * (hidden + PADDING) * 4;
+function packedBytes(inputs: number, hidden: number): number {
+  return (inputs + hidden + PADDING) * (4 * hidden + PADDING) * 4;
 }
 
 /** The arguments that both C kernels begin with. */
