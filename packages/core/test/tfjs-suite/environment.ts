@@ -33,8 +33,9 @@ export interface Observations {
  * Registers the backend and its test environment; the tests are loaded after that.
  *
  * @param device `'cpu'` is tfjs's own CPU backend, the control
+ * @param simd instruction set of the native device; default: the widest one
  */
-export async function prepare(device: 'wasm' | 'native' | 'cpu'): Promise<Observations> {
+export async function prepare(device: 'wasm' | 'native' | 'cpu', simd?: string): Promise<Observations> {
   const fallbackCalls = new Map<string, number>();
   tf.env().set('IS_TEST', true);
   registerGradients();
@@ -42,7 +43,7 @@ export async function prepare(device: 'wasm' | 'native' | 'cpu'): Promise<Observ
     setTestEnvs([{ name: 'fwp', backendName: 'cpu', isDataSync: true, flags: {} }]);
     return { fallbackCalls };
   }
-  const module = device === 'native' ? await loadNativeModule() : await loadWasmModule(true);
+  const module = device === 'native' ? await loadNativeModule(undefined, simd) : await loadWasmModule(true);
   const engine = await Engine.start(module, THREADS);
   registerKernels();
   tf.registerBackend(

@@ -1,11 +1,11 @@
 /**
- * `jasmine.mjs BUNDLE DEVICE [FILTER]`, started by run.mjs: runs tfjs's tests whose name contains FILTER in this
+ * `jasmine.mjs BUNDLE DEVICE FILTER SIMD`, started by run.mjs: runs tfjs's tests whose name contains FILTER in this
  * process and sends the outcome of each to the parent.
  */
 import { pathToFileURL } from 'node:url';
 import Jasmine from 'jasmine';
 
-const [bundle, device, filter = ''] = process.argv.slice(2);
+const [bundle, device, filter, simd] = process.argv.slice(2);
 const runner = new Jasmine();
 runner.clearReporters();
 runner.exitOnCompletion = false;
@@ -14,7 +14,7 @@ runner.env.configure({ random: false, specFilter: (spec) => spec.getFullName().i
 makeNamesUnique();
 
 const { declareTests } = await import(pathToFileURL(bundle).href);
-const observations = await declareTests(device);
+const observations = await declareTests(device, simd || undefined);
 
 const tests = [];
 const problems = [];

@@ -20,7 +20,7 @@ tfjs-core ${version} ships its test suite. It runs against this backend, on both
 \`\`\`sh
 pnpm --filter @fwp/core test:tfjs                       # both devices
 pnpm --filter @fwp/core test:tfjs --device wasm --filter matmul
-pnpm --filter @fwp/core test:tfjs --device cpu          # the control: tfjs's own CPU backend
+pnpm --filter @fwp/core test:tfjs --device cpu          # the control: tfjs's own CPU backend, with our gradients
 pnpm --filter @fwp/core test:tfjs --write               # brings this page up to date
 \`\`\`
 

@@ -1,9 +1,10 @@
 /**
- * Runs tfjs-core's own tests against the backend: `node run.mjs [--device wasm|native|both|cpu] [--filter TEXT] [--write]`.
+ * Runs tfjs-core's own tests against the backend:
+ * `node run.mjs [--device wasm|native|both|cpu] [--simd avx512|avx2|baseline|neon] [--filter TEXT] [--write]`.
  *
  * Fails when a test fails that excluded.json does not name, and also when one passes or is gone that it names.
- * `--filter` runs only tests whose full name contains TEXT; `cpu` is tfjs's own CPU backend, the control; `--write`
- * brings docs/tfjs-suite.md up to date.
+ * `--filter` runs only tests whose full name contains TEXT; `--simd` chooses an instruction set of the native device
+ * instead of the widest one; `cpu` is tfjs's own CPU backend with our gradients, the control; `--write` brings docs/tfjs-suite.md up to date.
  */
 import { fork } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -21,6 +22,7 @@ const DEVICES = { wasm: ['wasm'], native: ['native'], both: ['wasm', 'native'], 
 const { values: options } = parseArgs({
   options: {
     device: { type: 'string', default: 'both' },
+    simd: { type: 'string', default: '' },
     filter: { type: 'string', default: '' },
     write: { type: 'boolean', default: false },
   },
@@ -29,8 +31,9 @@ const devices = DEVICES[options.device];
 if (devices === undefined) {
   throw new RangeError(`--device is one of ${Object.keys(DEVICES).join(', ')}, but was '${options.device}'.`);
 }
-if (options.write && (options.device !== 'both' || options.filter !== '')) {
-  throw new RangeError('--write needs a whole run: --device both and no --filter.');
+const whole = options.filter === '' && options.simd === '';
+if (options.write && !(whole && options.device === 'both')) {
+  throw new RangeError('--write needs a whole run: --device both, no --filter and no --simd.');
 }
 
 const excluded = JSON.parse(readFileSync(join(here, 'excluded.json'), 'utf8'));
@@ -48,7 +51,7 @@ for (const device of devices) {
   print(report);
   reports.push(report);
   failed ||= report.problems.length > 0;
-  if (device !== 'cpu' && options.filter === '') {
+  if (device !== 'cpu' && whole) {
     writeResults(packageDir, `tfjs-suite-${device}`, {
       passed: report.passed,
       failed: report.problems.length,
@@ -62,7 +65,7 @@ process.exitCode = failed ? 1 : 0;
 /** Runs the tests in a process of their own; its console output is shown only if it ends without a result. */
 function runDevice(device) {
   return new Promise((resolve, reject) => {
-    const child = fork(join(here, 'jasmine.mjs'), [bundle, device, options.filter], { silent: true });
+    const child = fork(join(here, 'jasmine.mjs'), [bundle, device, options.filter, options.simd], { silent: true });
     let output = '';
     let result;
     const keep = (text) => {
@@ -84,7 +87,7 @@ function runDevice(device) {
 /** Counts, and everything that is not as it should be. */
 function judge(device, { tests, problems, fallbackCalls }) {
   const ofStatus = (status) => tests.filter((test) => test.status === status);
-  const reasons = new Map(device === 'cpu' ? [] : excluded.map(({ test, reason }) => [test, reason]));
+  const reasons = new Map(excluded.map(({ test, reason }) => [test, reason]));
   const statuses = new Map(tests.map((test) => [test.name, test.status]));
   const all = [...problems];
   for (const { name, messages } of ofStatus('failed')) {

@@ -3,8 +3,8 @@
 import { type Observations, prepare } from './environment.ts';
 
 /** Registers the device and declares tfjs's tests with jasmine, whose globals must be there already. */
-export async function declareTests(device: 'wasm' | 'native' | 'cpu'): Promise<Observations> {
-  const observations = await prepare(device);
+export async function declareTests(device: 'wasm' | 'native' | 'cpu', simd?: string): Promise<Observations> {
+  const observations = await prepare(device, simd);
   await import('@tensorflow/tfjs-core/dist/tests');
   return observations;
 }

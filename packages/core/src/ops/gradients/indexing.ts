@@ -26,10 +26,11 @@ const gather: Gradient = {
         const extent = x.shape[axis] as number;
         const inner = size(x.shape.slice(axis + 1));
         const picked = indices.size / Math.max(1, batch);
-        const places = tf.add(
-          tf.reshape(tf.cast(indices, 'int32'), [batch, 1, picked]),
-          tf.mul(tf.reshape(tf.range(0, batch * outer, 1, 'int32'), [batch, outer, 1]), tf.scalar(extent, 'int32')),
-        );
+        let places: tf.Tensor = tf.reshape(tf.cast(indices, 'int32'), [batch, 1, picked]);
+        if (batch * outer !== 1) {
+          const rowNumbers = tf.reshape(tf.range(0, batch * outer, 1, 'int32'), [batch, outer, 1]);
+          places = tf.add(places, tf.mul(rowNumbers, tf.scalar(extent, 'int32')));
+        }
         const flatPlaces = tf.reshape(places, [batch * outer * picked]) as tf.Tensor1D;
         const rows = tf.reshape(dy, [batch * outer * picked, inner]);
         return tf.reshape(tf.unsortedSegmentSum(rows, flatPlaces, batch * outer * extent), x.shape);

@@ -38,9 +38,8 @@ const conv2d: Gradient = {
         "conv2d: gradients with dilations above 1 need dataFormat 'NHWC', but it is 'NCHW'. Transpose the input.",
       );
     }
-    const info = tf.backend_util.computeConv2DInfo(
-      ...([x.shape, filter.shape, window.strides, dilations, window.pad, window.dimRoundingMode] as const),
-    );
+    const { strides, pad, dimRoundingMode } = window;
+    const info = tf.backend_util.computeConv2DInfo(x.shape, filter.shape, strides, dilations, pad, dimRoundingMode);
     return { x: () => dilatedInputGradient(dy, filter, info), filter: () => dilatedFilterGradient(x, dy, info) };
   },
 };
