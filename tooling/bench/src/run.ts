@@ -11,6 +11,7 @@ import {
   configurations,
   DEVICES,
   findPython,
+  hasNativeKernels,
   keyOf,
   PeerPool,
 } from './harness/peers.ts';
