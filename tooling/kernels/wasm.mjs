@@ -18,6 +18,8 @@ const COMPILE = [
   '-mnontrapping-fptoint',
   '-msign-ext',
   '-mmutable-globals',
+  '-matomics',
+  '-pthread',
   '-fno-math-errno',
   '-fno-trapping-math',
   '-fno-strict-aliasing',
@@ -41,13 +43,13 @@ const LINK = [
   '--strip-debug',
 ];
 
-/** One module each: extra compiler flags and extra linker flags. */
-const VARIANTS = {
-  kernels: {
-    compile: ['-matomics', '-pthread', '-DFWP_THREADS=1'],
-    link: ['--shared-memory', '--max-memory=4294967296'],
-  },
-  'kernels-single': { compile: [], link: [] },
+/**
+ * One module each, linked from the same object file: the code is compiled with atomic instructions, which are valid on a
+ * memory that is not shared as well (nothing ever waits there, because there is one thread).
+ */
+const MODULES = {
+  kernels: ['--shared-memory', '--max-memory=4294967296'],
+  'kernels-single': [],
 };
 
 /** The sources below a folder in the form that the compiler's virtual file system takes. */
@@ -80,7 +82,7 @@ async function runTool(tool, args, files, log) {
   }
 }
 
-/** Builds every module that is not up to date; returns the names of those that were built. */
+/** Builds the modules unless they are up to date; returns the names of those that were built. */
 export async function buildWasm({ packageDir, force = false, log = () => {} }) {
   const csrc = join(packageDir, 'csrc');
   const out = join(packageDir, 'kernels');
@@ -88,36 +90,38 @@ export async function buildWasm({ packageDir, force = false, log = () => {} }) {
   mkdirSync(out, { recursive: true });
   const { runClang, runLLVM, version } = await import('@yowasp/clang');
   const sources = listSources(csrc).filter((file) => !file.startsWith('native'));
-  const built = [];
-  for (const [name, flags] of Object.entries(VARIANTS)) {
-    const file = join(out, `${name}.wasm`);
-    const stamp = `${file}.json`;
-    const hash = fingerprint(csrc, sources, { COMPILE, LINK, flags }, version);
-    if (!force && existsSync(file) && existsSync(stamp)) {
-      if (JSON.parse(readFileSync(stamp, 'utf8')).hash === hash) continue;
-    }
-    const start = performance.now();
-    await runLLVM(null, {}, { fetchProgress: () => {} }); // loads the toolchain without announcing it
-    const object = await runTool(
-      runClang,
-      ['clang', ...COMPILE, ...flags.compile, '-I.', '-c', 'kernels.c', '-o', 'kernels.o'],
-      sourceTree(csrc, sources),
-      log,
-    );
+  const hash = fingerprint(csrc, sources, { COMPILE, LINK, MODULES }, version);
+  const stale = Object.keys(MODULES).filter((name) => force || !isFresh(join(out, `${name}.wasm`), hash));
+  if (stale.length === 0) return stale;
+
+  const start = performance.now();
+  await runLLVM(null, {}, { fetchProgress: () => {} }); // loads the toolchain without announcing it
+  const object = await runTool(
+    runClang,
+    ['clang', ...COMPILE, '-I.', '-c', 'kernels.c', '-o', 'kernels.o'],
+    sourceTree(csrc, sources),
+    log,
+  );
+  for (const name of stale) {
     const module = await runTool(
       runLLVM,
-      ['wasm-ld', ...LINK, ...flags.link, 'kernels.o', '-o', 'kernels.wasm'],
+      ['wasm-ld', ...LINK, ...MODULES[name], 'kernels.o', '-o', 'kernels.wasm'],
       { 'kernels.o': object['kernels.o'] },
       log,
     );
-    const bytes = module['kernels.wasm'];
+    const file = join(out, `${name}.wasm`);
     const temporary = `${file}.${process.pid}.tmp`;
-    writeFileSync(temporary, bytes);
+    writeFileSync(temporary, module['kernels.wasm']);
     renameSync(temporary, file);
-    writeFileSync(stamp, `${JSON.stringify({ hash }, null, 2)}\n`);
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    log(`  ${name}.wasm: ${(bytes.length / 1024).toFixed(0)} KiB, ${seconds} s`);
-    built.push(name);
+    writeFileSync(`${file}.json`, `${JSON.stringify({ hash }, null, 2)}\n`);
+    log(`  ${name}.wasm: ${(module['kernels.wasm'].length / 1024).toFixed(0)} KiB`);
   }
-  return built;
+  log(`  compiled in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  return stale;
+}
+
+/** Whether a module was built from sources and flags of this hash. */
+function isFresh(file, hash) {
+  const stamp = `${file}.json`;
+  return existsSync(file) && existsSync(stamp) && JSON.parse(readFileSync(stamp, 'utf8')).hash === hash;
 }

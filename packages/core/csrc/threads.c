@@ -15,18 +15,10 @@
 #define SPINS_BEFORE_YIELD 4000
 INLINE void pool_relax(void) {}
 static void pool_sleep(u32 *word, u32 value, i64 nanoseconds) {
-#if defined(FWP_THREADS)
   __builtin_wasm_memory_atomic_wait32((int *)word, (int)value, nanoseconds);
-#else
-  (void)word, (void)value, (void)nanoseconds;
-#endif
 }
 static void pool_wake(u32 *word, u32 count) {
-#if defined(FWP_THREADS)
   __builtin_wasm_memory_atomic_notify((int *)word, count);
-#else
-  (void)word, (void)count;
-#endif
 }
 #else
 #include <errno.h>
