@@ -298,7 +298,8 @@ static void top_k_chunk(const void *context, i64 begin, i64 end, i64 thread) {
 
 /**
  * top_k(x, values, indices, integers, rows, n, k): the k largest of each row, sorted; of equal elements the one with
- * the lower index first; NaN counts as larger than +Inf. `integers` chooses int32 over float32. k is at most FWP_SCRATCH_BYTES / 8.
+ * the lower index first; NaN counts as larger than +Inf. `integers` chooses int32 over float32. k <=
+ * FWP_SCRATCH_BYTES / 8.
  */
 KERNEL(top_k) {
   top_k_plan plan = {.x = I32(0), .values = I32(1), .indices = I32(2), .integers = INT(3), .n = INT(5), .k = INT(6)};

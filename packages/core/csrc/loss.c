@@ -107,7 +107,7 @@ static void cross_entropy_grad_chunk(const void *context, i64 begin, i64 end, UN
     const f32 scale = weight * plan->factor * plan->dy[row * plan->dy_step], lse = plan->lse[row];
     const f32 uniform = plan->smoothing / (f32)n;
 #define BODY(j, count) \
-  ROW_STORE(dz, j, count, (vexp_nonpositive(ROW_LOAD(z, j, count, 0) - lse) - uniform) * scale);
+  ROW_STORE(dz, j, count, (softmax_exp(ROW_LOAD(z, j, count, 0) - lse) - uniform) * scale);
     ROW_EACH(n, BODY);
 #undef BODY
     dz[plan->targets[row]] -= (1 - plan->smoothing) * scale;

@@ -21,6 +21,13 @@
 typedef u8 movement_short __attribute__((vector_size(16), aligned(1), may_alias));
 typedef u8 movement_long __attribute__((vector_size(VF * 4), aligned(1), may_alias));
 
+/** Keeps the compiler from turning a copying loop back into a call. */
+#if defined(__wasm__)
+#define MOVEMENT_KEEP(v) __asm__("" : "+r"(v))
+#else
+#define MOVEMENT_KEEP(v) (void)(v)
+#endif
+
 /**
  * Copies `bytes` bytes between blocks that do not overlap. Short rows are copied in line, in vectors of which the last
  * two may overlap, because a call costs more than the copy.
@@ -30,7 +37,11 @@ INLINE void movement_copy(char *y, const char *x, i64 bytes) {
     copy_bytes(y, x, bytes);
   } else if (bytes >= VF * 4) {
     const i64 step = VF * 4;
-    for (i64 i = 0; i + step <= bytes; i += step) *(movement_long *)(y + i) = *(const movement_long *)(x + i);
+    for (i64 i = 0; i + step <= bytes; i += step) {
+      movement_long v = *(const movement_long *)(x + i);
+      MOVEMENT_KEEP(v);
+      *(movement_long *)(y + i) = v;
+    }
     if (bytes % step) *(movement_long *)(y + bytes - step) = *(const movement_long *)(x + bytes - step);
   } else if (VF > 4 && bytes >= 16) {
     for (i64 i = 0; i + 16 <= bytes; i += 16) *(movement_short *)(y + i) = *(const movement_short *)(x + i);
@@ -83,7 +94,7 @@ typedef struct {
   i64 size[MOVEMENT_RANK], in[MOVEMENT_RANK], out[MOVEMENT_RANK];
   /** The last axis is cut into this many segments of MOVEMENT_GRAIN elements. */
   i64 segments;
-  /** Transposition: the axis whose elements are adjacent in x, and the size and number of tiles along it and the last. */
+  /** Transposition: the axis whose elements are adjacent in x; size and number of tiles along it and the last axis. */
   i64 adjacent, tile_adjacent, tiles_adjacent, tile_last, tiles_last;
 } movement_plan;
 
@@ -169,8 +180,10 @@ INLINE void transpose_4x4(f32 *y, const f32 *x, i64 in, i64 out) {
 #define TRANSPOSE_LOW(p, q) vzip1q_f64((float64x2_t)(p), (float64x2_t)(q))
 #define TRANSPOSE_HIGH(p, q) vzip2q_f64((float64x2_t)(p), (float64x2_t)(q))
 #else
-  movement_f32x4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  movement_f32x4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  movement_f32x4 ab_low = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  movement_f32x4 ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  movement_f32x4 cd_low = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+  movement_f32x4 cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
 #define TRANSPOSE_LOW(p, q) __builtin_shufflevector(p, q, 0, 1, 4, 5)
 #define TRANSPOSE_HIGH(p, q) __builtin_shufflevector(p, q, 2, 3, 6, 7)
 #endif

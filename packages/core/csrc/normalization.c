@@ -19,9 +19,9 @@
 /* ---- sums along a row ------------------------------------------------------------------------- */
 
 /*
- * ROW_REDUCE(n, first, join, combine): folds `join(accumulator, j, count)` over the vectors of a row, j being a
- * vector's first element and `count` VF or, for the last one, what is left. Four accumulators hide the latency; the
- * order depends on n only.
+ * ROW_REDUCE folds JOIN(accumulator, j, count) over the vectors of a row of n elements, starting from `first`; j is a
+ * vector's first element and `count` is VF or, for the last one, what is left. Four accumulators, which COMBINE joins at
+ * the end, hide the latency; the order depends on n only.
  */
 #define ROW_REDUCE(result, n, first, JOIN, COMBINE)                            \
   do {                                                                         \
@@ -54,9 +54,23 @@
 
 /* ---- softmax ----------------------------------------------------------------------------------- */
 
-/** e^x for x <= 0; results below 1e-38, which would be denormal, are 0. */
-INLINE vf vexp_nonpositive(vf x) {
-  return (vf)((vi)vexp_normal(vat_least(x, -87.0f)) & ~(x < -87.0f));
+/**
+ * e^x = 2^t for x <= 0, with t = x log2(e) in one part: fewer steps than vexp_nonpositive, exact at 0, and with a
+ * relative error below 1e-7 (1 + |x|). Below -87.7, where the result would be denormal, it is 0.
+ */
+INLINE vf softmax_exp(vf x) {
+  /* 1.5 · 2^23 rounds to an integer, which stands in the low bits then, and 127 makes it an exponent. */
+  const f32 round = 12582912.0f + 127.0f;
+  vf t = vat_least(x, -88.0f) * VM_LOG2E;
+  vf rounded = t + round;
+  vf f = t - (rounded - round);
+  vf p = vset(0.0013269519f);
+  p = vfma(p, f, vset(0.0096712913f));
+  p = vfma(p, f, vset(0.055507109f));
+  p = vfma(p, f, vset(0.24022247f));
+  p = vfma(p, f, vset(0.69314700f));
+  p = vfma(p, f, vset(1.0f));
+  return p * (vf)((vi)rounded << 23);
 }
 
 INLINE f32 row_max(const f32 *x, i64 n) {
@@ -67,7 +81,7 @@ INLINE f32 row_max(const f32 *x, i64 n) {
   return vmax_across(most);
 }
 
-/** Loads a row of at most 4 vectors into registers, filled up with -Inf, and returns its maximum. */
+/** Loads a row of at most 8 vectors into registers, filled up with -Inf, and returns its maximum. */
 INLINE f32 short_row_load(const f32 *x, i64 n, const int vectors, vf *v) {
   const i64 rest = n - (vectors - 1) * VF;
   vf most = vset(-VM_INFINITY);
@@ -81,17 +95,21 @@ INLINE f32 short_row_load(const f32 *x, i64 n, const int vectors, vf *v) {
 /** Replaces v by exp(v - shift); returns the sum. */
 INLINE f32 short_row_exp(vf *v, f32 shift, const int vectors) {
   vf sum = vset(0);
-  UNROLL for (int i = 0; i < vectors; i++) sum += v[i] = vexp_nonpositive(v[i] - shift);
+  UNROLL for (int i = 0; i < vectors; i++) sum += v[i] = softmax_exp(v[i] - shift);
   return vsum(sum);
 }
 
-/** Calls CASE(vectors) with a constant for rows of at most 4 vectors, LONG for others. */
+/** Calls CASE(vectors) with a constant for rows of at most 8 vectors, LONG for others. */
 #define ROW_BY_LENGTH(n, CASE, LONG)      \
   switch (CEIL_DIV(n, VF)) {              \
     case 1: CASE(1); break;               \
     case 2: CASE(2); break;               \
     case 3: CASE(3); break;               \
     case 4: CASE(4); break;               \
+    case 5: CASE(5); break;               \
+    case 6: CASE(6); break;               \
+    case 7: CASE(7); break;               \
+    case 8: CASE(8); break;               \
     default: LONG;                        \
   }
 
@@ -110,7 +128,7 @@ INLINE void row_exp_sum(const f32 *x, i64 n, f32 *shift, f32 *sum) {
     ROW_REDUCE(total, n, vset(0), JOIN, ROW_PLUS);                                            \
     *sum = vsum(total);                                                                       \
   }
-#define JOIN(s, j, count) s += vexp_nonpositive(ROW_LOAD(x, j, count, -VM_INFINITY) - m);
+#define JOIN(s, j, count) s += softmax_exp(ROW_LOAD(x, j, count, -VM_INFINITY) - m);
   ROW_BY_LENGTH(n, CASE, LONG)
 #undef JOIN
 #undef LONG
@@ -143,7 +161,7 @@ INLINE void softmax_row(const f32 *x, f32 *y, i64 n) {
   vf total;
 #define JOIN(sum, j, count)                                                          \
   {                                                                                  \
-    vf e = vexp_nonpositive(ROW_LOAD(x, j, count, -VM_INFINITY) - shift);            \
+    vf e = softmax_exp(ROW_LOAD(x, j, count, -VM_INFINITY) - shift);            \
     sum += e;                                                                        \
     ROW_STORE(y, j, count, e);                                                       \
   }
@@ -155,9 +173,9 @@ INLINE void softmax_row(const f32 *x, f32 *y, i64 n) {
 #undef BODY
 }
 
-/** The same for a row of at most 4 vectors, which stays in registers. */
+/** The same for a row of at most 8 vectors, which stays in registers. */
 INLINE void softmax_short_row(const f32 *x, f32 *y, i64 n, const int vectors) {
-  vf v[4];
+  vf v[8];
   const i64 rest = n - (vectors - 1) * VF;
   const f32 shift = short_row_load(x, n, vectors, v);
   const f32 scale = 1.0f / short_row_exp(v, shift, vectors);
@@ -224,7 +242,7 @@ static void log_softmax_grad_chunk(const void *context, i64 begin, i64 end, UNUS
 #undef JOIN
     vf scale = vset(-vsum(total));
 #define BODY(j, count) \
-  ROW_STORE(dx, j, count, vfma(vexp_nonpositive(ROW_LOAD(y, j, count, 0)), scale, ROW_LOAD(dy, j, count, 0)));
+  ROW_STORE(dx, j, count, vfma(softmax_exp(ROW_LOAD(y, j, count, 0)), scale, ROW_LOAD(dy, j, count, 0)));
     ROW_EACH(plan->n, BODY);
 #undef BODY
   }
@@ -345,50 +363,34 @@ KERNEL(rms_norm) {
   return OK;
 }
 
-/**
- * Gradients of `count` (1 or 2) rows; adds their part of dgain and dbias. Two rows at a time halve the traffic of
- * those sums; more would crowd the sets of the first-level cache when n is a power of two.
- */
-INLINE void norm_grad_rows(const norm_plan *plan, i64 row, const int count, f32 *dgain, f32 *dbias,
-                           const int centered) {
+/** Gradient of one row; adds its part of dgain and dbias. */
+INLINE void norm_grad_row(const norm_plan *plan, i64 row, f32 *dgain, f32 *dbias, const int centered,
+                          const int residual) {
   const i64 n = plan->n;
-  const f32 *x[2], *dy[2], *gain = plan->gain, *dsum = plan->dsum ? plan->dsum + row * n : 0;
+  const f32 *x = plan->x + row * n, *dy = plan->dy + row * n, *gain = plan->gain;
+  const f32 *dsum = residual ? plan->dsum + row * n : 0;
   f32 *dx = plan->dx + row * n;
-  f32 mean[2] = {0, 0}, scale[2], g_mean[2], gx_mean[2];
-  for (int i = 0; i < count; i++) {
-    x[i] = plan->x + (row + i) * n;
-    dy[i] = plan->dy + (row + i) * n;
-    const f32 *xi = x[i], *di = dy[i];
-    if (centered) mean[i] = plan->mean[row + i];
-    scale[i] = plan->scale[row + i];
-    vf g_total = vset(0), gx_total;
-    const f32 m = mean[i];
-#define JOIN(s, j, size)                                                                                  \
-  {                                                                                                       \
-    vf g = ROW_LOAD(di, j, size, 0) * ROW_LOAD(gain, j, size, 0);                                         \
-    if (centered) g_total += g;                                                                           \
-    s = vfma(g, ROW_LOAD(xi, j, size, m) - m, s);                                                         \
+  const f32 mean = centered ? plan->mean[row] : 0, scale = plan->scale[row];
+  vf g_total = vset(0), gx_total;
+#define JOIN(s, j, count)                                                  \
+  {                                                                        \
+    vf g = ROW_LOAD(dy, j, count, 0) * ROW_LOAD(gain, j, count, 0);        \
+    if (centered) g_total += g;                                            \
+    s = vfma(g, ROW_LOAD(x, j, count, mean) - mean, s);                    \
   }
-    ROW_REDUCE(gx_total, n, vset(0), JOIN, ROW_PLUS);
+  ROW_REDUCE(gx_total, n, vset(0), JOIN, ROW_PLUS);
 #undef JOIN
-    g_mean[i] = centered ? vsum(g_total) / (f32)n : 0;
-    gx_mean[i] = vsum(gx_total) * scale[i] / (f32)n;
-  }
-#define BODY(j, size)                                                                                     \
-  {                                                                                                       \
-    vf w = ROW_LOAD(gain, j, size, 0), gain_sum = vload(dgain + j), bias_sum = vset(0);                   \
-    if (centered) bias_sum = vload(dbias + j);                                                            \
-    UNROLL for (int i = 0; i < count; i++) {                                                              \
-      vf d = ROW_LOAD(dy[i], j, size, 0);                                                                 \
-      vf xhat = (ROW_LOAD(x[i], j, size, mean[i]) - mean[i]) * scale[i];                                  \
-      gain_sum = vfma(d, xhat, gain_sum);                                                                 \
-      bias_sum += d;                                                                                      \
-      vf v = (d * w - g_mean[i] - xhat * gx_mean[i]) * scale[i];                                          \
-      if (dsum) v += ROW_LOAD(dsum + i * n, j, size, 0);                                                  \
-      ROW_STORE(dx + i * n, j, size, v);                                                                  \
-    }                                                                                                     \
-    vstore(dgain + j, gain_sum);                                                                          \
-    if (centered) vstore(dbias + j, bias_sum);                                                            \
+  const f32 g_mean = centered ? vsum(g_total) / (f32)n : 0;
+  const f32 gx_mean = vsum(gx_total) * scale / (f32)n;
+#define BODY(j, count)                                                                                  \
+  {                                                                                                     \
+    vf d = ROW_LOAD(dy, j, count, 0);                                                                   \
+    vf xhat = (ROW_LOAD(x, j, count, mean) - mean) * scale;                                             \
+    vf v = (d * ROW_LOAD(gain, j, count, 0) - g_mean - xhat * gx_mean) * scale;                         \
+    if (residual) v += ROW_LOAD(dsum, j, count, 0);                                                     \
+    ROW_STORE(dx, j, count, v);                                                                         \
+    vstore(dgain + j, vfma(d, xhat, vload(dgain + j)));                                                 \
+    if (centered) vstore(dbias + j, vload(dbias + j) + d);                                              \
   }
   ROW_EACH(n, BODY);
 #undef BODY
@@ -397,19 +399,21 @@ INLINE void norm_grad_rows(const norm_plan *plan, i64 row, const int count, f32 
 /** Rows of the partial sums are padded to whole vectors, so that their tails need no care. */
 #define NORM_PARTIAL(n) ROUND_UP(n, 16)
 
-INLINE void norm_grad_chunk(const norm_plan *plan, i64 begin, i64 end, const int centered) {
+INLINE void norm_grad_chunk(const norm_plan *plan, i64 begin, i64 end, const int centered, const int residual) {
   const i64 width = NORM_PARTIAL(plan->n), sums = centered ? 2 : 1;
   f32 *dgain = plan->partial + begin / plan->chunk_rows * sums * width, *dbias = dgain + width;
   zero_bytes(dgain, sums * width * 4);
-  i64 row = begin;
-  for (; row + 2 <= end; row += 2) norm_grad_rows(plan, row, 2, dgain, dbias, centered);
-  if (row < end) norm_grad_rows(plan, row, 1, dgain, dbias, centered);
+  for (i64 row = begin; row < end; row++) norm_grad_row(plan, row, dgain, dbias, centered, residual);
 }
 static void layer_norm_grad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
-  norm_grad_chunk(context, begin, end, 1);
+  const norm_plan *plan = context;
+  if (plan->dsum) norm_grad_chunk(plan, begin, end, 1, 1);
+  else norm_grad_chunk(plan, begin, end, 1, 0);
 }
 static void rms_norm_grad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
-  norm_grad_chunk(context, begin, end, 0);
+  const norm_plan *plan = context;
+  if (plan->dsum) norm_grad_chunk(plan, begin, end, 0, 1);
+  else norm_grad_chunk(plan, begin, end, 0, 0);
 }
 
 /** Columns [begin, end) of dgain and dbias: the chunks' sums, added in the order of the chunks. */
@@ -442,7 +446,7 @@ KERNEL(layer_norm_grad) {
                     .rows = INT(10), .n = INT(11), .chunk_rows = INT(12)};
   return norm_grad_run(&plan, layer_norm_grad_chunk);
 }
-/** rms_norm_grad(x, gain, scale, dy, dsum?, dx, dgain, partial, rows, n, chunk_rows): as above, with one sum a chunk. */
+/** rms_norm_grad(x, gain, scale, dy, dsum?, dx, dgain, partial, rows, n, chunk_rows): the same, with one sum a chunk. */
 KERNEL(rms_norm_grad) {
   norm_plan plan = {.x = F32(0), .gain = F32(1), .scale = F32(2), .dy = F32(3), .dsum = OPTIONAL_F32(4), .dx = F32(5),
                     .dgain = F32(6), .partial = F32(7), .rows = INT(8), .n = INT(9), .chunk_rows = INT(10)};
