@@ -40,7 +40,7 @@ import { constantInitializer, type Initializer, uniformInitializer } from './ini
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import { RelativePositions } from './relative-positions.ts';
-import { rotate } from './rotary-positions.ts';
+import { applyRotaryPositions } from './rotary-positions.ts';
 import type { MixerOptions, SequenceMixer } from './sequence-mixer.ts';
 
 /** How {@link MultiHeadAttention} knows positions. */
@@ -221,7 +221,11 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
   #positioned(qkv: Tensor, offset: number): { q: Tensor4D; keys: Tensor4D; values: Tensor4D } {
     const [q, keys, values] = unstack(qkv, 2) as [Tensor4D, Tensor4D, Tensor4D];
     if (this.#rotaryBase === undefined) return { q, keys, values };
-    return { q: rotate(q, offset, this.#rotaryBase), keys: rotate(keys, offset, this.#rotaryBase), values };
+    return {
+      q: applyRotaryPositions(q, offset, this.#rotaryBase),
+      keys: applyRotaryPositions(keys, offset, this.#rotaryBase),
+      values,
+    };
   }
 
   #attend(

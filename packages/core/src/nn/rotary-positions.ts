@@ -9,6 +9,7 @@
  */
 
 import { add, concat, mul, slice, type Tensor4D, tensor, tidy } from '@tensorflow/tfjs-core';
+import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts';
 
 /** Tables of cosines and sines, computed in double precision once for each size and extended when needed. */
 interface Table {
@@ -23,12 +24,16 @@ const tables = new Map<string, Table>();
  * Turns queries or keys according to their positions.
  *
  * @param x float32 `[batch, length, heads, size]`, size even
- * @param offset position of the first element
- * @param base 10000 in the paper
+ * @param offset position of the first element. Default 0
+ * @param base default 10000, as in the paper
  * @returns the shape of x
  */
-export function rotate(x: Tensor4D, offset: number, base: number): Tensor4D {
+export function applyRotaryPositions(x: Tensor4D, offset = 0, base = 10_000): Tensor4D {
+  assertFloatShape('applyRotaryPositions: x', x, ['batch', 'length', 'heads', 'size']);
+  assertCount('applyRotaryPositions: offset', offset, 0);
+  assertNumber('applyRotaryPositions: base', base, 1);
   const [batch, length, heads, size] = x.shape;
+  if (size % 2 !== 0) throw new RangeError(`applyRotaryPositions: the size of x must be even, but is ${size}.`);
   const half = size / 2;
   const { cosines, sines } = tableFor(size, base, offset + length);
   return tidy(() => {

@@ -5,6 +5,7 @@ import {
   ATTENTION_POSITIONS,
   type AttentionPositions,
   type AttentionState,
+  applyRotaryPositions,
   CrossAttention,
   dispose,
   init,
@@ -242,6 +243,21 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
     });
     attention.dispose();
     causal.dispose();
+  });
+
+  it('rotary positions keep lengths, and make products depend on distances only', () => {
+    tf.tidy(() => {
+      const random = new RandomStream(7);
+      const x = randomNormal(random, [1, 5, 2, 6]) as tf.Tensor4D;
+      const squares = (y: tf.Tensor): tf.TypedArray => tf.sum(tf.square(y), 3).dataSync();
+      expectWithin(squares(applyRotaryPositions(x)), squares(x), 1e-5);
+      const products = (offset: number): tf.TypedArray => {
+        const heads = tf.transpose(applyRotaryPositions(x, offset), [0, 2, 1, 3]);
+        return tf.matMul(heads, heads, false, true).dataSync();
+      };
+      expectWithin(products(100), products(0), 1e-4);
+      expect(() => applyRotaryPositions(tf.zeros([1, 1, 1, 3]))).toThrow('must be even, but is 3');
+    });
   });
 
   it('cross-attention over itself is self-attention', () => {
