@@ -20,8 +20,8 @@
 
 /*
  * ROW_REDUCE folds JOIN(accumulator, j, count) over the vectors of a row of n elements, starting from `first`; j is a
- * vector's first element and `count` is VF or, for the last one, what is left. Four accumulators, which COMBINE joins at
- * the end, hide the latency; the order depends on n only.
+ * vector's first element and `count` is VF or, for the last one, what is left. Four accumulators, which COMBINE joins
+ * at the end, hide the latency; the order depends on n only.
  */
 #define ROW_REDUCE(result, n, first, JOIN, COMBINE)                            \
   do {                                                                         \
@@ -446,7 +446,7 @@ KERNEL(layer_norm_grad) {
                     .rows = INT(10), .n = INT(11), .chunk_rows = INT(12)};
   return norm_grad_run(&plan, layer_norm_grad_chunk);
 }
-/** rms_norm_grad(x, gain, scale, dy, dsum?, dx, dgain, partial, rows, n, chunk_rows): the same, with one sum a chunk. */
+/** rms_norm_grad(x, gain, scale, dy, dsum?, dx, dgain, partial, rows, n, chunk_rows): likewise, one sum a chunk. */
 KERNEL(rms_norm_grad) {
   norm_plan plan = {.x = F32(0), .gain = F32(1), .scale = F32(2), .dy = F32(3), .dsum = OPTIONAL_F32(4), .dx = F32(5),
                     .dgain = F32(6), .partial = F32(7), .rows = INT(8), .n = INT(9), .chunk_rows = INT(10)};
