@@ -73,6 +73,7 @@ export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
 export { dropout } from './ops/dropout.ts';
 export { embedding } from './ops/embedding.ts';
+export { type GeluOptions, gelu } from './ops/gelu.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
 export { type LstmOptions, type LstmResult, type LstmState, type LstmWeights, lstm, lstmStep } from './ops/lstm.ts';

@@ -23,6 +23,7 @@ import { registerGradient } from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import { dropoutGradients } from './dropout.ts';
 import { embeddingGradients } from './embedding.ts';
+import { geluGradients } from './gelu.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
 import { freeFailedTapes } from './gradients/failed-tape.ts';
@@ -58,6 +59,7 @@ export function registerGradients(): void {
     rmsNormGradients,
     softmaxCrossEntropyGradients,
     embeddingGradients,
+    geluGradients,
     linearGradients,
     lstmGradients,
     dropoutGradients,

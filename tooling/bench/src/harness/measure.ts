@@ -23,7 +23,7 @@ export interface Effort {
   readonly deadline: number;
 }
 
-export const FULL: Effort = { rounds: 9, slice: 100, warmUp: 150, retries: 8, deadline: 60_000 };
+export const FULL: Effort = { rounds: 9, slice: 100, warmUp: 150, retries: 8, deadline: 90_000 };
 export const QUICK: Effort = { rounds: 3, slice: 40, warmUp: 60, retries: 0, deadline: 30_000 };
 
 /** A call that takes longer (ms) is measured in three rounds only, or once. */

@@ -107,7 +107,7 @@ class Runner {
 export class Unsupported extends Error {}
 
 /** tfjs says in these words that a backend lacks a kernel or that an operation lacks a gradient. */
-const MISSING = /not registered for the backend|gradient function not found|not yet supported|not supported/i;
+const MISSING = /not registered for( the)? backend|gradient function not found|not yet supported|not supported/i;
 
 function describe(error: unknown): { error: string; unsupported: boolean } {
   const message = error instanceof Error ? error.message : String(error);

@@ -1,11 +1,8 @@
 /** The operations as `@fwp/core` offers them. */
 
-import { Adam, embedding, layerNorm, linear, lstm, selfAttention, softmaxCrossEntropy } from '@fwp/core';
+import { Adam, embedding, gelu, layerNorm, linear, lstm, selfAttention, softmaxCrossEntropy } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Operations } from './operations.ts';
-import { tfjsOperations } from './tfjs-operations.ts';
-
-const { gelu } = tfjsOperations(false);
 
 export const fwpOperations: Operations = {
   gelu,
