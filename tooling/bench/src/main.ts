@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { StartError } from './harness/peers.ts';
 import { HELP, parseOptions, UsageError } from './options.ts';
+import { profileTraining } from './profile.ts';
 import type { ResultsDocument } from './report/document.ts';
 import { textTable } from './report/format.ts';
 import { renderMarkdown } from './report/markdown.ts';
@@ -30,6 +31,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (options.render) {
     writeFileSync(PAGE, renderMarkdown(JSON.parse(readFileSync(RESULTS, 'utf8')) as ResultsDocument));
+    return 0;
+  }
+  if (options.profile) {
+    await profileTraining(options);
     return 0;
   }
   const document = await runBenchmarks(options);

@@ -15,6 +15,7 @@ export interface Options {
   readonly json: string | undefined;
   readonly write: boolean;
   readonly render: boolean;
+  readonly profile: boolean;
   readonly help: boolean;
 }
 
@@ -35,6 +36,7 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   --json FILE      writes everything that was measured; '-' is the standard output
   --write          writes docs/benchmarks.json and docs/benchmarks.md
   --render         writes docs/benchmarks.md from docs/benchmarks.json and measures nothing
+  --profile        times nothing, but tells where the time of the training suite goes, by kernel
   --help           this text
 `;
 
@@ -55,6 +57,7 @@ export function parseOptions(args: readonly string[]): Options {
     json: values.json,
     write: values.write === true,
     render: values.render === true,
+    profile: values.profile === true,
     help: values.help === true,
   };
 }
@@ -72,6 +75,7 @@ function parse(args: readonly string[]) {
         json: { type: 'string' },
         write: { type: 'boolean' },
         render: { type: 'boolean' },
+        profile: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CASES } from '../src/catalog.ts';
 import type { CaseResult } from '../src/harness/measure.ts';
+import { profileTable } from '../src/profile.ts';
 import type { ResultsDocument } from '../src/report/document.ts';
 import { digits, duration, markdownTable, textTable, times } from '../src/report/format.ts';
 import { renderMarkdown } from '../src/report/markdown.ts';
@@ -146,6 +147,21 @@ describe('memory', () => {
     expect(judgeMemory('wasm', 1, 3, samples([90, 100, 110], [7, 7, 7], [3, 3, 3])).flat).toBe(false);
     expect(judgeMemory('wasm', 1, 3, samples(flat, [7, 7, 71], [3, 3, 3])).flat).toBe(false);
     expect(judgeMemory('wasm', 1, 3, samples(flat, [7, 7, 7], [3, 4, 5])).flat).toBe(false);
+  });
+});
+
+describe('profile', () => {
+  it('sums small kernels up and shows the time outside all kernels', () => {
+    const kernels = [
+      { name: 'gemm', calls: 2, milliseconds: 6 },
+      { name: 'a', calls: 1, milliseconds: 0.05 },
+      { name: 'b', calls: 3, milliseconds: 0.05 },
+    ];
+    expect(profileTable({ milliseconds: 10, kernels }).split('\n').slice(2)).toEqual([
+      'gemm                 2   6.00  60 %',
+      '2 others             4  0.100   1 %',
+      'outside kernels          3.90  39 %',
+    ]);
   });
 });
 

@@ -3,7 +3,16 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import type { Identity, Measured, MemorySamples, Prepared, PrepareRequest, Reply, Request } from './protocol.ts';
+import type {
+  CallProfile,
+  Identity,
+  Measured,
+  MemorySamples,
+  Prepared,
+  PrepareRequest,
+  Reply,
+  Request,
+} from './protocol.ts';
 
 /** How to start a peer. */
 export interface PeerCommand {
@@ -84,6 +93,10 @@ export class PeerProcess {
 
   memory(steps: number, every: number): Promise<MemorySamples> {
     return this.#ask({ command: 'memory', steps, every }) as Promise<MemorySamples>;
+  }
+
+  profile(calls: number): Promise<CallProfile> {
+    return this.#ask({ command: 'profile', calls }) as Promise<CallProfile>;
   }
 
   async release(): Promise<void> {

@@ -46,12 +46,18 @@ export interface MemoryRequest {
   readonly every: number;
 }
 
+/** Runs the prepared program `calls` times and tells where the time goes. */
+export interface ProfileRequest {
+  readonly command: 'profile';
+  readonly calls: number;
+}
+
 /** Frees the prepared program, or ends the peer. */
 export interface PlainRequest {
   readonly command: 'release' | 'quit';
 }
 
-export type Request = PrepareRequest | MeasureRequest | MemoryRequest | PlainRequest;
+export type Request = PrepareRequest | MeasureRequest | MemoryRequest | ProfileRequest | PlainRequest;
 
 /** The program is ready. */
 export interface Prepared {
@@ -63,6 +69,14 @@ export interface Prepared {
 /** Milliseconds per call, one entry per sample. */
 export interface Measured {
   readonly samples: readonly number[];
+}
+
+/** Where the time of one call goes. */
+export interface CallProfile {
+  /** Milliseconds of one call, everything included. */
+  readonly milliseconds: number;
+  /** By kernel, the most expensive first; calls and milliseconds per call of the program. */
+  readonly kernels: readonly { readonly name: string; readonly calls: number; readonly milliseconds: number }[];
 }
 
 /** One entry per sample: process memory, live bytes of the heap, live tensors. */

@@ -2,7 +2,16 @@
 
 import { createInterface } from 'node:readline';
 import type { Program, ProgramTable } from '../programs/program.ts';
-import type { Identity, Measured, MemorySamples, Prepared, PrepareRequest, Reply, Request } from './protocol.ts';
+import type {
+  CallProfile,
+  Identity,
+  Measured,
+  MemorySamples,
+  Prepared,
+  PrepareRequest,
+  Reply,
+  Request,
+} from './protocol.ts';
 
 /** Calls that are shorter are timed several at a time, so that the clock's resolution does not matter. */
 const SHORTEST_SAMPLE = 1;
@@ -13,6 +22,8 @@ export interface Service {
   readonly programs: ProgramTable;
   /** The memory test, where the peer has one. */
   readonly memory?: (steps: number, every: number) => MemorySamples;
+  /** Counts time by kernel while `run` runs, where the peer can. */
+  readonly profile?: (run: () => void) => CallProfile['kernels'];
   /** Called at the end. */
   readonly close?: () => Promise<void>;
 }
@@ -56,6 +67,8 @@ class Runner {
       case 'memory':
         if (this.#service.memory === undefined) throw new Unsupported('no memory test');
         return this.#service.memory(request.steps, request.every);
+      case 'profile':
+        return this.#profile(request.calls);
       default:
         return this.release();
     }
@@ -84,6 +97,24 @@ class Runner {
     } while (now - begin < warmUp);
     this.#inner = Math.max(1, Math.ceil(SHORTEST_SAMPLE / Math.max(call, 1e-4)));
     return { digest, call };
+  }
+
+  #profile(calls: number): CallProfile {
+    const program = this.#program;
+    if (program === undefined) throw new Error('profile before prepare');
+    if (this.#service.profile === undefined) throw new Unsupported('no profile');
+    let milliseconds = 0;
+    const kernels = this.#service.profile(() => {
+      const begin = performance.now();
+      for (let i = 0; i < calls; i++) program.run();
+      milliseconds = performance.now() - begin;
+    });
+    const perCall = kernels.map((row) => ({
+      name: row.name,
+      calls: row.calls / calls,
+      milliseconds: row.milliseconds / calls,
+    }));
+    return { milliseconds: milliseconds / calls, kernels: perCall };
   }
 
   #measure(milliseconds: number): Measured {

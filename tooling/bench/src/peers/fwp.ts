@@ -2,6 +2,7 @@
 
 import { type DeviceName, device, dispose, init } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
+import { currentEngine } from '../programs/engine.ts';
 import { fwpOperations } from '../programs/fwp-operations.ts';
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
@@ -19,5 +20,11 @@ await serve({
     ...trainingPrograms(fwpOperations),
   },
   memory: (steps, every) => memoryTest(fwpOperations, steps, every),
+  profile: (run) => {
+    const engine = currentEngine();
+    engine.startProfile();
+    run();
+    return [...engine.stopProfile()].map(([name, row]) => ({ name, ...row }));
+  },
   close: dispose,
 });

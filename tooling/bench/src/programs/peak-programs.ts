@@ -1,15 +1,7 @@
 /** The machine's limits: multiply-adds in registers, and a copy through memory, on all threads. */
 
-import * as tf from '@tensorflow/tfjs-core';
+import { currentEngine } from './engine.ts';
 import { numberOf, type ProgramTable } from './program.ts';
-
-/** What is used here of the engine behind our backend. */
-interface Engine {
-  allocate(bytes: number): number;
-  free(offset: number, bytes: number): void;
-  run(kernel: string, ...args: number[]): number;
-  float32(offset: number, length: number): Float32Array;
-}
 
 /** @param threads threads of the engine */
 export function peakPrograms(threads: number): ProgramTable {
@@ -42,9 +34,4 @@ export function peakPrograms(threads: number): ProgramTable {
       };
     },
   };
-}
-
-/** The engine behind the current tfjs backend. */
-function currentEngine(): Engine {
-  return (tf.backend() as unknown as { engine: Engine }).engine;
 }
