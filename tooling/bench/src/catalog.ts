@@ -20,6 +20,8 @@ export interface Case {
   readonly perThread?: boolean;
   /** Allowed difference between peers as a fraction of the result's size. Default 1e-4. */
   readonly tolerance?: number;
+  /** Peers that need minutes for it and are left out. */
+  readonly tooSlow?: readonly string[];
   /** Part of a `--quick` run. Default true. */
   readonly quick?: boolean;
 }
@@ -127,6 +129,8 @@ const movement: Case[] = [
     name: 'embedding forward+backward, 8192 of 4096×128',
     program: 'embedding',
     parameters: { entries: 4096, width: 128, count: 8192 },
+    // Their gradients do work for every pair of entry and index.
+    tooSlow: ['tfjs-cpu', 'tfjs-wasm'],
     // Forward: rows read and written; backward: gradients read, the table's gradient written.
     bytes: 3 * 8192 * 128 * 4 + 4096 * 128 * 4,
   },
@@ -187,6 +191,7 @@ const training: Case[] = [
     name: 'Transformer step',
     program: 'transformer',
     parameters: TRANSFORMER,
+    tooSlow: ['tfjs-cpu'],
     flops: transformerFlops(TRANSFORMER),
   },
   {

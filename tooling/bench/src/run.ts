@@ -24,6 +24,8 @@ import { absencesOf, type Peaks, rateOf, rowsOf } from './report/rows.ts';
 const MEMORY_STEPS = 10_000;
 const QUICK_MEMORY_STEPS = 1000;
 const MEMORY_SAMPLES = 100;
+/** A run waits so long in all for other programs to become quiet. */
+const PATIENCE = 10 * 60 * 1000;
 /** The memory test and a training step take about so many times as long as a single operation. */
 const LONG = 6;
 
@@ -72,12 +74,13 @@ async function measureAll(
   const work = chosen.reduce((sum, benchmark) => sum + workOf(benchmark), 0);
   const progress = new Progress(work + (withMemory ? devices.length * LONG : 0));
   const results: { benchmark: Case; result: CaseResult }[] = [];
+  const patience = { milliseconds: PATIENCE };
   progress.show('starting the peers');
   for (const benchmark of chosen) {
     const running = await pool.running();
     progress.show(`${benchmark.suite}: ${benchmark.name}`);
     const taking = benchmark.suite === 'peaks' ? only(running, devices) : running;
-    results.push({ benchmark, result: await measureCase(benchmark, taking, effort) });
+    results.push({ benchmark, result: await measureCase(benchmark, taking, effort, patience) });
     progress.advance(workOf(benchmark));
   }
   const peaks = peaksOf(results, devices);
