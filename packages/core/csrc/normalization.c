@@ -215,20 +215,46 @@ static void log_softmax_chunk(const void *context, i64 begin, i64 end, UNUSED i6
   }
 }
 
+INLINE void softmax_grad_row(const f32 *y, const f32 *dy, f32 *dx, i64 n) {
+  vf total;
+#define JOIN(sum, j, count) sum = vfma(ROW_LOAD(dy, j, count, 0), ROW_LOAD(y, j, count, 0), sum);
+  ROW_REDUCE(total, n, vset(0), JOIN, ROW_PLUS);
+#undef JOIN
+  const f32 mean = vsum(total);
+#define BODY(j, count) ROW_STORE(dx, j, count, (ROW_LOAD(dy, j, count, 0) - mean) * ROW_LOAD(y, j, count, 0));
+  ROW_EACH(n, BODY);
+#undef BODY
+}
+
+/** The same for a row of at most 8 vectors. */
+INLINE void softmax_grad_short_row(const f32 *y, const f32 *dy, f32 *dx, i64 n, const int vectors) {
+  vf v[8], d[8], sum = vset(0);
+  const i64 rest = n - (vectors - 1) * VF;
+  UNROLL for (int i = 0; i < vectors; i++) {
+    const i64 count = i < vectors - 1 ? VF : rest;
+    v[i] = ROW_LOAD(y, i * VF, count, 0);
+    d[i] = ROW_LOAD(dy, i * VF, count, 0);
+    sum = vfma(v[i], d[i], sum);
+  }
+  const f32 mean = vsum(sum);
+  UNROLL for (int i = 0; i < vectors; i++) {
+    const i64 count = i < vectors - 1 ? VF : rest;
+    ROW_STORE(dx, i * VF, count, (d[i] - mean) * v[i]);
+  }
+}
+
 static void softmax_grad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
   const softmax_plan *plan = context;
-  for (i64 row = begin; row < end; row++) {
-    const f32 *y = plan->x + row * plan->n, *dy = plan->dy + row * plan->n;
-    f32 *dx = plan->y + row * plan->n;
-    vf total;
-#define JOIN(sum, j, count) sum = vfma(ROW_LOAD(dy, j, count, 0), ROW_LOAD(y, j, count, 0), sum);
-    ROW_REDUCE(total, plan->n, vset(0), JOIN, ROW_PLUS);
-#undef JOIN
-    f32 mean = vsum(total);
-#define BODY(j, count) ROW_STORE(dx, j, count, (ROW_LOAD(dy, j, count, 0) - mean) * ROW_LOAD(y, j, count, 0));
-    ROW_EACH(plan->n, BODY);
-#undef BODY
-  }
+  const i64 n = plan->n;
+  const f32 *y = plan->x, *dy = plan->dy;
+  f32 *dx = plan->y;
+#define CASE(vectors) \
+  for (i64 row = begin; row < end; row++) softmax_grad_short_row(y + row * n, dy + row * n, dx + row * n, n, vectors)
+#define LONG \
+  for (i64 row = begin; row < end; row++) softmax_grad_row(y + row * n, dy + row * n, dx + row * n, n)
+  ROW_BY_LENGTH(n, CASE, LONG)
+#undef LONG
+#undef CASE
 }
 
 static void log_softmax_grad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
