@@ -11,6 +11,9 @@
 #define MATMUL_CHUNK_PRODUCTS 1e6
 /** Matrix elements that a chunk of a matrix-vector product reads, which memory limits. */
 #define MATMUL_CHUNK_ELEMENTS 131072
+/** Least columns of a block: narrow strips of a matrix fill only parts of cache lines and tiles; or are short streams. */
+#define MATMUL_COLUMNS 64
+#define MATMUL_COLUMNS_OF_ROWS 256
 /** More chunks per matrix than this gain nothing. */
 #define MATMUL_CHUNKS 16
 
@@ -42,9 +45,9 @@ static void matmul_chunk(const void *context, i64 begin, i64 end, i64 thread) {
 }
 
 /**
- * Chooses the blocks of C: as many as are worth a chunk, cut such that little is packed twice. Compares estimates of
- * the time: multiply-adds, elements packed (an element costs as much as some 6 multiply-adds), and the share of the
- * last block, while which other threads may be idle.
+ * Chooses the blocks of C: as many as are worth a chunk, cut such that little is read or packed twice. Compares estimates
+ * of the time: multiply-adds, elements read (1) or packed (6 multiply-adds) by every block that needs them, and the share
+ * of the last block, while which other threads may be idle.
  */
 static void matmul_divide(matmul_job *job) {
   const gemm *task = &job->first;
@@ -53,16 +56,17 @@ static void matmul_divide(matmul_job *job) {
   const f64 products = (f64)m * (f64)n * (f64)k;
   const f64 wanted = narrow ? products / (f64)MIN(m, n) / MATMUL_CHUNK_ELEMENTS : products / MATMUL_CHUNK_PRODUCTS;
   const i64 most = wanted < MATMUL_CHUNKS ? (i64)wanted : MATMUL_CHUNKS;
-  const f64 pack_a = gemm_a_in_place(task, depth) ? 0 : 6 * (f64)m * (f64)k;
-  const f64 pack_b = gemm_b_in_place(task, depth) ? 0 : 6 * (f64)n * (f64)k;
+  const f64 read_a = (gemm_a_in_place(task, depth) ? 1 : 6) * (f64)m * (f64)k;
+  const f64 read_b = (gemm_b_in_place(task, depth) ? 1 : 6) * (f64)n * (f64)k;
+  const i64 least_columns = m <= 2 && task->b_column == 1 ? MATMUL_COLUMNS_OF_ROWS : MATMUL_COLUMNS;
   job->rows = m, job->columns = n, job->row_blocks = job->column_blocks = 1;
-  f64 least = 2 * (products + pack_a + pack_b);
+  f64 least = 2 * (products + read_a + read_b);
   for (i64 row_cuts = 1; row_cuts <= most; row_cuts *= 2) {
     for (i64 column_cuts = 1; row_cuts * column_cuts <= most; column_cuts *= 2) {
       const i64 rows = MIN(m, ROUND_UP(CEIL_DIV(m, row_cuts), GEMM_ROWS));
-      const i64 columns = MIN(n, ROUND_UP(CEIL_DIV(n, column_cuts), VF));
+      const i64 columns = MIN(n, MAX(least_columns, ROUND_UP(CEIL_DIV(n, column_cuts), VF)));
       const i64 row_blocks = CEIL_DIV(m, rows), column_blocks = CEIL_DIV(n, columns);
-      const f64 work = products + pack_a * (f64)column_blocks + pack_b * (f64)row_blocks;
+      const f64 work = products + read_a * (f64)column_blocks + read_b * (f64)row_blocks;
       const f64 time = work * (1 + 1.0 / (f64)(row_blocks * column_blocks));
       if (time >= least) continue;
       least = time;

@@ -149,6 +149,17 @@ typedef struct {
   f32 slope;
 } gemm_strip_task;
 
+/*
+ * In WebAssembly a constant distance from a pointer is part of the load, but only if clang does not rewrite the pointers
+ * of the loop; this keeps it from doing so. (Do not unroll the loop: V8 moves all loads of a block to its beginning,
+ * and would spill.)
+ */
+#if defined(__wasm__)
+#define GEMM_KEEP(pointer) __asm__("" : "+r"(pointer))
+#else
+#define GEMM_KEEP(pointer) (void)0
+#endif
+
 /**
  * The inner loop, for `rows` × `vectors` known at compile time. `by_row` says how A is read: 0: panel[k · a_step + row]
  * (a packed panel has a_step = rows; a transposed matrix is one as it stands), 1: panel[row · a_step + k].
@@ -183,6 +194,8 @@ INLINE void gemm_strip(const gemm_strip_task *task, const int rows, const int ve
         }
       } else {
         for (i64 p = task->k; p > 0; p--) {
+          GEMM_KEEP(a);
+          GEMM_KEEP(b);
           vf column[GEMM_VECTORS];
           UNROLL for (int j = 0; j < vectors; j++) column[j] = vload(b + j * VF);
           UNROLL for (int i = 0; i < rows; i++) {
@@ -303,6 +316,8 @@ static void gemm_pack_panel(const f32 *source, i64 row, i64 column, i64 rows, i6
       const f32 *s = source + i * row;
       for (i64 p = 0; p < count; p++) panel[p * width + i] = s[p];
     }
+  } else if (row == 1 && rows == GEMM_ROWS) {
+    for (i64 p = 0; p < count; p++) copy_bytes(panel + p * width, source + p * column, GEMM_ROWS * 4);
   } else if (row == 1) {
     for (i64 p = 0; p < count; p++) gemm_copy(source + p * column, rows, panel + p * width);
   } else {
@@ -316,20 +331,26 @@ static void gemm_pack_panel(const f32 *source, i64 row, i64 column, i64 rows, i6
 }
 
 /**
- * Packs rows [0, k) of B's block of `columns` columns into column panels; see gemm_divide for their widths. Sixteen
- * rows at a time, so that the cache lines that two panels share are still near when the second one is written.
+ * Packs `count` rows (or columns) of an operand, `step` floats apart, over k, into panels of as many `unit`s as `split` says.
+ * Where neighbours in memory belong to one k, sixteen k's at a time, so that the cache lines that two panels share are
+ * still near when the second one is written.
  */
-static void gemm_pack_b(const f32 *b, i64 row, i64 column, i64 k, i64 columns, gemm_split split, f32 *packed) {
-  for (i64 p = 0; p < k; p += 16) {
-    const i64 count = column == 1 ? MIN(16, k - p) : k;
+static void gemm_pack_operand(const f32 *source, i64 step, i64 k_step, i64 k, i64 count, gemm_split split, i64 unit, f32 *packed) {
+  const i64 together = step == 1 ? 16 : k;
+  for (i64 p = 0; p < k; p += together) {
+    const i64 depth = MIN(together, k - p);
     for (i64 j = 0, first = 0; j < split.panels; j++) {
-      const i64 width = (split.most - (j >= split.at_most)) * VF;
-      const f32 *source = b + p * row + first * column;
-      gemm_pack_panel(source, column, row, MIN(width, columns - first), width, count, packed + first * k + p * width);
+      const i64 width = (split.most - (j >= split.at_most)) * unit;
+      gemm_pack_panel(source + p * k_step + first * step, step, k_step, MIN(width, count - first), width, depth,
+                      packed + first * k + p * width);
       first += width;
     }
-    if (column != 1) break;
   }
+}
+
+/** Packs rows [0, k) of B's block of `columns` columns into column panels; see gemm_divide for their widths. */
+static void gemm_pack_b(const f32 *b, i64 row, i64 column, i64 k, i64 columns, gemm_split split, f32 *packed) {
+  gemm_pack_operand(b, column, row, k, columns, split, VF, packed);
 }
 
 /* ---- matrix-vector products ----------------------------------------------------------------- */
@@ -475,21 +496,22 @@ static i32 gemm_narrow(const gemm *task, f32 *scratch, i64 scratch_floats) {
 
 /* ---- the product ---------------------------------------------------------------------------- */
 
-/** A needs no copy if its rows are contiguous, or its columns are and are few or close to each other. */
-static i32 gemm_a_in_place(const gemm *task, i64 depth) {
-#ifdef TUNE_A
-  return TUNE_A;
-#endif
-  if (task->pack_a) return 0;
+/**
+ * A needs no copy if its rows are contiguous, or its columns are and are few or close to each other. In WebAssembly, where
+ * distances that are not constant cost additions, a copy pays already for a few panels of B.
+ */
+static i32 gemm_a_in_place(const gemm *task, i64 depth UNUSED) {
+  if (task->pack_a || (task->a_column != 1 && task->a_row != 1)) return 0;
+#if defined(__wasm__)
+  return task->n <= 4 * GEMM_VECTORS * VF;
+#else
   if (task->a_column == 1) return 1;
-  return task->a_row == 1 && (task->a_column <= 256 || depth * task->a_column <= 32768 || task->n <= 4 * VF);
+  return task->a_column <= 256 || depth * task->a_column <= 32768 || task->n <= 4 * VF;
+#endif
 }
 
 /** B needs no copy if its rows are contiguous and fit the caches, or are read by few tiles. */
 static i32 gemm_b_in_place(const gemm *task, i64 depth) {
-#ifdef TUNE_B
-  return TUNE_B;
-#endif
   return task->b_column == 1 && (task->m <= 2 * GEMM_ROWS || depth * task->b_row <= 4096 * VF);
 }
 
@@ -514,7 +536,7 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
   const i64 width_limit = GEMM_VECTORS * VF;
   const i64 b_floats = scratch_floats * 2 / 3, a_floats = scratch_floats - b_floats;
   const i64 n_block = MAX(width_limit, MIN(b_floats / depth, GEMM_COLUMNS_AT_ONCE) / width_limit * width_limit);
-  const i64 m_block = MAX(GEMM_ROWS, MIN(a_floats / depth - 32, GEMM_ROWS_AT_ONCE) / GEMM_ROWS * GEMM_ROWS);
+  const i64 m_block = MAX(GEMM_ROWS, MIN(a_floats / depth, GEMM_ROWS_AT_ONCE) / GEMM_ROWS * GEMM_ROWS);
   f32 *packed_b = scratch, *packed_a = scratch + b_floats;
 
   for (i64 k0 = 0; k0 < task->k; k0 += depth) {
@@ -529,22 +551,14 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
         const i64 rows = MIN(m_block, m - m0);
         const gemm_split tall = gemm_divide(rows, GEMM_ROWS);
         const f32 *a = task->a + m0 * task->a_row + k0 * task->a_column;
-        /* Packed rows of a transposed matrix stay side by side, a_step floats apart; other panels are compact. */
-        i64 a_step = 0;
-        if (!a_in_place && task->a_row == 1 && !task->pack_a) {
-          a_step = ROUND_UP(rows, 16) + 16;
-          for (i64 p = 0; p < k; p++) gemm_copy(a + p * task->a_column, rows, packed_a + p * a_step);
-          a = packed_a;
-        } else if (!a_in_place) {
+        if (task->pack_a) {
           for (i64 i = 0, row = 0; i < tall.panels; i++) {
             const i64 height = tall.most - (i >= tall.at_most);
-            f32 *panel = packed_a + row * k;
-            if (task->pack_a) task->pack_a(task->source_a, m0 + row, height, k0, k, panel);
-            else gemm_pack_panel(a + row * task->a_row, task->a_row, task->a_column, height, height, k, panel);
+            task->pack_a(task->source_a, m0 + row, height, k0, k, packed_a + row * k);
             row += height;
           }
-        } else if (task->a_row == 1) {
-          a_step = task->a_column;
+        } else if (!a_in_place) {
+          gemm_pack_operand(a, task->a_row, task->a_column, k, rows, tall, 1, packed_a);
         }
         for (i64 j = 0, column = 0; j < wide.panels; j++) {
           const i64 vectors = wide.most - (j >= wide.at_most), width = vectors * VF;
@@ -572,12 +586,10 @@ static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
             strip.count = part ? tall.panels - tall.at_most : tall.at_most;
             if (strip.count == 0 || height == 0) continue;
             strip.c = task->c + (m0 + first) * task->c_row + n0 + column;
-            i32 by_row = 0;
-            if (a_step) {
-              strip.a = a + first, strip.a_panel = height, strip.a_step = a_step;
-            } else if (a_in_place) {
-              by_row = 1;
-              strip.a = a + first * task->a_row, strip.a_panel = height * task->a_row, strip.a_step = task->a_row;
+            const i32 by_row = a_in_place && task->a_column == 1;
+            if (a_in_place) {
+              strip.a = a + first * task->a_row, strip.a_panel = height * task->a_row;
+              strip.a_step = by_row ? task->a_row : task->a_column;
             } else {
               strip.a = packed_a + first * k, strip.a_panel = height * k, strip.a_step = height;
             }
