@@ -16,8 +16,8 @@
 #define BROADCAST_RANK 6
 /** Rows shorter than this are gathered into contiguous blocks first. */
 #define SHORT_ROW 24
-/** Elements of such a block; two operands of four bytes fit a thread's scratch memory with room to spare. */
-#define GATHER_BLOCK 4096
+/** Elements of such a block; two operands of four bytes fit the first-level cache and a thread's scratch memory. */
+#define GATHER_BLOCK 2048
 
 enum { BOTH_VECTORS, SCALAR_A, SCALAR_B };
 
@@ -32,7 +32,7 @@ typedef struct {
   /* Broadcast form. */
   i64 rank;
   i64 dims[BROADCAST_RANK], a_strides[BROADCAST_RANK], b_strides[BROADCAST_RANK];
-  i64 a_whole, b_whole; /* true if that operand has the output's layout */
+  i64 count, a_kind, b_kind;
 } binary_job;
 
 static void binary_range(const void *context, i64 begin, i64 end, i64 thread UNUSED) {
@@ -68,8 +68,20 @@ INLINE void next_row(const binary_job *job, i64 *counter) {
   }
 }
 
-/** Copies the operand's elements for `count` output elements from flat position `begin` to `target`. */
-#define GATHER(name, type)                                                                            \
+/** Fills target[0 … n) and up to 15 elements more with one value. */
+INLINE void fill_words_over(u32 *target, u32 x, i64 n) {
+  const vi value = viset((i32)x);
+  for (i64 i = 0; i < n; i += VF) vistore((i32 *)target + i, value);
+}
+INLINE void fill_bytes_over(u8 *target, u8 x, i64 n) {
+  for (i64 i = 0; i < n; i++) target[i] = x;
+}
+
+/**
+ * Copies the operand's elements for `count` output elements from flat position `begin` to `target`; may write up to
+ * 15 elements more.
+ */
+#define GATHER(name, type, fill_over)                                                                 \
   static void name(type *target, const type *source, const binary_job *job, const i64 *strides,       \
                    i64 begin, i64 count) {                                                            \
     i64 counter[BROADCAST_RANK];                                                                      \
@@ -80,8 +92,7 @@ INLINE void next_row(const binary_job *job, i64 *counter) {
       const type *row = source + row_position(job, strides, counter);                                 \
       const i64 n = MIN(inner - column, count);                                                       \
       if (step == 0) {                                                                                \
-        const type x = *row;                                                                          \
-        for (i64 i = 0; i < n; i++) target[i] = x;                                                    \
+        fill_over(target, *row, n);                                                                   \
       } else {                                                                                        \
         for (i64 i = 0; i < n; i++) target[i] = row[column + i];                                      \
       }                                                                                               \
@@ -91,29 +102,49 @@ INLINE void next_row(const binary_job *job, i64 *counter) {
       next_row(job, counter);                                                                         \
     }                                                                                                 \
   }
-GATHER(gather_words, u32)
-GATHER(gather_bytes, u8)
+GATHER(gather_words, u32, fill_words_over)
+GATHER(gather_bytes, u8, fill_bytes_over)
 
-static const char *gather_block(const binary_job *job, const char *source, const i64 *strides, char *target,
-                                i64 begin, i64 count) {
+static void gather_block(const binary_job *job, const char *source, const i64 *strides, char *target, i64 begin,
+                         i64 count) {
   if (job->in_size == 4) gather_words((u32 *)target, (const u32 *)source, job, strides, begin, count);
   else gather_bytes((u8 *)target, (const u8 *)source, job, strides, begin, count);
-  return target;
+}
+
+enum { OPERAND_ANY, OPERAND_WHOLE, OPERAND_ROW };
+
+/**
+ * An operand's elements for `n` outputs from flat position i on, contiguous: in place if it has the output's layout,
+ * from a row that `scratch` holds many times over if it is one row, else gathered into `scratch`.
+ */
+static const char *operand_block(const binary_job *job, const char *source, const i64 *strides, i64 kind,
+                                 char *scratch, i64 i, i64 n) {
+  if (kind == OPERAND_WHOLE) return source + i * job->in_size;
+  if (kind == OPERAND_ROW) return scratch + i % job->dims[job->rank - 1] * job->in_size;
+  gather_block(job, source, strides, scratch, i, n);
+  return scratch;
+}
+
+/** Short rows: blocks of contiguous elements. */
+static void gathered_range(const binary_job *job, i64 begin, i64 end, char *scratch) {
+  char *scratch_a = scratch, *scratch_b = scratch + (GATHER_BLOCK + 2 * SHORT_ROW) * 4;
+  const i64 inner = job->dims[job->rank - 1];
+  const i64 repeated = MIN(GATHER_BLOCK + inner, job->count);
+  if (job->a_kind == OPERAND_ROW) gather_block(job, job->a, job->a_strides, scratch_a, 0, repeated);
+  if (job->b_kind == OPERAND_ROW) gather_block(job, job->b, job->b_strides, scratch_b, 0, repeated);
+  for (i64 i = begin; i < end; i += GATHER_BLOCK) {
+    const i64 n = MIN(GATHER_BLOCK, end - i);
+    const char *a = operand_block(job, job->a, job->a_strides, job->a_kind, scratch_a, i, n);
+    const char *b = operand_block(job, job->b, job->b_strides, job->b_kind, scratch_b, i, n);
+    job->row(job->out + i * job->out_size, a, b, n, BOTH_VECTORS);
+  }
 }
 
 static void broadcast_range(const void *context, i64 begin, i64 end, i64 thread) {
   const binary_job *job = context;
   const i64 last = job->rank - 1, inner = job->dims[last];
   if (inner < SHORT_ROW) {
-    char *scratch = fwp_scratch(thread);
-    for (i64 i = begin; i < end; i += GATHER_BLOCK) {
-      const i64 n = MIN(GATHER_BLOCK, end - i);
-      const char *a = job->a_whole ? job->a + i * job->in_size
-                                   : gather_block(job, job->a, job->a_strides, scratch, i, n);
-      const char *b = job->b_whole ? job->b + i * job->in_size
-                                   : gather_block(job, job->b, job->b_strides, scratch + GATHER_BLOCK * 4, i, n);
-      job->row(job->out + i * job->out_size, a, b, n, BOTH_VECTORS);
-    }
+    gathered_range(job, begin, end, fwp_scratch(thread));
     return;
   }
   i64 counter[BROADCAST_RANK];
@@ -132,14 +163,14 @@ static void broadcast_range(const void *context, i64 begin, i64 end, i64 thread)
   }
 }
 
-/** True if the strides are those of a contiguous tensor with the output's dimensions. */
-static i64 is_whole(const binary_job *job, const i64 *strides) {
-  i64 expected = 1;
+static i64 operand_kind(const binary_job *job, const i64 *strides) {
+  i64 expected = 1, whole = 1, row = strides[job->rank - 1] == 1;
   for (i64 d = job->rank - 1; d >= 0; d--) {
-    if (strides[d] != expected) return 0;
+    whole &= strides[d] == expected;
+    row &= d == job->rank - 1 || strides[d] == 0;
     expected *= job->dims[d];
   }
-  return 1;
+  return whole ? OPERAND_WHOLE : row ? OPERAND_ROW : OPERAND_ANY;
 }
 
 static i64 broadcast_run(const f64 *arg, binary_row row, i64 in_size, i64 out_size, i64 grain) {
@@ -152,8 +183,9 @@ static i64 broadcast_run(const f64 *arg, binary_row row, i64 in_size, i64 out_si
     job.b_strides[d] = INT(4 + 2 * BROADCAST_RANK + d);
     count *= job.dims[d];
   }
-  job.a_whole = is_whole(&job, job.a_strides);
-  job.b_whole = is_whole(&job, job.b_strides);
+  job.count = count;
+  job.a_kind = operand_kind(&job, job.a_strides);
+  job.b_kind = operand_kind(&job, job.b_strides);
   fwp_parallel_for(count, grain, broadcast_range, &job);
   return OK;
 }
@@ -176,13 +208,19 @@ static i64 broadcast_run(const f64 *arg, binary_row row, i64 in_size, i64 out_si
       vstore(filled, vset(*b));                                                                       \
       b = filled, b_step = 0;                                                                         \
     }                                                                                                 \
-    for (; n >= VF; n -= VF, a += a_step, b += b_step, out += VF) {                                   \
-      const vf x = vload(a), y = vload(b);                                                            \
-      vstore(out, expression);                                                                        \
+    for (; n >= ELEMENTWISE_UNROLL * VF; n -= ELEMENTWISE_UNROLL * VF) {                              \
+      vf z[ELEMENTWISE_UNROLL];                                                                       \
+      UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) {                                           \
+        const vf x = vload(a), y = vload(b);                                                          \
+        z[k] = expression;                                                                            \
+        a += a_step, b += b_step;                                                                     \
+      }                                                                                               \
+      UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) vstore(out + k * VF, z[k]);                 \
+      out += ELEMENTWISE_UNROLL * VF;                                                                 \
     }                                                                                                 \
-    if (n > 0) {                                                                                      \
-      const vf x = vload_first(a, n, 1.0f), y = vload_first(b, n, 1.0f);                              \
-      vstore_first(out, expression, n);                                                               \
+    for (; n > 0; n -= VF, a += a_step, b += b_step, out += VF) {                                     \
+      const vf x = vload_first(a, MIN(n, VF), 1.0f), y = vload_first(b, MIN(n, VF), 1.0f);            \
+      vstore_first(out, expression, MIN(n, VF));                                                      \
     }                                                                                                 \
   }                                                                                                   \
   BINARY_KERNELS_OF(name, 4, 4, grain)

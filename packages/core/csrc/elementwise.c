@@ -18,6 +18,14 @@
     return OK;                                                                                        \
   }
 
+#define UNARY_GUARDED(name, special, fast, full)                                                      \
+  RANGE_FUNCTION(name) GUARDED_LOOP(special, fast, full)                                              \
+  KERNEL(name) {                                                                                      \
+    const elementwise_job job = {.a = F32(0), .out = F32(1)};                                         \
+    fwp_parallel_for(INT(2), HEAVY_GRAIN, name##_range, &job);                                        \
+    return OK;                                                                                        \
+  }
+
 #define UNARY_P(name, grain, expression)                                                              \
   RANGE_FUNCTION(name) UNARY_LOOP(expression)                                                         \
   KERNEL(name) {                                                                                      \
@@ -73,10 +81,10 @@ UNARY(round, LIGHT_GRAIN, vround(x))
 
 UNARY(exp, HEAVY_GRAIN, vexp(x))
 UNARY(expm1, HEAVY_GRAIN, vexpm1(x))
-UNARY(log, HEAVY_GRAIN, vlog(x))
-UNARY(log1p, HEAVY_GRAIN, vlog1p(x))
-UNARY(sin, HEAVY_GRAIN, vsin(x))
-UNARY(cos, HEAVY_GRAIN, vcos(x))
+UNARY_GUARDED(log, vm_log_special, vm_log_normal, vlog)
+UNARY_GUARDED(log1p, vm_log1p_special, vm_log1p_normal, vlog1p)
+UNARY_GUARDED(sin, vm_angle_special, vm_sin_small, vsin)
+UNARY_GUARDED(cos, vm_angle_special, vm_cos_small, vcos)
 UNARY(tanh, HEAVY_GRAIN, vtanh(x))
 UNARY(erf, HEAVY_GRAIN, verf(x))
 UNARY(sigmoid, HEAVY_GRAIN, vsigmoid(x))

@@ -14,6 +14,8 @@
 
 /** Columns that are reduced at a time, so that partial results stay in the first-level cache. */
 #define REDUCE_COLUMN_TILE 1024
+/** Rows that are read at the same time. */
+#define REDUCE_GROUP 8
 /** Rows of columns that are added in float before going to double. */
 #define REDUCE_COLUMN_BLOCK 128
 /** Elements of a row that are added in float before going to double. */
@@ -28,8 +30,9 @@ enum { REDUCE_SUM, REDUCE_SQUARES, REDUCE_MAX, REDUCE_MIN };
 INLINE f32 reduce_identity(int op) { return op == REDUCE_MAX ? -VM_INFINITY : op == REDUCE_MIN ? VM_INFINITY : 0.0f; }
 INLINE vf reduce_term(int op, vf x) { return op == REDUCE_SQUARES ? x * x : x; }
 INLINE vf reduce_combine(int op, vf a, vf b) {
-  if (op == REDUCE_MAX) return vselect(a == a, vmax(a, b), a);
-  if (op == REDUCE_MIN) return vselect(a == a, vmin(a, b), a);
+  /* vmax and vmin return b if one is NaN; all bits set is a NaN too. */
+  if (op == REDUCE_MAX) return (vf)((vi)vmax(a, b) | (a != a));
+  if (op == REDUCE_MIN) return (vf)((vi)vmin(a, b) | (a != a));
   return a + b;
 }
 INLINE f64 reduce_combine_wide(int op, f64 a, f64 b) {
@@ -37,49 +40,48 @@ INLINE f64 reduce_combine_wide(int op, f64 a, f64 b) {
   if (op == REDUCE_MIN) return b != b || b < a ? b : a;
   return a + b;
 }
-INLINE f32 reduce_combine_narrow(int op, f32 a, f32 b) {
-  if (op == REDUCE_MAX) return b != b || b > a ? b : a;
-  if (op == REDUCE_MIN) return b != b || b < a ? b : a;
-  return a + b;
-}
 INLINE f32 reduce_combine_lanes(int op, vf x) {
   if (op == REDUCE_SUM || op == REDUCE_SQUARES) return vsum(x);
-  union { vf v; f32 s[VF]; } y = {.v = x};
-  UNROLL for (int width = VF / 2; width > 0; width /= 2) {
-    for (int i = 0; i < width; i++) y.s[i] = reduce_combine_narrow(op, y.s[i], y.s[i + width]);
-  }
-  return y.s[0];
+  if (UNLIKELY(vany(x != x))) return VM_NAN;
+  return op == REDUCE_MAX ? vmax_across(x) : -vmax_across(vneg(x));
 }
+
+/** Vectors that accumulate a row: enough to hide an addition's latency, but V8 runs out of registers with eight. */
+#if defined(__wasm__)
+#define REDUCE_VECTORS 4
+#else
+#define REDUCE_VECTORS 8
+#endif
 
 /** Reduces up to REDUCE_ROW_BLOCK contiguous elements. */
 INLINE f32 reduce_block(int op, const f32 *x, i64 n) {
   const f32 none = reduce_identity(op);
-  vf a[8];
-  i64 i = 0;
+  vf a[REDUCE_VECTORS];
   UNROLL for (int k = 0; k < 2; k++) a[k] = vset(none);
-  if (n >= 8 * VF) {
-    UNROLL for (int k = 2; k < 8; k++) a[k] = vset(none);
-    for (; i + 8 * VF <= n; i += 8 * VF) {
-      UNROLL for (int k = 0; k < 8; k++) a[k] = reduce_combine(op, reduce_term(op, vload(x + i + k * VF)), a[k]);
+  if (n >= REDUCE_VECTORS * VF) {
+    UNROLL for (int k = 2; k < REDUCE_VECTORS; k++) a[k] = vset(none);
+    for (; n >= REDUCE_VECTORS * VF; n -= REDUCE_VECTORS * VF, x += REDUCE_VECTORS * VF) {
+      UNROLL for (int k = 0; k < REDUCE_VECTORS; k++) {
+        a[k] = reduce_combine(op, reduce_term(op, vload(x + k * VF)), a[k]);
+      }
     }
-    UNROLL for (int k = 0; k < 4; k++) a[k] = reduce_combine(op, a[k + 4], a[k]);
-    UNROLL for (int k = 0; k < 2; k++) a[k] = reduce_combine(op, a[k + 2], a[k]);
+    UNROLL for (int width = REDUCE_VECTORS / 2; width >= 2; width /= 2) {
+      UNROLL for (int k = 0; k < width; k++) a[k] = reduce_combine(op, a[k + width], a[k]);
+    }
   }
-  for (; i + 2 * VF <= n; i += 2 * VF) {
-    a[0] = reduce_combine(op, reduce_term(op, vload(x + i)), a[0]);
-    a[1] = reduce_combine(op, reduce_term(op, vload(x + i + VF)), a[1]);
+  for (; n >= 2 * VF; n -= 2 * VF, x += 2 * VF) {
+    a[0] = reduce_combine(op, reduce_term(op, vload(x)), a[0]);
+    a[1] = reduce_combine(op, reduce_term(op, vload(x + VF)), a[1]);
   }
-  for (; i + VF <= n; i += VF) a[0] = reduce_combine(op, reduce_term(op, vload(x + i)), a[0]);
-  if (i < n) a[1] = reduce_combine(op, reduce_term(op, vload_first(x + i, n - i, none)), a[1]);
+  if (n >= VF) {
+    a[0] = reduce_combine(op, reduce_term(op, vload(x)), a[0]);
+    n -= VF, x += VF;
+  }
+  if (n > 0) a[1] = reduce_combine(op, reduce_term(op, vload_first(x, n, none)), a[1]);
   return reduce_combine_lanes(op, reduce_combine(op, a[1], a[0]));
 }
 
 INLINE f64 reduce_row(int op, const f32 *x, i64 n) {
-  if (n <= 16) {
-    f32 total = reduce_identity(op);
-    for (i64 i = 0; i < n; i++) total = reduce_combine_narrow(op, total, op == REDUCE_SQUARES ? x[i] * x[i] : x[i]);
-    return total;
-  }
   f64 total = reduce_block(op, x, MIN(n, REDUCE_ROW_BLOCK));
   for (i64 i = REDUCE_ROW_BLOCK; i < n; i += REDUCE_ROW_BLOCK) {
     total = reduce_combine_wide(op, total, reduce_block(op, x + i, MIN(n - i, REDUCE_ROW_BLOCK)));
@@ -87,37 +89,49 @@ INLINE f64 reduce_row(int op, const f32 *x, i64 n) {
   return total;
 }
 
+INLINE vf reduce_vectors(int op, vf *v) {
+  UNROLL for (int half = REDUCE_GROUP / 2; half > 0; half /= 2) {
+    UNROLL for (int k = 0; k < half; k++) v[k] = reduce_combine(op, v[k + half], v[k]);
+  }
+  return v[0];
+}
+
+/** Combines REDUCE_GROUP rows, `stride` apart, into out[0 … width), which is overwritten if `is_first`. */
+INLINE void reduce_row_group(int op, const f32 *x, i64 stride, i64 width, int is_first, f32 *out) {
+  const f32 none = reduce_identity(op);
+  vf v[REDUCE_GROUP];
+  i64 c = 0;
+  for (; c + VF <= width; c += VF) {
+    UNROLL for (int k = 0; k < REDUCE_GROUP; k++) v[k] = reduce_term(op, vload(x + k * stride + c));
+    const vf total = reduce_vectors(op, v);
+    vstore(out + c, is_first ? total : reduce_combine(op, total, vload(out + c)));
+  }
+  const i64 n = width - c;
+  if (n == 0) return;
+  UNROLL for (int k = 0; k < REDUCE_GROUP; k++) v[k] = reduce_term(op, vload_first(x + k * stride + c, n, none));
+  const vf total = reduce_vectors(op, v);
+  vstore_first(out + c, is_first ? total : reduce_combine(op, total, vload_first(out + c, n, none)), n);
+}
+
+/** The same for a single row. */
+INLINE void reduce_single_row(int op, const f32 *x, i64 width, int is_first, f32 *out) {
+  const f32 none = reduce_identity(op);
+  for (i64 c = 0; c < width; c += VF) {
+    const i64 n = MIN(width - c, VF);
+    const vf v = reduce_term(op, vload_first(x + c, n, none));
+    vstore_first(out + c, is_first ? v : reduce_combine(op, v, vload_first(out + c, n, none)), n);
+  }
+}
+
 /** Reduces `rows` (at most REDUCE_COLUMN_BLOCK) rows of `width` columns, `stride` apart, to `out`. */
 INLINE void reduce_column_block(int op, const f32 *x, i64 rows, i64 stride, i64 width, f32 *out) {
-  const f32 none = reduce_identity(op);
   i64 r = 0;
-  do {
-    const f32 *row = x + r * stride;
-    const i64 count = MIN(8, rows - r);
-    for (i64 c = 0; c < width; c += VF) {
-      const i64 n = width - c;
-      vf v[8], total;
-      if (count == 8 && n >= VF) {
-        UNROLL for (int k = 0; k < 8; k++) v[k] = reduce_term(op, vload(row + k * stride + c));
-      } else {
-        UNROLL for (int k = 0; k < 8; k++) {
-          v[k] = vset(none);
-          if (k < count) v[k] = n >= VF ? vload(row + k * stride + c) : vload_first(row + k * stride + c, n, none);
-          v[k] = reduce_term(op, v[k]);
-        }
-      }
-      UNROLL for (int k = 0; k < 4; k++) v[k] = reduce_combine(op, v[k + 4], v[k]);
-      total = reduce_combine(op, reduce_combine(op, v[3], v[1]), reduce_combine(op, v[2], v[0]));
-      if (n >= VF) {
-        if (r > 0) total = reduce_combine(op, total, vload(out + c));
-        vstore(out + c, total);
-      } else {
-        if (r > 0) total = reduce_combine(op, total, vload_first(out + c, n, none));
-        vstore_first(out + c, total, n);
-      }
-    }
-    r += 8;
-  } while (r < rows);
+  if (rows >= REDUCE_GROUP) {
+    reduce_row_group(op, x, stride, width, 1, out);
+    r = REDUCE_GROUP;
+  }
+  for (; r + REDUCE_GROUP <= rows; r += REDUCE_GROUP) reduce_row_group(op, x + r * stride, stride, width, 0, out);
+  for (; r < rows; r++) reduce_single_row(op, x + r * stride, width, r == 0, out);
 }
 
 /** Reduces any number of rows of at most REDUCE_COLUMN_TILE columns into `wide`, which must hold the identity. */
@@ -160,15 +174,23 @@ typedef struct {
   f64 divisor;
 } reduce_job;
 
-/** One task: chunk of a row (inner is 1), or chunk of rows of one tile of columns. */
+/** Rows [begin, end) of contiguous elements. */
+INLINE void reduce_rows(int op, const reduce_job *job, i64 begin, i64 end) {
+  const i64 n = job->reduce;
+  const f32 *x = job->x + begin * n;
+  for (i64 o = begin; o < end; o++, x += n) {
+    const f64 total = reduce_row(op, x, n);
+    job->y[o] = (f32)(job->divisor == 1 ? total : total / job->divisor);
+  }
+}
+
+/** One task: a chunk of a row (inner is 1), or a chunk of rows of one tile of columns. */
 INLINE void reduce_task(int op, const reduce_job *job, i64 task, char *scratch) {
   const i64 tile = task % job->tiles, chunk = task / job->tiles % job->chunks, o = task / job->tiles / job->chunks;
   const i64 first = chunk * job->split, rows = MIN(job->split, job->reduce - first);
   const f32 *x = job->x + (o * job->reduce + first) * job->inner;
   if (job->inner == 1) {
-    const f64 total = reduce_row(op, x, rows);
-    if (job->chunks > 1) job->partial[o * job->chunks + chunk] = total;
-    else job->y[o] = (f32)(total / job->divisor);
+    job->partial[o * job->chunks + chunk] = reduce_row(op, x, rows);
     return;
   }
   const i64 column = tile * REDUCE_COLUMN_TILE, width = MIN(REDUCE_COLUMN_TILE, job->inner - column);
@@ -206,7 +228,10 @@ static void reduce_run(const f64 *arg, fwp_body tasks, fwp_body combine_range) {
 
 #define REDUCTION(name, op)                                                                           \
   static void name##_tasks(const void *context, i64 begin, i64 end, i64 thread) {                     \
-    for (i64 task = begin; task < end; task++) reduce_task(op, context, task, fwp_scratch(thread));   \
+    const reduce_job *job = context;                                                                  \
+    if (job->inner == 1 && job->chunks == 1) reduce_rows(op, job, begin, end);                        \
+    else                                                                                              \
+      for (i64 task = begin; task < end; task++) reduce_task(op, job, task, fwp_scratch(thread));     \
   }                                                                                                   \
   static void name##_combine(const void *context, i64 begin, i64 end, i64 thread UNUSED) {            \
     reduce_partials(op, context, begin, end);                                                         \
@@ -230,7 +255,16 @@ typedef struct {
 } plain_job;
 
 /** Straight loops that the compiler vectorises: `expression` combines the accumulator t with the element x. */
-#define PLAIN_REDUCTION(name, type, accumulator, out_type, start, expression)                         \
+#define PLAIN_ROW(name, type, accumulator, start, expression)                                         \
+  static accumulator name##_row(const type *source, i64 n) {                                          \
+    accumulator t = start;                                                                            \
+    for (i64 r = 0; r < n; r++) {                                                                     \
+      const type x = source[r];                                                                       \
+      t = (accumulator)(expression);                                                                  \
+    }                                                                                                 \
+    return t;                                                                                         \
+  }
+#define PLAIN_COLUMNS(name, type, accumulator, out_type, start, expression)                           \
   RANGE_FUNCTION(name) {                                                                              \
     const plain_job *job = context;                                                                   \
     for (i64 task = begin; task < end; task++) {                                                      \
@@ -240,12 +274,7 @@ typedef struct {
       out_type *target = (out_type *)job->y + o * job->inner + column;                                \
       accumulator totals[256];                                                                        \
       if (job->inner == 1) {                                                                          \
-        accumulator t = start;                                                                        \
-        for (i64 r = 0; r < job->reduce; r++) {                                                       \
-          const type x = source[r];                                                                   \
-          t = (accumulator)(expression);                                                              \
-        }                                                                                             \
-        target[0] = (out_type)t;                                                                      \
+        target[0] = (out_type)name##_row(source, job->reduce);                                        \
         continue;                                                                                     \
       }                                                                                               \
       for (i64 c = 0; c < width; c++) totals[c] = start;                                              \
@@ -267,7 +296,21 @@ typedef struct {
     return OK;                                                                                        \
   }
 
-PLAIN_REDUCTION(prod, f32, f64, f32, 1, t * x)
+#define PLAIN_REDUCTION(name, type, accumulator, out_type, start, expression)                         \
+  PLAIN_ROW(name, type, accumulator, start, expression)                                               \
+  PLAIN_COLUMNS(name, type, accumulator, out_type, start, expression)
+
+/** In double, as tfjs's CPU backend does; eight products at a time. */
+static f64 prod_row(const f32 *x, i64 n) {
+  f64 t[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  i64 i = 0;
+  for (; i + 8 <= n; i += 8) {
+    UNROLL for (int k = 0; k < 8; k++) t[k] *= x[i + k];
+  }
+  for (; i < n; i++) t[i & 7] *= x[i];
+  return ((t[0] * t[1]) * (t[2] * t[3])) * ((t[4] * t[5]) * (t[6] * t[7]));
+}
+PLAIN_COLUMNS(prod, f32, f64, f32, 1, t * x)
 PLAIN_REDUCTION(sum_i32, u32, u32, u32, 0, t + x)
 PLAIN_REDUCTION(prod_i32, u32, u32, u32, 1, t * x)
 PLAIN_REDUCTION(max_i32, i32, i32, i32, INT32_MIN, x > t ? x : t)

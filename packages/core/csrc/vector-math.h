@@ -61,12 +61,10 @@ INLINE vf vm_scale(vf x, vf rounded) {
 
 /** e^r for |r| <= 0.4. */
 INLINE vf vm_exp_reduced(vf r) {
-  vf p = vset(0.00138214685f);
-  p = vfma(p, r, vset(0.00836866256f));
-  p = vfma(p, r, vset(0.0416682549f));
-  p = vfma(p, r, vset(0.166665211f));
-  p = vfma(p, r, vset(0.49999994f));
-  return vfma(p, r * r, r) + 1.0f;
+  vf square = r * r;
+  vf low = vfma(r, vset(0.166665211f), vset(0.49999994f)), high = vfma(r, vset(0.00836866256f), vset(0.0416682549f));
+  vf p = vfma(vfma(square, vset(0.00138214685f), high), square, low);
+  return vfma(p, square, r) + 1.0f;
 }
 
 /* ---- exponentials --------------------------------------------------------------------------- */
@@ -79,22 +77,17 @@ INLINE vf vexp(vf x) {
   return vm_scale(vm_exp_reduced(r), t);
 }
 
-/** e^x where the result needs no denormals and no overflow: x in [-87, 88] or NaN. Faster than vexp. */
+/** e^x for x in [-88, 89] or NaN: results below 2^-126 become 0, those from 2^127.5 on infinite. Cheaper than vexp. */
 INLINE vf vexp_normal(vf x) {
   vf t = vfma(x, vset(VM_LOG2E), vset(VM_ROUND));
   vf n = t - VM_ROUND;
   vf r = vfma(n, vset(-VM_LN2_LOW), vfma(n, vset(-VM_LN2_HIGH), x));
-  /* The bits of VM_ROUND are shifted out. */
+  /* The bits of VM_ROUND are shifted out; -127 gives 0 and 128 infinity. */
   return vm_exp_reduced(r) * (vf)(((vi)t << 23) + (127 << 23));
 }
 
-/** e^(high + low) for high in [-104, 0] and |low| <= 0.06, with an error as if the sum were exact. */
-INLINE vf vm_exp_sum(vf high, vf low) {
-  vf t = vfma(high + low, vset(VM_LOG2E), vset(VM_ROUND));
-  vf n = t - VM_ROUND;
-  vf r = vfma(n, vset(-VM_LN2_LOW), vfma(n, vset(-VM_LN2_HIGH), high)) + low;
-  return vm_scale(vm_exp_reduced(r), t);
-}
+/** e^x for x <= 0, as softmax needs it: results below 2^-126 become 0. Cheaper than vexp. */
+INLINE vf vexp_nonpositive(vf x) { return vexp_normal(vat_least(x, -88.0f)); }
 
 /** e^x - 1, accurate near 0. */
 INLINE vf vexpm1(vf x) {
@@ -119,15 +112,11 @@ INLINE vf vexpm1(vf x) {
 
 /** ln(2^e (1 + f)) + correction, for f in [sqrt(1/2) - 1, sqrt(2) - 1]. */
 INLINE vf vm_log_reduced(vf e, vf f, vf correction) {
-  vf p = vset(-0.0763643906f);
-  p = vfma(p, f, vset(0.127622172f));
-  p = vfma(p, f, vset(-0.131596103f));
-  p = vfma(p, f, vset(0.1420158f));
-  p = vfma(p, f, vset(-0.166234091f));
-  p = vfma(p, f, vset(0.200012416f));
-  p = vfma(p, f, vset(-0.250008196f));
-  p = vfma(p, f, vset(0.333333313f));
   vf square = f * f;
+  /* Estrin's scheme: the chain of dependent operations is what limits the speed. */
+  vf a = vfma(f, vset(-0.250008196f), vset(0.333333313f)), b = vfma(f, vset(-0.166234091f), vset(0.200012416f));
+  vf c = vfma(f, vset(-0.131596103f), vset(0.1420158f)), d = vfma(f, vset(-0.0763643906f), vset(0.127622172f));
+  vf p = vfma(vfma(d, square, c), square * square, vfma(b, square, a));
   vf y = vfma(square * f, p, correction);
   y = vfma(e, vset(VM_LN2_LOW), y);
   y = vfma(square, vset(-0.5f), y);
@@ -141,36 +130,56 @@ INLINE vf vm_mantissa(vf x, vi *exponent) {
   return (vf)((vi)x - (e << 23));
 }
 
+/*
+ * Logarithms, sines and cosines have a fast form for common arguments and a full one. The masks tell which lanes are
+ * uncommon; where a lane isn't, both forms give the same bits.
+ */
+
+/** Lanes that are not positive normal floats. */
+INLINE vi vm_log_special(vf x) { return (vi)((vu)x - 0x00800000u >= (vu)viset(0x7f000000)); }
 /** `y` where 0 < x < Inf, else what a logarithm gives: -Inf at 0, NaN below, Inf and NaN as they are. */
 INLINE vf vm_log_limits(vf x, vf y) {
   vf limit = vselect(x == 0.0f, vset(-VM_INFINITY), vselect(x < 0.0f, vset(VM_NAN), x));
   return vselect((x > 0.0f) & (x < VM_INFINITY), y, limit);
 }
 
+/** ln(x) for positive normal x. */
+INLINE vf vm_log_normal(vf x) {
+  vi e;
+  vf m = vm_mantissa(x, &e);
+  return vm_log_reduced(vtofloat(e), m - 1.0f, vset(0.0f));
+}
+
 /** Natural logarithm. */
 INLINE vf vlog(vf x) {
+  if (LIKELY(!vany(vm_log_special(x)))) return vm_log_normal(x);
   vi denormal = x < 1.17549435e-38f;
   vi e;
   vf m = vm_mantissa(vselect(denormal, x * 8388608.0f, x), &e);
   return vm_log_limits(x, vm_log_reduced(vtofloat(e + (denormal & -23)), m - 1.0f, vset(0.0f)));
 }
 
-/** ln(1 + x), accurate near 0. */
-INLINE vf vlog1p(vf x) {
+/** ln(1 + x) for 1 + x positive, accurate near 0. */
+INLINE vf vm_log1p_normal(vf x) {
   vf u = x + 1.0f;
   vi e;
   vf m = vm_mantissa(u, &e);
   /* What rounding lost in u, at first order. */
   vf y = vm_log_reduced(vtofloat(e), m - 1.0f, (x - (u - 1.0f)) / u);
-  return vselect(u == 1.0f, x, vm_log_limits(u, y));
+  return vselect(u == 1.0f, x, y);
+}
+INLINE vi vm_log1p_special(vf x) { return vm_log_special(x + 1.0f); }
+/** ln(1 + x), accurate near 0. */
+INLINE vf vlog1p(vf x) {
+  vf y = vm_log1p_normal(x);
+  return UNLIKELY(vany(vm_log1p_special(x))) ? vm_log_limits(x + 1.0f, y) : y;
 }
 
 /* ---- sigmoid family ------------------------------------------------------------------------- */
 
-/** 1 / (1 + e^-x); keeps its relative accuracy down to denormal results. */
+/** 1 / (1 + e^-x); results below 2^-127.5 become 0. */
 INLINE vf vsigmoid(vf x) {
-  vf e = vexp((vf)((vi)x | (i32)0x80000000));
-  return vselect(x < 0.0f, e, vset(1.0f)) / (1.0f + e);
+  return 1.0f / (1.0f + vexp_normal(vneg(vat_most(vat_least(x, -89.0f), 88.0f))));
 }
 
 INLINE vf vtanh(vf x) {
@@ -187,37 +196,35 @@ INLINE vf vtanh(vf x) {
   return vcopysign(vselect(a >= 0.625f, large, small), x); /* NaN takes the polynomial */
 }
 
-/** ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|). */
+/** ln(1 + e^x) = max(x, 0) + ln(1 + w) with w = e^-|x|; results below 2^-126 become 0. */
 INLINE vf vsoftplus(vf x) {
-  vf w = vexp((vf)((vi)x | (i32)0x80000000));
-  vf u = w + 1.0f;
-  vi e;
-  vf m = vm_mantissa(u, &e);
-  return vm_log_reduced(vtofloat(e), m - 1.0f, (w - (u - 1.0f)) / u) + vat_least(x, 0.0f);
+  vf w = vexp_nonpositive((vf)((vi)x | (i32)0x80000000));
+  /* ln(1 + w) = 2 atanh(s) */
+  vf s = w / (w + 2.0f);
+  vf square = s * s;
+  vf p = vset(0.280067533f);
+  p = vfma(p, square, vset(0.28003028f));
+  p = vfma(p, square, vset(0.400214374f));
+  p = vfma(p, square, vset(0.666664183f));
+  return vfma(p * square, s, s + s) + vat_least(x, 0.0f);
 }
 
 /* ---- error function and GELU ---------------------------------------------------------------- */
 
-/** e^(z²) erfc(z) for z in [0, 10.3]. */
-INLINE vf vm_erfcx(vf z) {
-  vf u = (z - 2.0f) / (z + 2.0f);
-  vf p = vset(-0.000403816637f);
-  p = vfma(p, u, vset(-0.00123651046f));
-  p = vfma(p, u, vset(0.00131426111f));
-  p = vfma(p, u, vset(0.00863914564f));
-  p = vfma(p, u, vset(-0.00805842318f));
-  p = vfma(p, u, vset(-0.0542072318f));
-  p = vfma(p, u, vset(0.164054722f));
-  p = vfma(p, u, vset(-0.166030973f));
-  p = vfma(p, u, vset(-0.0927639231f));
-  p = vfma(p, u, vset(1.27697837f));
-  return p / vfma(z, vset(2.0f), vset(1.0f));
-}
-
-/** e^(-scale x²) for |x| <= 14.5 and scale a power of two, without losing the low half of the square. */
-INLINE vf vm_exp_square(vf x, f32 scale) {
-  vf high = (vf)((vi)x & (i32)0xfffff000);
-  return vm_exp_sum(high * high * -scale, (x - high) * (x + high) * -scale);
+/** Φ(-a) e^(a²/2) for a in [0, 13.3], with Φ the normal distribution function. */
+INLINE vf vm_normal_tail(vf a) {
+  vf t = 1.0f / vfma(a, vset(0.3f), vset(1.0f));
+  vf p = vset(-0.0205846746f);
+  p = vfma(p, t, vset(0.112217464f));
+  p = vfma(p, t, vset(-0.227680922f));
+  p = vfma(p, t, vset(0.191044629f));
+  p = vfma(p, t, vset(-0.0787805021f));
+  p = vfma(p, t, vset(0.0957950801f));
+  p = vfma(p, t, vset(0.078521125f));
+  p = vfma(p, t, vset(0.110205725f));
+  p = vfma(p, t, vset(0.11957559f));
+  p = vfma(p, t, vset(0.119686484f));
+  return p * t;
 }
 
 INLINE vf verf(vf x) {
@@ -231,29 +238,31 @@ INLINE vf verf(vf x) {
   p = vfma(p, s, vset(-0.37612626f));
   p = vfma(p, s, vset(0.128379166f));
   vf small = vfma(p, x, x);
-  vf large = vcopysign(1.0f - vm_erfcx(a) * vexp_normal(-s), x);
-  return vselect(a >= 1.0f, large, small);
+  vf large = 1.0f - vm_normal_tail(a * 1.41421356f) * 2.0f * vexp_normal(vneg(s));
+  return vselect(a >= 1.0f, vcopysign(large, x), small);
 }
 
-/** x Φ(x), with Φ the normal distribution function: max(x, 0) - |x| Φ(-|x|). Within 4.5 ulp in the left tail. */
+/**
+ * x Φ(x) = max(x, 0) - |x| Φ(-|x|). Relative error in the left tail at most 5 + x²/2 ulp; the rounding of x²/2 is
+ * what counts there.
+ */
 INLINE vf vgelu(vf x) {
   vf a = vat_most(vabs(x), 14.5f);
-  vf tail = a * 0.5f * vm_erfcx(a * 0.707106781f) * vm_exp_square(a, 0.5f);
+  vf tail = vm_normal_tail(a) * a * vexp_nonpositive(a * a * -0.5f);
   return vat_least(x, 0.0f) - tail;
 }
-/** Derivative Φ(x) + x φ(x); absolute error below 2e-7. */
+/** Derivative Φ(x) + x φ(x); absolute error below 2.5e-7. */
 INLINE vf vgelu_grad(vf x) {
   vf c = vat_most(vat_least(x, -14.5f), 14.5f);
-  vf a = vabs(c);
-  vf e = vm_exp_square(a, 0.5f);
-  vf tail = vm_erfcx(a * 0.707106781f) * 0.5f * e;
+  vf e = vexp_nonpositive(c * c * -0.5f);
+  vf tail = vm_normal_tail(vabs(c)) * e;
   return vfma(c * 0.398942280f, e, vselect(c < 0.0f, tail, 1.0f - tail));
 }
 
 /* x sigmoid(2 u) = x (1 + tanh u) / 2 with u = sqrt(2/π) (x + 0.044715 x³). */
 #define VM_GELU_LINEAR 1.59576912f
 #define VM_GELU_CUBIC 0.0713548163f
-/** The tanh form of GELU; left of -3 its relative error grows with |u|, its absolute error doesn't. */
+/** The tanh form of GELU; relative error at most 4 + 6 x² ulp left of 0, where the rounding of u is what counts. */
 INLINE vf vgelu_tanh(vf x) {
   vf c = vat_least(x, -12.0f);
   return c * vsigmoid(c * vfma(c * c, vset(VM_GELU_CUBIC), vset(VM_GELU_LINEAR)));
@@ -263,7 +272,7 @@ INLINE vf vgelu_tanh_grad(vf x) {
   vf c = vat_most(vat_least(x, -12.0f), 12.0f);
   vf s = c * c;
   vf u = c * vfma(s, vset(VM_GELU_CUBIC), vset(VM_GELU_LINEAR));
-  vf e = vexp((vf)((vi)u | (i32)0x80000000));
+  vf e = vexp_nonpositive((vf)((vi)u | (i32)0x80000000));
   vf d = 1.0f / (1.0f + e);
   vf slope = vfma(s, vset(3.0f * VM_GELU_CUBIC), vset(VM_GELU_LINEAR));
   return vfma(c * slope, e * d * d, vselect(u < 0.0f, e * d, d));
@@ -300,8 +309,11 @@ NOINLINE f64 vm_reduce_large(f32 x, i32 *quadrant) {
   return r;
 }
 
-/** r in [-π/4, π/4] and the quadrant (0 … 3) with x = r + quadrant π/2 (mod 2π); NaN for ±Inf. */
-INLINE vf vm_reduce_angle(vf x, vi *quadrant) {
+/** Lanes of which vm_reduce_small would be wrong; NaN isn't one of them. */
+INLINE vi vm_angle_special(vf x) { return vabs(x) >= 1048576.0f; }
+
+/** r in [-π/4, π/4] and the quadrant (0 … 3) with x = r + quadrant π/2 (mod 2π), for |x| < 2^20. */
+INLINE vf vm_reduce_small(vf x, vi *quadrant) {
   vf_halves in = {.whole = x}, out;
   vi_halves q;
   UNROLL for (int i = 0; i < 2; i++) {
@@ -313,21 +325,23 @@ INLINE vf vm_reduce_angle(vf x, vi *quadrant) {
     out.half[i] = __builtin_convertvector(r, vf_half);
     q.half[i] = __builtin_convertvector((vl)t & 3, vi_half);
   }
-  /* Written so that NaN isn't slow. */
-  if (UNLIKELY(vany(vabs(x) >= 1048576.0f))) {
-    union { vf v; f32 s[VF]; } input = {.v = x}, reduced = {.v = out.whole};
-    union { vi v; i32 s[VF]; } quarters = {.v = q.whole};
-    for (int i = 0; i < VF; i++) {
-      f32 a = __builtin_fabsf(input.s[i]);
-      if (a < 1048576.0f || a != a) continue;
-      if (a == VM_INFINITY) reduced.s[i] = VM_NAN;
-      else reduced.s[i] = (f32)vm_reduce_large(input.s[i], &quarters.s[i]);
-    }
-    out.whole = reduced.v;
-    q.whole = quarters.v;
-  }
   *quadrant = q.whole;
   return out.whole;
+}
+
+/** The same for any x, lane by lane where it is large; NaN for ±Inf. */
+NOINLINE vf vm_reduce_any(vf x, vi *quadrant) {
+  union { vf v; f32 s[VF]; } input = {.v = x}, reduced;
+  union { vi v; i32 s[VF]; } quarters;
+  reduced.v = vm_reduce_small(x, &quarters.v);
+  for (int i = 0; i < VF; i++) {
+    const f32 a = __builtin_fabsf(input.s[i]);
+    if (a < 1048576.0f || a != a) continue;
+    if (a == VM_INFINITY) reduced.s[i] = VM_NAN;
+    else reduced.s[i] = (f32)vm_reduce_large(input.s[i], &quarters.s[i]);
+  }
+  *quadrant = quarters.v;
+  return reduced.v;
 }
 
 /** sin(r + quadrant π/2). */
@@ -345,15 +359,27 @@ INLINE vf vm_sin_quadrant(vf r, vi quadrant) {
   return (vf)((vi)y ^ ((quadrant & 2) << 30));
 }
 
-/** Sine and cosine of any float; from 2^20 on lane by lane. */
-INLINE vf vsin(vf x) {
+INLINE vf vm_sin_small(vf x) {
   vi quadrant;
-  vf r = vm_reduce_angle(x, &quadrant);
+  vf r = vm_reduce_small(x, &quadrant);
+  return vselect(x == 0.0f, x, vm_sin_quadrant(r, quadrant));
+}
+INLINE vf vm_cos_small(vf x) {
+  vi quadrant;
+  vf r = vm_reduce_small(x, &quadrant);
+  return vm_sin_quadrant(r, quadrant + 1);
+}
+/** Sine and cosine of any float. */
+INLINE vf vsin(vf x) {
+  if (LIKELY(!vany(vm_angle_special(x)))) return vm_sin_small(x);
+  vi quadrant;
+  vf r = vm_reduce_any(x, &quadrant);
   return vselect(x == 0.0f, x, vm_sin_quadrant(r, quadrant));
 }
 INLINE vf vcos(vf x) {
+  if (LIKELY(!vany(vm_angle_special(x)))) return vm_cos_small(x);
   vi quadrant;
-  vf r = vm_reduce_angle(x, &quadrant);
+  vf r = vm_reduce_any(x, &quadrant);
   return vm_sin_quadrant(r, quadrant + 1);
 }
 
