@@ -12,6 +12,8 @@ export interface Options {
   readonly peers: readonly PeerName[];
   readonly threads: readonly number[];
   readonly quick: boolean;
+  /** Milliseconds that the run may wait in all for other programs to become quiet. */
+  readonly patience: number;
   readonly json: string | undefined;
   readonly write: boolean;
   readonly render: boolean;
@@ -33,6 +35,7 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   --peers a,b      ${PEERS.join(', ')}, or none (default: those that are there)
   --threads 1,2    thread counts (default: 1,2)
   --quick          fewer cases, fewer and shorter rounds: a look, not a result
+  --patience N     seconds to wait in all for other programs to become quiet (default: 600)
   --json FILE      writes everything that was measured; '-' is the standard output
   --write          writes docs/benchmarks.json and docs/benchmarks.md
   --render         writes docs/benchmarks.md from docs/benchmarks.json and measures nothing
@@ -54,6 +57,7 @@ export function parseOptions(args: readonly string[]): Options {
     peers: chosenPeers,
     threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
     quick: values.quick === true,
+    patience: 1000 * seconds(values.patience ?? '600'),
     json: values.json,
     write: values.write === true,
     render: values.render === true,
@@ -72,6 +76,7 @@ function parse(args: readonly string[]) {
         peers: { type: 'string' },
         threads: { type: 'string' },
         quick: { type: 'boolean' },
+        patience: { type: 'string' },
         json: { type: 'string' },
         write: { type: 'boolean' },
         render: { type: 'boolean' },
@@ -100,6 +105,12 @@ function threadCount(word: string): number {
   const count = Number(word);
   if (Number.isInteger(count) && count >= 1 && count <= 64) return count;
   throw new UsageError(`--threads: '${word}' is not a whole number from 1 to 64. Write for example --threads 1,2.`);
+}
+
+function seconds(word: string): number {
+  const value = Number(word);
+  if (value >= 0 && Number.isFinite(value)) return value;
+  throw new UsageError(`--patience: '${word}' is not a number of seconds.`);
 }
 
 /** The known word with the fewest edits, if it is close. */

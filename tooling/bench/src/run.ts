@@ -24,8 +24,6 @@ import { absencesOf, type Peaks, rateOf, rowsOf } from './report/rows.ts';
 const MEMORY_STEPS = 10_000;
 const QUICK_MEMORY_STEPS = 1000;
 const MEMORY_SAMPLES = 100;
-/** A run waits so long in all for other programs to become quiet. */
-const PATIENCE = 10 * 60 * 1000;
 /** The memory test and a training step take about so many times as long as a single operation. */
 const LONG = 6;
 
@@ -74,7 +72,7 @@ async function measureAll(
   const work = chosen.reduce((sum, benchmark) => sum + workOf(benchmark), 0);
   const progress = new Progress(work + (withMemory ? devices.length * LONG : 0));
   const results: { benchmark: Case; result: CaseResult }[] = [];
-  const patience = { milliseconds: PATIENCE };
+  const patience = { milliseconds: options.patience };
   progress.show('starting the peers');
   for (const benchmark of chosen) {
     const running = await pool.running();
