@@ -185,7 +185,7 @@ static void lstm_forward_chunk(const void *context, i64 begin, i64 end, i64 thre
 
 /** What one unit's backward reads and writes; all pointers at the unit, gates `stride` apart. */
 typedef struct {
-  const f32 *gates, *cell, *previous_cell, *d_output;
+  const f32 *gates, *hidden, *previous_cell, *d_output;
   /** Gradients of the state, updated in place (dh is only read), and of z, in two places. */
   f32 *dh, *dc, *dz, *d_gates;
 } lstm_unit;
@@ -195,7 +195,8 @@ INLINE void lstm_units_backward(const lstm_unit *unit, i64 at, i64 stride, i64 c
 #define LSTM_LOAD(p) (count == VF ? vload((p) + at) : vload_first((p) + at, count, 0))
   const vf i = LSTM_LOAD(unit->gates), f = LSTM_LOAD(unit->gates + stride);
   const vf g = LSTM_LOAD(unit->gates + 2 * stride), o = LSTM_LOAD(unit->gates + 3 * stride);
-  const vf squashed = vtanh(LSTM_LOAD(unit->cell));
+  /* tanh(c) = h / o; where o is 0, so is everything that follows from it. */
+  const vf squashed = LSTM_LOAD(unit->hidden) / vmax(o, vset(1e-37f));
   const vf before = unit->previous_cell ? LSTM_LOAD(unit->previous_cell) : vset(0);
   const vf dh = LSTM_LOAD(unit->dh) + LSTM_LOAD(unit->d_output);
   const vf dc = vfma(dh * o, 1.0f - squashed * squashed, LSTM_LOAD(unit->dc));
@@ -240,7 +241,7 @@ static void lstm_backward_rows(const lstm *task, i64 first, i64 rows, f32 *scrat
       const i32 reset = task->reset && task->reset[at];
       const f32 *state = t > 0 ? task->cells + (at - 1) * hidden : task->initial_cell ? task->initial_cell + (first + row) * hidden : 0;
       const lstm_unit unit = {
-          .gates = task->gates + at * 4 * hidden, .cell = task->cells + at * hidden, .previous_cell = reset ? 0 : state,
+          .gates = task->gates + at * 4 * hidden, .hidden = task->output + at * hidden, .previous_cell = reset ? 0 : state,
           .d_output = task->d_output + at * hidden, .dh = dh + row * hidden, .dc = dc + row * hidden,
           .dz = dz + row * 4 * hidden, .d_gates = task->d_gates + at * 4 * hidden,
       };
