@@ -18,6 +18,7 @@
 #include "peaks.c"
 #include "movement.c"
 #include "indexing.c"
+#include "softmax.c"
 #include "normalization.c"
 #include "loss.c"
 #include "elementwise.c"
@@ -41,6 +42,7 @@ static const fwp_kernel fwp_kernels[] = {
     PEAKS_KERNELS(FWP_ENTRY)
     MOVEMENT_KERNELS(FWP_ENTRY)
     INDEXING_KERNELS(FWP_ENTRY)
+    SOFTMAX_KERNELS(FWP_ENTRY)
     NORMALIZATION_KERNELS(FWP_ENTRY)
     LOSS_KERNELS(FWP_ENTRY)
     ELEMENTWISE_KERNELS(FWP_ENTRY)

@@ -6,10 +6,7 @@
  *
  * Rows of weight 0 are not read, neither their logits nor their targets, and get the gradient 0.
  */
-#include "simd.h"
-#include "vector-math.h"
-
-#define LOSS_GRAIN 16384
+#include "rows.h"
 
 /** What becomes of the rows' losses. */
 enum { LOSS_ROWS, LOSS_SUM, LOSS_MEAN };
@@ -86,7 +83,7 @@ KERNEL(cross_entropy) {
     i64 target = plan.targets[row];
     if ((target < 0 || target >= plan.n) && !(plan.mask && plan.mask[row] == 0)) return row + 1;
   }
-  fwp_parallel_for(rows, CEIL_DIV(LOSS_GRAIN, MAX(plan.n, 1)), cross_entropy_chunk, &plan);
+  fwp_parallel_for(rows, CEIL_DIV(ROWS_GRAIN, MAX(plan.n, 1)), cross_entropy_chunk, &plan);
   if (reduction != LOSS_ROWS) {
     F32(5)[0] = (f32)(loss_sum(plan.losses, rows) * loss_factor(plan.mask, rows, reduction));
   }
@@ -123,7 +120,7 @@ KERNEL(cross_entropy_grad) {
   loss_plan plan = {.logits = F32(0), .targets = I32(1), .mask = OPTIONAL_F32(2), .lse = F32(3), .dy = F32(4),
                     .dlogits = F32(5), .n = INT(7), .smoothing = NUM(8), .dy_step = reduction == LOSS_ROWS};
   plan.factor = (f32)loss_factor(plan.mask, rows, reduction);
-  fwp_parallel_for(rows, CEIL_DIV(LOSS_GRAIN, MAX(plan.n, 1)), cross_entropy_grad_chunk, &plan);
+  fwp_parallel_for(rows, CEIL_DIV(ROWS_GRAIN, MAX(plan.n, 1)), cross_entropy_grad_chunk, &plan);
   return OK;
 }
 
