@@ -221,6 +221,9 @@ KERNEL(conv2d_backprop_input) {
 
 /* ---- the filter's gradient -------------------------------------------------------------------- */
 
+/** Whether panels of dY are narrower than a cache line: then they are copied, if they are read often enough. */
+#define CONV_NARROW_PANELS (GEMM_VECTORS * VF < 16)
+
 typedef struct {
   const f32 *x, *dy;
   i64 in_height, in_width, channels, filter_high, filter_wide, stride_high, stride_wide, top, left;
@@ -269,16 +272,10 @@ static void conv_filter_slab(const conv_filter *task, i64 slab, i64 p, f32 *scra
       x = scratch, free += rows * line;
     }
 
-    /* dY: where it stands, unless its last vector would reach beyond it. */
+    /* dY: where it stands, unless a copy pays or the last panel would reach beyond it. */
     const f32 *dy = task->dy + (row * task->out_width + j0) * outputs;
-    i64 dy_row = task->out_width * outputs, dy_pixel = outputs;
-    if (outputs % VF) {
-      const i64 padded = ROUND_UP(outputs, VF);
-      for (i64 i = 0; i < rows; i++) {
-        gemm_pack_panel(dy + i * dy_row, 1, outputs, outputs, padded, columns, free + i * columns * padded);
-      }
-      dy = free, dy_row = columns * padded, dy_pixel = padded;
-    }
+    const i32 packed = outputs % VF != 0 || (CONV_NARROW_PANELS && features >= 8 * GEMM_ROWS);
+    if (packed) gemm_pack_b(dy, outputs, 1, rows * columns, outputs, wide, free);
 
     i64 offsets[CONV_TAPS];
     for (i64 i = 0; i < rows; i++) offsets[i] = i * line;
@@ -290,7 +287,8 @@ static void conv_filter_slab(const conv_filter *task, i64 slab, i64 p, f32 *scra
             .count = part ? tall.panels - tall.at_most : tall.at_most,
             .k = columns, .segments = rows, .offsets = offsets,
             .a = x + first, .a_panel = height, .a_step = task->stride_wide * channels,
-            .b = dy + column, .b_step = dy_pixel, .b_segment = dy_row,
+            .b = packed ? free + column * rows * columns : dy + column,
+            .b_step = packed ? width : outputs, .b_segment = packed ? columns * width : task->out_width * outputs,
             .c = target + first * outputs + column, .c_row = outputs, .alpha = 1, .accumulate = block > first_block,
             .last = MIN(width, outputs - column) - (vectors - 1) * VF,
         };
@@ -350,7 +348,8 @@ KERNEL(conv2d_backprop_filter) {
   task.columns = CEIL_DIV(task.out_width, CEIL_DIV(task.out_width, task.columns));
   const i64 line = (task.columns * task.stride_wide + task.filter_wide) * task.channels + task.columns * ROUND_UP(task.outputs, VF);
   task.rows = MAX(1, MIN(MIN(pixels / task.columns, GEMM_SCRATCH / line), CONV_TAPS));
-  task.rows = MIN(task.rows, task.images * task.out_height);
+  /* The pixels of a block are contiguous in dY. */
+  task.rows = task.columns < task.out_width ? 1 : MIN(task.rows, task.images * task.out_height);
   task.row_blocks = CEIL_DIV(task.images * task.out_height, task.rows);
   task.column_blocks = CEIL_DIV(task.out_width, task.columns);
   fwp_parallel_for(task.slabs * task.filter_high, 1, conv_filter_chunk, &task);
