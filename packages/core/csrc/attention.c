@@ -363,7 +363,9 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
   const attention_stride out = task->out_stride;
   f32 lse[ATTENTION_QUERIES], delta[ATTENTION_QUERIES];
 
-  for (i64 j = from; task->queries == 0 && j < to; j++) {
+  /* Where each tile of keys meets all blocks of queries, the first one initialises its dK and dV. */
+  const i32 cleared = task->causal || task->queries == 0;
+  for (i64 j = from; cleared && j < to; j++) {
     zero_bytes(task->dk + attention_at(task->k_stride, b, h, j), dim * 4);
     zero_bytes(task->dv + attention_at(task->v_stride, b, h, j), columns * 4);
   }
@@ -391,9 +393,8 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
       delta[i] = vsum(sum);
     }
     for (i64 begin = from; begin < visible; begin += key_part) {
-      /* The whole tile, even if these queries do not see its end: the first block that meets a tile initialises dK and dV. */
-      const i64 keys = MIN(key_part, to - begin);
-      const i32 initialised = first > 0 && attention_visible(task, first - 1) > begin;
+      const i64 keys = MIN(key_part, visible - begin);
+      const i32 initialised = cleared || first > 0;
       f32 *dk = task->dk + attention_at(task->k_stride, b, h, begin), *dv = task->dv + attention_at(task->v_stride, b, h, begin);
       attention_score(block, begin, keys);
       const gemm d_weights = {

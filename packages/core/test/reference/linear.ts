@@ -3,7 +3,7 @@
 import { erf } from './elementwise.ts';
 
 /** The activations of `linear`. */
-export const linearActivationReferences: Readonly<Record<string, (z: number) => number>> = {
+const linearActivationReferences: Readonly<Record<string, (z: number) => number>> = {
   none: (z) => z,
   relu: (z) => Math.max(z, 0),
   gelu: (z) => (z / 2) * (1 + erf(z * Math.SQRT1_2)),
