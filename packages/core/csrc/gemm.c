@@ -55,7 +55,7 @@ static void matmul_divide(matmul_job *job) {
   const i64 narrow = m <= GEMM_FEW_ROWS || n <= GEMM_FEW_COLUMNS;
   const f64 products = (f64)m * (f64)n * (f64)k;
   const f64 wanted = narrow ? products / (f64)MIN(m, n) / MATMUL_CHUNK_ELEMENTS : products / MATMUL_CHUNK_PRODUCTS;
-  const i64 most = wanted < MATMUL_CHUNKS ? (i64)wanted : MATMUL_CHUNKS;
+  const i64 most = wanted >= MATMUL_CHUNKS ? MATMUL_CHUNKS : wanted >= 1 ? MAX(2, (i64)wanted) : 1;
   const f64 read_a = (gemm_a_in_place(task, depth) ? 1 : 6) * (f64)m * (f64)k;
   const f64 read_b = (gemm_b_in_place(task, depth) ? 1 : 6) * (f64)n * (f64)k;
   const i64 least_columns = m <= 2 && task->b_column == 1 ? MATMUL_COLUMNS_OF_ROWS : MATMUL_COLUMNS;
