@@ -89,16 +89,21 @@ INLINE void fill_bytes_over(u8 *target, u8 x, i64 n) {
     i64 column = begin % inner;                                                                       \
     split_index(job, begin / inner, counter);                                                         \
     while (count > 0) {                                                                               \
+      /* All rows along the dimension before the innermost one, which is where most of them are. */   \
+      const i64 d = job->rank - 2, row_step = strides[d];                                             \
       const type *row = source + row_position(job, strides, counter);                                 \
-      const i64 n = MIN(inner - column, count);                                                       \
-      if (step == 0) {                                                                                \
-        fill_over(target, *row, n);                                                                   \
-      } else {                                                                                        \
-        for (i64 i = 0; i < n; i++) target[i] = row[column + i];                                      \
+      for (; counter[d] < job->dims[d] && count > 0; counter[d]++, row += row_step) {                 \
+        const i64 n = MIN(inner - column, count);                                                     \
+        if (step == 0) {                                                                              \
+          fill_over(target, *row, n);                                                                 \
+        } else {                                                                                      \
+          for (i64 i = 0; i < n; i++) target[i] = row[column + i];                                    \
+        }                                                                                             \
+        target += n;                                                                                  \
+        count -= n;                                                                                   \
+        column = 0;                                                                                   \
       }                                                                                               \
-      target += n;                                                                                    \
-      count -= n;                                                                                     \
-      column = 0;                                                                                     \
+      counter[d]--;                                                                                   \
       next_row(job, counter);                                                                         \
     }                                                                                                 \
   }

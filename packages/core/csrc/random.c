@@ -19,7 +19,7 @@
 /** Elements per chunk of a parallel loop. */
 #define RANDOM_GRAIN (1 << 14)
 /** Words that are generated before they are transformed; they stay in the first-level cache. */
-#define RANDOM_BATCH 1024
+#define RANDOM_BATCH 1024 /* a multiple of PHILOX_WORDS */
 
 typedef u64 vul __attribute__((vector_size(VF * 4)));
 typedef u64 vul_unaligned __attribute__((vector_size(VF * 4), aligned(4), may_alias));
@@ -29,8 +29,10 @@ typedef u64 vul_unaligned __attribute__((vector_size(VF * 4), aligned(4), may_al
 #define UNFUSED(x) __asm__("" : "+v"(x))
 #elif defined(__aarch64__)
 #define UNFUSED(x) __asm__("" : "+w"(x))
-#else
+#elif defined(__wasm_relaxed_simd__)
 #define UNFUSED(x) __asm__("" : "+r"(x))
+#else
+#define UNFUSED(x) (void)0 /* plain WebAssembly has no fused operation */
 #endif
 INLINE vd product(vd a, vd b) {
   vd p = a * b;
@@ -68,6 +70,56 @@ static random_job random_job_of(const f64 *arg) {
   return job;
 }
 
+#if defined(__wasm_simd128__)
+
+/** Words per call of philox_blocks. */
+#define PHILOX_WORDS (4 * VF)
+
+typedef u64 random_products __attribute__((vector_size(16)));
+
+/** 64-bit products of the lower or upper two lanes. Clang has no builtin, and i64x2.mul is several times slower. */
+#define EXTENDED_PRODUCT(which, result, a, b)                                                         \
+  __asm__("local.get %1\n\tlocal.get %2\n\ti64x2.extmul_" which "_i32x4_u\n\tlocal.set %0"            \
+          : "=r"(result)                                                                              \
+          : "r"(a), "r"(b))
+
+/** Products of 32-bit lanes with m: their low halves, and their high halves. */
+INLINE vu multiply_words(vu a, u32 m, vu *high) {
+  const vu factor = (vu){0} + m;
+  random_products first, second;
+  EXTENDED_PRODUCT("low", first, a, factor);
+  EXTENDED_PRODUCT("high", second, a, factor);
+  *high = __builtin_shufflevector((vu)first, (vu)second, 1, 3, 5, 7);
+  return __builtin_shufflevector((vu)first, (vu)second, 0, 2, 4, 6);
+}
+
+/** Words of four consecutive blocks, in order, to words[0 … 16). */
+INLINE void philox_blocks(const random_job *job, u64 block, u32 *words) {
+  const u64 b[4] = {block, block + 1, block + 2, block + 3};
+  vu x0 = {(u32)b[0], (u32)b[1], (u32)b[2], (u32)b[3]};
+  vu x1 = {(u32)(b[0] >> 32), (u32)(b[1] >> 32), (u32)(b[2] >> 32), (u32)(b[3] >> 32)};
+  vu x2 = (vu){0} + job->stream[0], x3 = (vu){0} + job->stream[1];
+  UNROLL for (int round = 0; round < 10; round++) {
+    vu high0, high1;
+    const vu low0 = multiply_words(x0, PHILOX_M0, &high0), low1 = multiply_words(x2, PHILOX_M1, &high1);
+    x0 = high1 ^ x1 ^ job->keys[round][0];
+    x2 = high0 ^ x3 ^ job->keys[round][1];
+    x1 = low1;
+    x3 = low0;
+  }
+  /* Four by four transpose. */
+  const vu a = __builtin_shufflevector(x0, x1, 0, 4, 1, 5), b01 = __builtin_shufflevector(x0, x1, 2, 6, 3, 7);
+  const vu c = __builtin_shufflevector(x2, x3, 0, 4, 1, 5), d = __builtin_shufflevector(x2, x3, 2, 6, 3, 7);
+  vistore((i32 *)words, (vi)__builtin_shufflevector(a, c, 0, 1, 4, 5));
+  vistore((i32 *)words + 4, (vi)__builtin_shufflevector(a, c, 2, 3, 6, 7));
+  vistore((i32 *)words + 8, (vi)__builtin_shufflevector(b01, d, 0, 1, 4, 5));
+  vistore((i32 *)words + 12, (vi)__builtin_shufflevector(b01, d, 2, 3, 6, 7));
+}
+
+#else
+
+#define PHILOX_WORDS (2 * VF)
+
 /** Products of the low halves of 64-bit lanes with m; the high halves are ignored. */
 INLINE vul multiply_low_halves(vul a, u32 m) {
 #if defined(__AVX512F__)
@@ -78,20 +130,23 @@ INLINE vul multiply_low_halves(vul a, u32 m) {
   return (vul)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(m));
 #elif defined(__ARM_NEON)
   return (vul)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(m));
-#else
-  return (a & 0xffffffffu) * (u64)m;
 #endif
 }
 
 #if VF == 16
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#define INTERLEAVE_LOW(a, b) RANDOM_SHUFFLE(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define INTERLEAVE_HIGH(a, b) RANDOM_SHUFFLE(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #elif VF == 8
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#define INTERLEAVE_LOW(a, b) RANDOM_SHUFFLE(a, b, 0, 4, 1, 5)
+#define INTERLEAVE_HIGH(a, b) RANDOM_SHUFFLE(a, b, 2, 6, 3, 7)
 #else
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 1, 3)
+#define INTERLEAVE_LOW(a, b) RANDOM_SHUFFLE(a, b, 0, 2)
+#define INTERLEAVE_HIGH(a, b) RANDOM_SHUFFLE(a, b, 1, 3)
+#endif
+#if defined(__clang__)
+#define RANDOM_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define RANDOM_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vul){__VA_ARGS__})
 #endif
 
 /** Words of VF / 2 consecutive blocks, in order, to words[0 … 2 VF). */
@@ -113,16 +168,18 @@ INLINE void philox_blocks(const random_job *job, u64 block, u32 *words) {
   *(vul_unaligned *)(words + VF) = INTERLEAVE_HIGH(first, second);
 }
 
-/** At least `count` words from word `first` (a multiple of 4) of the stream; writes up to 2 VF - 1 more. */
+#endif
+
+/** At least `count` words from word `first` (a multiple of 4) of the stream; writes up to PHILOX_WORDS - 1 more. */
 static void random_words(const random_job *job, i64 first, i64 count, u32 *words) {
-  for (i64 i = 0; i < count; i += 2 * VF) philox_blocks(job, job->block + (u64)(first + i) / 4, words + i);
+  for (i64 i = 0; i < count; i += PHILOX_WORDS) philox_blocks(job, job->block + (u64)(first + i) / 4, words + i);
 }
 
 /** Draws words in batches and calls `transform` on them: words w, n of them, for elements from position i on. */
 #define RANDOM_KERNEL(name, words_per_element, parameters)                                            \
   RANGE_FUNCTION(name) {                                                                              \
     const random_job *job = context;                                                                  \
-    _Alignas(64) u32 words[RANDOM_BATCH + 2 * VF];                                                    \
+    _Alignas(64) u32 words[RANDOM_BATCH + 4 * VF];                                                    \
     for (i64 i = begin; i < end; i += RANDOM_BATCH / words_per_element) {                             \
       const i64 n = MIN(RANDOM_BATCH / words_per_element, end - i);                                   \
       random_words(job, i * words_per_element, n * words_per_element, words);                         \
@@ -144,15 +201,33 @@ static void random_bits_batch(const random_job *job, const u32 *words, i64 i, i6
 /** (…): 32 random bits as int32. */
 RANDOM_KERNEL(random_bits, 1, (void)0)
 
-static void random_uniform_batch(const random_job *job, const u32 *words, i64 i, i64 n) {
-  f32 *out = (f32 *)job->out + i;
-  for (i64 k = 0; k < n; k += VF) {
-    const vf unit = __builtin_convertvector((vi)(*(const vu *)(words + k) >> 8), vf) * 0x1p-24f;
-    const vf y = vmin(product_f32(unit, vset(job->q)) + job->p, vset(job->r));
-    if (n - k >= VF) vstore(out + k, y);
-    else vstore_first(out + k, y, n - k);
+/**
+ * out[i … i + n) = expression of `words + k` (VF words). Whole groups of vectors are computed, from words that may be
+ * left over from earlier batches at the end, because V8 needs several vectors to share the constants.
+ */
+#define RANDOM_BATCH_LOOP(expression)                                                                 \
+  {                                                                                                   \
+    f32 *out = (f32 *)job->out + i;                                                                   \
+    for (i64 first = 0; first < n; first += ELEMENTWISE_UNROLL * VF) {                                \
+      vf y[ELEMENTWISE_UNROLL];                                                                       \
+      UNROLL for (int u = 0; u < ELEMENTWISE_UNROLL; u++) {                                           \
+        const i64 k = first + u * VF;                                                                 \
+        y[u] = expression;                                                                            \
+      }                                                                                               \
+      UNROLL for (int u = 0; u < ELEMENTWISE_UNROLL; u++) {                                           \
+        const i64 k = first + u * VF, rest = n - k;                                                   \
+        if (rest >= VF) vstore(out + k, y[u]);                                                        \
+        else if (rest > 0) vstore_first(out + k, y[u], rest);                                         \
+      }                                                                                               \
+    }                                                                                                 \
   }
+
+INLINE vf uniform_of(const u32 *words, const random_job *job) {
+  const vf unit = __builtin_convertvector((vi)(*(const vu *)words >> 8), vf) * 0x1p-24f;
+  return vmin(product_f32(unit, vset(job->q)) + job->p, vset(job->r));
 }
+static void random_uniform_batch(const random_job *job, const u32 *words, i64 i, i64 n)
+    RANDOM_BATCH_LOOP(uniform_of(words + k, job))
 /** (…, low, range, greatest): min(low + range u, greatest) with u the upper 24 bits of a word as a fraction. */
 RANDOM_KERNEL(random_uniform, 1, (job.p = NUM(8), job.q = NUM(9), job.r = NUM(10)))
 
@@ -188,6 +263,26 @@ INLINE vd vdsqrt(vd x) {
 /** Integers below 2^52 in 64-bit lanes as doubles. */
 INLINE vd double_of(vul x) { return (vd)(x | 0x4330000000000000u) - 0x1p52; }
 
+/** a0 b0 a1 b1 … */
+INLINE vf interleave_halves(vf_half a, vf_half b) {
+#if VF == 4 && defined(__clang__)
+  return __builtin_shufflevector(a, b, 0, 2, 1, 3);
+#elif VF == 4
+  const vf_halves both = {.half = {a, b}};
+  return __builtin_shuffle(both.whole, (vi){0, 2, 1, 3});
+#elif VF == 8 && defined(__clang__)
+  return __builtin_shufflevector(a, b, 0, 4, 1, 5, 2, 6, 3, 7);
+#elif VF == 8
+  const vf_halves both = {.half = {a, b}};
+  return __builtin_shuffle(both.whole, (vi){0, 4, 1, 5, 2, 6, 3, 7});
+#elif defined(__clang__)
+  return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+  const vf_halves both = {.half = {a, b}};
+  return __builtin_shuffle(both.whole, (vi){0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15});
+#endif
+}
+
 /** Box and Muller: two normal numbers from two words per lane (low half, high half), in the same places. */
 INLINE vf normal_pairs(vul words) {
   const vd u = product(double_of(words & 0xffffffffu) + 0.5, vdset(0x1p-32));
@@ -210,23 +305,12 @@ INLINE vf normal_pairs(vul words) {
   const vl odd = (vl)((quarter & 1) == 1);
   const vd first = (vd)((vul)vdselect(odd, sine, cosine) ^ ((quarter + 1) & 2) << 62);
   const vd second = (vd)((vul)vdselect(odd, cosine, sine) ^ (quarter & 2) << 62);
-  union { vf_half f[2]; vf v; } y;
-  const vf_half z0 = __builtin_convertvector(product(first, radius), vf_half);
-  const vf_half z1 = __builtin_convertvector(product(second, radius), vf_half);
-  UNROLL for (int k = 0; k < VF / 2; k++) {
-    y.v[2 * k] = z0[k];
-    y.v[2 * k + 1] = z1[k];
-  }
-  return y.v;
+  return interleave_halves(__builtin_convertvector(product(first, radius), vf_half),
+                           __builtin_convertvector(product(second, radius), vf_half));
 }
-static void random_normal_batch(const random_job *job, const u32 *words, i64 i, i64 n) {
-  f32 *out = (f32 *)job->out + i;
-  for (i64 k = 0; k < n; k += VF) {
-    const vf y = product_f32(normal_pairs(*(const vul_unaligned *)(words + k)), vset(job->q)) + job->p;
-    if (n - k >= VF) vstore(out + k, y);
-    else vstore_first(out + k, y, n - k);
-  }
-}
+INLINE vf affine_of(vf z, const random_job *job) { return product_f32(z, vset(job->q)) + job->p; }
+static void random_normal_batch(const random_job *job, const u32 *words, i64 i, i64 n)
+    RANDOM_BATCH_LOOP(affine_of(normal_pairs(*(const vul_unaligned *)(words + k)), job))
 /** (…, mean, standard deviation): elements 2 k and 2 k + 1 from words 2 k and 2 k + 1. */
 RANDOM_KERNEL(random_normal, 1, (job.p = NUM(8), job.q = NUM(9)))
 
@@ -245,22 +329,15 @@ INLINE vd inverse_normal(vd q) {
   d = product(d, x) + 1.0;
   return product(q, n) / d;
 }
-static void random_truncated_normal_batch(const random_job *job, const u32 *words, i64 i, i64 n) {
-  f32 *out = (f32 *)job->out + i;
-  for (i64 k = 0; k < n; k += VF) {
-    union { vf whole; f32 s[VF]; } z;
-    const vul pairs = *(const vul_unaligned *)(words + k);
-    UNROLL for (int half = 0; half < 2; half++) {
-      const vul word = half ? pairs >> 32 : pairs & 0xffffffffu;
-      const vd u = product(double_of(word) + 0.5, vdset(0x1p-32)) - 0.5;
-      const vf_half y = __builtin_convertvector(inverse_normal(product(u, vdset(0.9544997361036416))), vf_half);
-      UNROLL for (int j = 0; j < VF / 2; j++) z.s[2 * j + half] = y[j];
-    }
-    const vf y = product_f32(z.whole, vset(job->q)) + job->p;
-    if (n - k >= VF) vstore(out + k, y);
-    else vstore_first(out + k, y, n - k);
-  }
+INLINE vf_half truncated_normal_of(vul word) {
+  const vd u = product(double_of(word) + 0.5, vdset(0x1p-32)) - 0.5;
+  return __builtin_convertvector(inverse_normal(product(u, vdset(0.9544997361036416))), vf_half);
 }
+INLINE vf truncated_normal_pairs(vul words) {
+  return interleave_halves(truncated_normal_of(words & 0xffffffffu), truncated_normal_of(words >> 32));
+}
+static void random_truncated_normal_batch(const random_job *job, const u32 *words, i64 i, i64 n)
+    RANDOM_BATCH_LOOP(affine_of(truncated_normal_pairs(*(const vul_unaligned *)(words + k)), job))
 /** (…, mean, standard deviation): normal numbers within two standard deviations, by inversion. */
 RANDOM_KERNEL(random_truncated_normal, 1, (job.p = NUM(8), job.q = NUM(9)))
 
@@ -302,7 +379,7 @@ RANDOM_KERNEL(random_integers, 2, (job.offset = (i32)arg[8], job.integer = (u64)
 KERNEL(random_permutation) {
   const random_job job = random_job_of(arg);
   i32 *out = job.out;
-  _Alignas(64) u32 words[RANDOM_BATCH + 2 * VF];
+  _Alignas(64) u32 words[RANDOM_BATCH + 4 * VF];
   for (i64 i = 0; i < job.count; i++) out[i] = (i32)i;
   for (i64 first = 0; first < job.count - 1; first += RANDOM_BATCH / 2) {
     const i64 n = MIN(RANDOM_BATCH / 2, job.count - 1 - first);
