@@ -1,7 +1,7 @@
 /** The CPU devices that exist on this machine, for `describe.each`: native is left out, with a notice, where it was not built. */
 
-import type { InitOptions } from '../src/index.ts';
 import { hasNativeAddon } from '../src/engine/native-module.ts';
+import type { InitOptions } from '../src/index.ts';
 
 /** Options for `init()` and a name for the test report. */
 export interface TestDevice {
