@@ -199,34 +199,63 @@ static i64 broadcast_run(const f64 *arg, binary_row row, i64 in_size, i64 out_si
   KERNEL(name) { return binary_run(arg, name##_row, in_size, out_size, grain); }                      \
   KERNEL(name##_broadcast) { return broadcast_run(arg, name##_row, in_size, out_size, grain); }
 
-/** float32 by vectors x and y. A scalar operand is read from a vector filled with it, with step 0. */
+/** The rest of a row whose operands advance by a_step and b_step: a filled vector with step 0 is a scalar. */
+#define BINARY_TAIL(expression)                                                                       \
+  for (; n > 0; n -= VF, a += a_step, b += b_step, out += VF) {                                       \
+    const vf x = vload_first(a, MIN(n, VF), 1.0f), y = vload_first(b, MIN(n, VF), 1.0f);              \
+    vstore_first(out, expression, MIN(n, VF));                                                        \
+  }
+
+/** Whole groups of vectors; x_vector and y_vector load the k-th vector of each operand. */
+#define BINARY_LOOP(x_vector, y_vector, expression)                                                   \
+  for (; n >= ELEMENTWISE_UNROLL * VF; n -= ELEMENTWISE_UNROLL * VF) {                                \
+    vf z[ELEMENTWISE_UNROLL];                                                                         \
+    UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) {                                             \
+      const vf x = x_vector, y = y_vector;                                                            \
+      z[k] = expression;                                                                              \
+    }                                                                                                 \
+    UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) vstore(out + k * VF, z[k]);                   \
+    a += ELEMENTWISE_UNROLL * a_step;                                                                 \
+    b += ELEMENTWISE_UNROLL * b_step;                                                                 \
+    out += ELEMENTWISE_UNROLL * VF;                                                                   \
+  }
+
+#define BINARY_F32_START                                                                              \
+  f32 filled[VF];                                                                                     \
+  f32 *out = target;                                                                                  \
+  const f32 *a = left, *b = right;                                                                    \
+  i64 a_step = VF, b_step = VF;                                                                       \
+  if (scalar == SCALAR_A) {                                                                           \
+    vstore(filled, vset(*a));                                                                         \
+    a = filled, a_step = 0;                                                                           \
+  } else if (scalar == SCALAR_B) {                                                                    \
+    vstore(filled, vset(*b));                                                                         \
+    b = filled, b_step = 0;                                                                           \
+  }
+
+/** float32 by vectors x and y, for operations that only move memory: one loop per kind of operands. */
 #define BINARY_F32(name, grain, expression)                                                           \
   static void name##_row(void *target, const void *left, const void *right, i64 n, i64 scalar) {      \
-    f32 filled[VF];                                                                                   \
-    f32 *out = target;                                                                                \
-    const f32 *a = left, *b = right;                                                                  \
-    i64 a_step = VF, b_step = VF;                                                                     \
+    BINARY_F32_START                                                                                  \
     if (scalar == SCALAR_A) {                                                                         \
-      vstore(filled, vset(*a));                                                                       \
-      a = filled, a_step = 0;                                                                         \
+      const vf filled_a = vload(a);                                                                   \
+      BINARY_LOOP(filled_a, vload(b + k * VF), expression)                                            \
     } else if (scalar == SCALAR_B) {                                                                  \
-      vstore(filled, vset(*b));                                                                       \
-      b = filled, b_step = 0;                                                                         \
+      const vf filled_b = vload(b);                                                                   \
+      BINARY_LOOP(vload(a + k * VF), filled_b, expression)                                            \
+    } else {                                                                                          \
+      BINARY_LOOP(vload(a + k * VF), vload(b + k * VF), expression)                                   \
     }                                                                                                 \
-    for (; n >= ELEMENTWISE_UNROLL * VF; n -= ELEMENTWISE_UNROLL * VF) {                              \
-      vf z[ELEMENTWISE_UNROLL];                                                                       \
-      UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) {                                           \
-        const vf x = vload(a), y = vload(b);                                                          \
-        z[k] = expression;                                                                            \
-        a += a_step, b += b_step;                                                                     \
-      }                                                                                               \
-      UNROLL for (int k = 0; k < ELEMENTWISE_UNROLL; k++) vstore(out + k * VF, z[k]);                 \
-      out += ELEMENTWISE_UNROLL * VF;                                                                 \
-    }                                                                                                 \
-    for (; n > 0; n -= VF, a += a_step, b += b_step, out += VF) {                                     \
-      const vf x = vload_first(a, MIN(n, VF), 1.0f), y = vload_first(b, MIN(n, VF), 1.0f);            \
-      vstore_first(out, expression, MIN(n, VF));                                                      \
-    }                                                                                                 \
+    BINARY_TAIL(expression)                                                                           \
+  }                                                                                                   \
+  BINARY_KERNELS_OF(name, 4, 4, grain)
+
+/** The same for operations whose code is long: one loop for all. */
+#define BINARY_F32_LONG(name, grain, expression)                                                      \
+  static void name##_row(void *target, const void *left, const void *right, i64 n, i64 scalar) {      \
+    BINARY_F32_START                                                                                  \
+    BINARY_LOOP(vload(a + k * a_step), vload(b + k * b_step), expression)                             \
+    BINARY_TAIL(expression)                                                                           \
   }                                                                                                   \
   BINARY_KERNELS_OF(name, 4, 4, grain)
 
@@ -329,7 +358,7 @@ BINARY_F32(divide, LIGHT_GRAIN, x / y)
 BINARY_F32(maximum, LIGHT_GRAIN, vmaximum(x, y))
 BINARY_F32(minimum, LIGHT_GRAIN, vminimum(x, y))
 BINARY_F32(squared_difference, LIGHT_GRAIN, (x - y) * (x - y))
-BINARY_F32(power, HEAVY_GRAIN, vpow(x, y))
+BINARY_F32_LONG(power, HEAVY_GRAIN, vpow(x, y))
 /** x where it isn't negative, else y x. */
 BINARY_F32(prelu, LIGHT_GRAIN, vselect(x < 0.0f, x * y, x))
 BINARY_SCALAR(floor_div, f32, i32, HEAVY_GRAIN, to_int32(__builtin_floor((f64)x / (f64)y)))

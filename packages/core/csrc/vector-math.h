@@ -1,7 +1,7 @@
 /**
  * Transcendental functions on vectors of floats: polynomials only, no C library, no tables.
  *
- * Unless a comment says otherwise a function is within 2.5 ulp of the exact value (worst over all floats, measured
+ * Unless a comment says otherwise a function is within 2.7 ulp of the exact value (worst over all floats, measured
  * against a float64 reference; 1.5 ulp for most), keeps ±0, ±Inf, NaN, overflow and denormal results right,
  * and gives a lane the same bits whatever the other lanes hold. Polynomial coefficients are weighted minimax
  * fits whose coefficients were rounded to float one at a time, lowest degree first.
