@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { cpus, release, totalmem, type } from 'node:os';
 import { CASES, type Case, MEMORY_SUITE } from './catalog.ts';
 import { type CaseResult, FULL, measureCase, QUICK } from './harness/measure.ts';
-import type { PeerProcess } from './harness/peer-process.ts';
+import { PeerProcess } from './harness/peer-process.ts';
 import {
   type Configuration,
   commandFor,
@@ -85,10 +85,13 @@ async function measureAll(
   const memory: MemoryResult[] = [];
   if (withMemory) {
     const steps = options.quick ? QUICK_MEMORY_STEPS : MEMORY_STEPS;
-    const running = await pool.running();
     for (const entry of devices) {
       progress.show(`memory: ${keyOf(entry)}, ${steps} training steps`);
-      const samples = await running.get(keyOf(entry))!.memory(steps, steps / MEMORY_SAMPLES);
+      // A fresh process: nothing that ran before is in its memory.
+      const peer = await PeerProcess.start(commandFor(entry, ''));
+      pool.identities.set(keyOf(entry), peer.identity);
+      const samples = await peer.memory(steps, steps / MEMORY_SAMPLES);
+      await peer.close();
       memory.push(judgeMemory(entry.name, entry.threads, steps, samples));
       progress.advance(LONG);
     }

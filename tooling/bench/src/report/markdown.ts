@@ -58,7 +58,7 @@ function introduction({
   const calm =
     disturbedSlices === 0
       ? 'No other program disturbed it.'
-      : `In ${disturbedSlices} of ${slices} slices other programs used more than 0.15 of a processor to the end; their times count only where there are no others.`;
+      : `In ${disturbedSlices} of ${slices} slices other programs used more than 0.15 of a processor, however often it was tried; such times count only where there are no others.`;
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const simd = Object.entries(peers)
     .filter(([key]) => key.startsWith('native') || key.startsWith('wasm'))
@@ -93,7 +93,7 @@ function memoryText(document: ResultsDocument): string[] {
   if (document.memory.length === 0) return [];
   return [
     '## Memory',
-    'A small classifier trained on a fresh batch at every step. Flat means: not one live byte and not one tensor more at the end than after the first sample, and a resident memory (median) in the last third of the run at most 3 % above that of the second third.',
+    "A small classifier trained on a fresh batch at every step, in a fresh process, after three times as many steps of warming up. Flat means: not one live byte and not one tensor more at the end than after the first sample, and a resident memory (median) in the last third of the run at most 5 % above that of the second third, which is what V8's own garbage makes it move.",
     tableText(memoryTable(document), 2),
   ];
 }

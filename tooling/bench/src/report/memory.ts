@@ -18,11 +18,11 @@ export interface MemoryResult {
 }
 
 /**
- * Growth of the resident memory that is taken for noise, as a fraction: V8 moves its own limits about as it pleases.
- * One 4-byte tensor leaked per step would be 64 bytes × 3,333 steps in the last third; those are counted exactly, as
- * live bytes and tensors. The resident memory is for what these do not see.
+ * Growth of the resident memory from the middle to the last third of the samples that is taken for noise, as a
+ * fraction. V8's own heap goes up and down in long waves: over 200,000 steps resident memory moved between 177 and
+ * 245 MiB and ended where it had begun. What the engine itself holds is counted exactly, as live bytes and tensors.
  */
-const RESIDENT_NOISE = 0.03;
+const RESIDENT_NOISE = 0.05;
 
 /** Judges the samples: live bytes and tensors must not grow at all, resident memory not beyond noise. */
 export function judgeMemory(device: string, threads: number, steps: number, samples: MemorySamples): MemoryResult {
