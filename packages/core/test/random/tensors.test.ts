@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  DeviceUnavailableError,
   dispose,
   init,
   RandomStream,
@@ -108,6 +109,17 @@ describe('random tensors everywhere', () => {
       for (const threads of [1, 2, 4]) {
         await init({ ...options, threads });
         record(`${name} with ${threads} threads`);
+        await dispose();
+      }
+      // Instruction sets with and without fused multiplication and addition.
+      for (const simd of options.device === 'native' ? ['baseline', 'avx2', 'avx512', 'neon'] : []) {
+        try {
+          await init({ ...options, simd });
+        } catch (error) {
+          expect(error).toBeInstanceOf(DeviceUnavailableError);
+          continue;
+        }
+        record(`${name} with ${simd}`);
         await dispose();
       }
     }
