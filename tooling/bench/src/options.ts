@@ -14,6 +14,8 @@ export interface Options {
   readonly quick: boolean;
   /** Milliseconds that the run may wait in all for other programs to become quiet. */
   readonly patience: number;
+  /** A remark for the document. */
+  readonly note: string | undefined;
   readonly json: string | undefined;
   readonly write: boolean;
   readonly render: boolean;
@@ -36,6 +38,7 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   --threads 1,2    thread counts (default: 1,2)
   --quick          fewer cases, fewer and shorter rounds: a look, not a result
   --patience N     seconds to wait in all for other programs to become quiet (default: 600)
+  --note TEXT      a circumstance that readers of the page must know
   --json FILE      writes everything that was measured; '-' is the standard output
   --write          writes docs/benchmarks.json and docs/benchmarks.md
   --render         writes docs/benchmarks.md from docs/benchmarks.json and measures nothing
@@ -58,6 +61,7 @@ export function parseOptions(args: readonly string[]): Options {
     threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
     quick: values.quick === true,
     patience: 1000 * seconds(values.patience ?? '600'),
+    note: values.note,
     json: values.json,
     write: values.write === true,
     render: values.render === true,
@@ -77,6 +81,7 @@ function parse(args: readonly string[]) {
         threads: { type: 'string' },
         quick: { type: 'boolean' },
         patience: { type: 'string' },
+        note: { type: 'string' },
         json: { type: 'string' },
         write: { type: 'boolean' },
         render: { type: 'boolean' },

@@ -102,6 +102,7 @@ async function measureAll(
     date: begin.toISOString(),
     seconds: (Date.now() - begin.getTime()) / 1000,
     quick: options.quick,
+    ...(options.note === undefined ? {} : { notes: [options.note] }),
     machine: {
       processor: cpus()[0]?.model ?? 'unknown',
       processors: cpus().length,

@@ -11,6 +11,8 @@ export interface ResultsDocument {
   readonly date: string;
   readonly seconds: number;
   readonly quick: boolean;
+  /** Circumstances that a reader must know. */
+  readonly notes?: readonly string[];
   readonly machine: {
     readonly processor: string;
     readonly processors: number;

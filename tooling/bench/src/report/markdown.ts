@@ -54,6 +54,7 @@ function introduction({
   slices,
   disturbedSlices,
   peers,
+  notes = [],
 }: ResultsDocument): string {
   const calm =
     disturbedSlices === 0
@@ -72,6 +73,7 @@ function introduction({
     'measured in turn, several rounds of short slices, the order reversed from round to round; times are medians over all',
     'slices. Before anything is timed, the results of all peers are compared; one that differs is not timed.',
     `tfjs has one thread in Node. ${calm}`,
+    ...notes.map((note) => `\n${note}`),
   ].join('\n');
 }
 
