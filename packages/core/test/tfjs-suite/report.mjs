@@ -18,10 +18,10 @@ export async function writeReport(reports) {
 tfjs-core ${version} ships its test suite. It runs against this backend, on both CPU devices, as part of \`npm test\`, or by itself:
 
 \`\`\`sh
-pnpm --filter @fwp/core test:tfjs                       # both devices
-pnpm --filter @fwp/core test:tfjs --device wasm --filter matmul
-pnpm --filter @fwp/core test:tfjs --device cpu          # the control: tfjs's own CPU backend, with our gradients
-pnpm --filter @fwp/core test:tfjs --write               # brings this page up to date
+pnpm --filter @fwp/core test:conformance                # both devices
+pnpm --filter @fwp/core test:conformance --device wasm --filter matmul
+pnpm --filter @fwp/core test:conformance --device cpu   # the control: tfjs's own CPU backend, with our gradients
+pnpm --filter @fwp/core test:conformance --write        # brings this page up to date
 \`\`\`
 
 | device | passed | failed | excluded | pending in tfjs itself |
