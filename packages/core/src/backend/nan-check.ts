@@ -41,7 +41,7 @@ function namedTensors(inputs: unknown): [string, TensorInfo][] {
 /** Flat position of the first NaN, or -1. */
 function firstNaN(backend: FwpBackend, tensor: TensorInfo): number {
   if (tensor.dtype !== 'float32') return -1;
-  const values = backend.viewOf(tensor);
-  for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) return i;
-  return -1;
+  const nanOnly = 1;
+  const { engine } = backend;
+  return engine.run('find_non_finite', backend.offsetOf(tensor), util.sizeFromShape(tensor.shape), nanOnly) - 1;
 }
