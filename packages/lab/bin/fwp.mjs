@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+/** The `fwp` command: a committed file, so that package managers can link it before anything is built. */
+import { main } from '../dist/cli.js';
+
+await main(process.argv.slice(2));

@@ -1,0 +1,23 @@
+/**
+ * `@fwp/lab`: experiments with schema-checked configurations, resumable runs, executable claims and reports.
+ *
+ * @packageDocumentation
+ */
+
+export {
+  type Cell,
+  type Chart,
+  type Claim,
+  defineExperiment,
+  type Experiment,
+  type Measurements,
+  type Paper,
+  type Preset,
+  type PublishedRow,
+  type ReportLayout,
+  type Row,
+  type StepsOptions,
+  type TrialContext,
+  type TrialKey,
+  type Verdict,
+} from './experiment.ts';
