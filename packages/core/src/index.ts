@@ -23,6 +23,7 @@ export {
   loadCheckpoint,
   saveCheckpoint,
 } from './io/checkpoint.ts';
+export { writeFileAtomically } from './io/files.ts';
 export {
   decodeSafetensors,
   encodeSafetensors,
