@@ -21,3 +21,6 @@ export {
   type TrialKey,
   type Verdict,
 } from './experiment.ts';
+export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
+export type { ComparisonInput } from './report/comparison-table.ts';
+export { type FormatTableOptions, formatTable } from './report/format-table.ts';
