@@ -158,7 +158,7 @@ export interface Experiment<Config = unknown, Key = TrialKey, Result = Measureme
   /** One trial. */
   run(context: TrialContext<Config, Key>): Promise<Result>;
   readonly published: readonly PublishedRow[];
-  readonly claims: readonly Claim<Row<Key, Result>>[];
+  readonly claims: readonly Claim<Row<NoInfer<Key>, NoInfer<Result>>>[];
   readonly report: ReportLayout;
 }
 
