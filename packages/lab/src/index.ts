@@ -21,6 +21,19 @@ export {
   type TrialKey,
   type Verdict,
 } from './experiment.ts';
+export { InterruptedError, NonFiniteError, UsageError } from './errors.ts';
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
+export {
+  type Environment,
+  type ExperimentSource,
+  type FinishedTrial,
+  type MetricsLine,
+  type Results,
+  type RunConfig,
+  type RunRecord,
+  type RunState,
+  readMetrics,
+  readRun,
+} from './run-folder.ts';

@@ -1,0 +1,227 @@
+/**
+ * What a run leaves on the disk. Everything is readable with ordinary tools:
+ *
+ *     config.json     what was run, and with what: {@link RunConfig}; written once
+ *     metrics.jsonl   what was logged during training: one {@link MetricsLine} per line
+ *     results.json    rows of finished trials, state, claims: {@link Results}; replaced after each trial
+ *     checkpoints/    the last two of the trial under way, safetensors
+ *     artifacts/      files that trials wrote, a folder per trial
+ *     report.html     the report
+ *     lock.json       only while a process works on the run
+ */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CorruptFileError, type DeviceInfo, type Json, writeFileAtomically } from '@fwp/core';
+import { UsageError } from './errors.ts';
+import type { Cell, PublishedRow, Row, TrialKey } from './experiment.ts';
+import type { ClaimResult } from './report/claims.ts';
+
+/** Version of the format of `config.json` and `results.json`. */
+export const RUN_FORMAT = 1;
+
+/** Content of `config.json`: all that is needed to do the same again. */
+export interface RunConfig {
+  readonly version: typeof RUN_FORMAT;
+  /** The experiment's id. */
+  readonly id: string;
+  readonly title: string;
+  readonly preset: string;
+  /** Settings given on top of the preset, as `path=value`. */
+  readonly overrides: readonly string[];
+  /** All settings: defaults, preset and overrides. */
+  readonly config: Json;
+  readonly seeds: readonly number[];
+  /** Number of trials per seed. */
+  readonly trials: number;
+  readonly device: DeviceInfo;
+  /** Where the experiment's code is. */
+  readonly source: ExperimentSource;
+  readonly environment: Environment;
+  /** When the run began, ISO 8601. */
+  readonly started: string;
+  /** The command that does the same again. */
+  readonly command: string;
+}
+
+/** Where the code of an experiment comes from: a package, or a file (relative to the run folder). */
+export type ExperimentSource = { readonly package: string } | { readonly file: string };
+
+/** What the run ran on and with. */
+export interface Environment {
+  /** Version of Node.js. */
+  readonly node: string;
+  /** Operating system and architecture, for example `'linux-x64'`. */
+  readonly platform: string;
+  readonly cpu: string;
+  /** Number of logical processors. */
+  readonly processors: number;
+  /** Bytes of memory. */
+  readonly memory: number;
+  /** Versions of the packages, for example `{ '@fwp/core': '0.1.0' }`. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** Git revision of the experiment's code; null outside a repository. */
+  readonly revision: { readonly commit: string; readonly modified: boolean } | null;
+}
+
+/**
+ * What a run is doing: `'running'` (or it was killed while it was), `'interrupted'` by Ctrl-C, `'failed'` with an error,
+ * or `'complete'`. All but the last can be resumed.
+ */
+export type RunState = 'running' | 'interrupted' | 'failed' | 'complete';
+
+/** Content of `results.json`. */
+export interface Results {
+  readonly version: typeof RUN_FORMAT;
+  readonly id: string;
+  readonly preset: string;
+  readonly state: RunState;
+  /** Why the run failed; null if it didn't. */
+  readonly error: string | null;
+  /** Seconds of work, over all sessions. */
+  readonly seconds: number;
+  /** One row per finished trial: its key, its measurements and the seed. */
+  readonly rows: readonly Row[];
+  /** The same trials with what they took, in the order of `rows`. */
+  readonly trials: readonly FinishedTrial[];
+  /** Bytes of `metrics.jsonl` that belong to the finished trials. */
+  readonly metricsBytes: number;
+  readonly published: readonly PublishedRow[];
+  readonly claims: readonly ClaimResult[];
+}
+
+/** What a finished trial took. */
+export interface FinishedTrial {
+  readonly seed: number;
+  readonly key: TrialKey;
+  /** Training steps made. */
+  readonly steps: number;
+  readonly seconds: number;
+  /** Trainable numbers of the module; null if the trial has none. */
+  readonly parameters: number | null;
+}
+
+/**
+ * A line of `metrics.jsonl`: the seed, the fields of the trial's key, the step, the numbers logged, and the seconds since the
+ * trial began. `loop` is there from a trial's second training loop on.
+ */
+export type MetricsLine = Readonly<Record<string, Cell>> & {
+  readonly seed: number;
+  readonly step: number;
+  readonly seconds: number;
+};
+
+/** Fields of a line of metrics that numbers logged and keys can't be called. */
+export const RESERVED_FIELDS: readonly string[] = ['seed', 'step', 'seconds', 'loop'];
+
+/** The paths in a run folder. */
+export interface RunPaths {
+  readonly config: string;
+  readonly metrics: string;
+  readonly results: string;
+  readonly checkpoints: string;
+  readonly artifacts: string;
+  readonly report: string;
+  readonly lock: string;
+}
+
+/** Where everything is in a run folder. */
+export function runPaths(folder: string): RunPaths {
+  return {
+    config: join(folder, 'config.json'),
+    metrics: join(folder, 'metrics.jsonl'),
+    results: join(folder, 'results.json'),
+    checkpoints: join(folder, 'checkpoints'),
+    artifacts: join(folder, 'artifacts'),
+    report: join(folder, 'report.html'),
+    lock: join(folder, 'lock.json'),
+  };
+}
+
+/** A run as it is on the disk. */
+export interface RunRecord {
+  readonly folder: string;
+  readonly config: RunConfig;
+  readonly results: Results;
+}
+
+/**
+ * Reads a run; it may still be going on.
+ *
+ * @throws UsageError if the folder isn't a run
+ * @throws CorruptFileError if its files aren't what they should be
+ */
+export async function readRun(folder: string): Promise<RunRecord> {
+  const paths = runPaths(folder);
+  const config = await readJson<RunConfig>(paths.config);
+  if (config === undefined) {
+    throw new UsageError(`${folder} is not a run: there is no config.json. Expected a folder that 'fwp run' made.`);
+  }
+  const results = await readJson<Results>(paths.results);
+  // Killed between the two files.
+  return { folder, config, results: results ?? emptyResults(config, []) };
+}
+
+/** Results of a run without a finished trial. */
+export function emptyResults({ id, preset }: RunConfig, published: readonly PublishedRow[]): Results {
+  const nothing = { error: null, seconds: 0, rows: [], trials: [], metricsBytes: 0, claims: [] };
+  return { version: RUN_FORMAT, id, preset, state: 'running', ...nothing, published };
+}
+
+/** Reads what was logged; an unfinished last line is left out. No lines if nothing was logged. */
+export async function readMetrics(folder: string): Promise<MetricsLine[]> {
+  const { metrics } = runPaths(folder);
+  const lines = ((await readText(metrics)) ?? '').split('\n').slice(0, -1);
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as MetricsLine;
+    } catch {
+      throw new CorruptFileError(`${metrics}, line ${index + 1}: expected a JSON object, found ${line.slice(0, 60)}`);
+    }
+  });
+}
+
+/** Writes `config.json`. */
+export function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
+  return writeJson(runPaths(folder).config, config);
+}
+
+/** Replaces `results.json`: whoever reads it finds either the old or the new one. */
+export function writeResults(folder: string, results: Results): Promise<void> {
+  return writeJson(runPaths(folder).results, results);
+}
+
+/** Writes a text so that it appears complete or not at all. */
+export function writeText(path: string, text: string): Promise<void> {
+  return writeFileAtomically(path, [new TextEncoder().encode(text)]);
+}
+
+function writeJson(path: string, value: unknown): Promise<void> {
+  return writeText(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** @returns undefined if there is no such file */
+async function readJson<T extends { readonly version: number }>(path: string): Promise<T | undefined> {
+  const text = await readText(path);
+  if (text === undefined) return undefined;
+  let value: T | null;
+  try {
+    value = JSON.parse(text) as T | null;
+  } catch (error) {
+    throw new CorruptFileError(`${path}: not valid JSON (${(error as Error).message}).`);
+  }
+  if (value?.version === RUN_FORMAT) return value;
+  throw new CorruptFileError(
+    `${path}: expected version ${RUN_FORMAT} of the format, found ${JSON.stringify(value?.version)}.`,
+  );
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
