@@ -14,7 +14,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CorruptFileError, type DeviceInfo, type Json, writeFileAtomically } from '@fwp/core';
 import { UsageError } from './errors.ts';
-import type { Cell, PublishedRow, Row, TrialKey } from './experiment.ts';
+import type { Cell, Paper, PublishedRow, ReportLayout, Row, TrialKey } from './experiment.ts';
 import type { ClaimResult } from './report/claims.ts';
 
 /** Version of the format of `config.json` and `results.json`. */
@@ -26,6 +26,10 @@ export interface RunConfig {
   /** The experiment's id. */
   readonly id: string;
   readonly title: string;
+  readonly description: string;
+  readonly paper: Paper;
+  /** How results are laid out: reports can be made again where the experiment isn't installed. */
+  readonly report: ReportLayout;
   readonly preset: string;
   /** Settings given on top of the preset, as `path=value`. */
   readonly overrides: readonly string[];
