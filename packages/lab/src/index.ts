@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export { InterruptedError, NonFiniteError, UsageError } from './errors.ts';
 export {
   type Cell,
   type Chart,
@@ -21,7 +22,6 @@ export {
   type TrialKey,
   type Verdict,
 } from './experiment.ts';
-export { InterruptedError, NonFiniteError, UsageError } from './errors.ts';
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
