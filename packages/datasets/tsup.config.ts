@@ -1,4 +1,4 @@
-/** Build of @fwp/datasets. */
+/** Build of @fwp/datasets: the generators, which run everywhere, and the corpora, which need Node. */
 import { library } from '@fwp/tsup-config';
 
-export default library();
+export default library({ entry: { index: 'src/index.ts', corpora: 'src/corpora/index.ts' } });

@@ -62,7 +62,8 @@ export function createRandom(seed: number, ...path: readonly (string | number)[]
     if (!Number.isInteger(count) || count < 0 || count > below) {
       throw new RangeError(`Random: ${String(count)} different integers can't be drawn from ${String(below)}.`);
     }
-    // Fisher and Yates from the front; only the places that were exchanged are remembered.
+    // Fisher and Yates from the front. Of a large range only the places that were exchanged are remembered.
+    if (below <= 4 * count) return shuffledFront(integer, below, count);
     const moved = new Map<number, number>();
     return Int32Array.from({ length: count }, (_, i) => {
       const other = i + integer(below - i);
@@ -72,26 +73,28 @@ export function createRandom(seed: number, ...path: readonly (string | number)[]
     });
   };
 
-  const permutation = (count: number): Int32Array => {
-    const order = Int32Array.from({ length: count }, (_, i) => i);
-    for (let i = 0; i < count - 1; i++) {
-      const other = i + integer(count - i);
-      const drawn = order[other] as number;
-      order[other] = order[i] as number;
-      order[i] = drawn;
-    }
-    return order;
-  };
-
   return {
     integer,
     uniform,
     chance: (probability) => uniform() < probability,
     normal: () => drawNormal(uniform, integer),
     choice: <T>(elements: ArrayLike<T>): T => elements[integer(elements.length)] as T,
-    permutation,
+    permutation: (count) => sample(count, count),
     sample,
   };
+}
+
+/** The first `count` of 0 … below − 1 in random order. */
+function shuffledFront(integer: (below: number) => number, below: number, count: number): Int32Array {
+  const order = new Int32Array(below);
+  for (let i = 0; i < below; i++) order[i] = i;
+  for (let i = 0; i < count; i++) {
+    const other = i + integer(below - i);
+    const drawn = order[other] as number;
+    order[other] = order[i] as number;
+    order[i] = drawn;
+  }
+  return order.subarray(0, count);
 }
 
 /**
