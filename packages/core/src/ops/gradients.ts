@@ -21,8 +21,10 @@
 import { registerGradient } from '@tensorflow/tfjs-core';
 // tfjs's own gradients, which are not part of its main entry.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
 import { embeddingGradients } from './embedding.ts';
+import { gatedDeltaRuleGradients } from './gated-delta-rule.ts';
 import { geluGradients } from './gelu.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
@@ -62,6 +64,8 @@ export function registerGradients(): void {
     geluGradients,
     linearGradients,
     lstmGradients,
+    deltaRuleGradients,
+    gatedDeltaRuleGradients,
     dropoutGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
