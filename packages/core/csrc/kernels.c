@@ -20,6 +20,7 @@
 #include "indexing.c"
 #include "softmax.c"
 #include "normalization.c"
+#include "feature-maps.c"
 #include "loss.c"
 #include "elementwise.c"
 #include "binary.c"
@@ -44,6 +45,7 @@ static const fwp_kernel fwp_kernels[] = {
     INDEXING_KERNELS(FWP_ENTRY)
     SOFTMAX_KERNELS(FWP_ENTRY)
     NORMALIZATION_KERNELS(FWP_ENTRY)
+    FEATURE_MAPS_KERNELS(FWP_ENTRY)
     LOSS_KERNELS(FWP_ENTRY)
     ELEMENTWISE_KERNELS(FWP_ENTRY)
     BINARY_KERNELS(FWP_ENTRY)

@@ -9,6 +9,7 @@ import { convolutionKernels } from './convolution.ts';
 import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
+import { featureMapKernels } from './feature-maps.ts';
 import { indexingKernels } from './indexing.ts';
 import { linearKernels } from './linear.ts';
 import { lossKernels } from './loss.ts';
@@ -36,6 +37,7 @@ export const kernels: KernelTable = {
   ...softmaxKernels,
   ...normalizationKernels,
   ...lossKernels,
+  ...featureMapKernels,
   ...binaryKernels,
   ...castKernels,
   ...reductionKernels,
