@@ -72,8 +72,10 @@ export type { MixerOptions, SequenceMixer } from './nn/sequence-mixer.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
+export { deltaRule, deltaRuleStep } from './ops/delta-rule.ts';
 export { dropout } from './ops/dropout.ts';
 export { embedding } from './ops/embedding.ts';
+export type { DecayOptions, ScanOptions, ScanResult, ScanStepResult } from './ops/fast-weight-scan.ts';
 export { type DpfpOptions, dpfp } from './ops/feature-maps/dpfp.ts';
 export { eluPlusOne, reluFeatures } from './ops/feature-maps/elementwise.ts';
 export { type FavorPlusOptions, favorPlus, favorProjection } from './ops/feature-maps/favor-plus.ts';
@@ -84,6 +86,7 @@ export {
 } from './ops/feature-maps/normalization.ts';
 export { l2Normalize, sumNormalize } from './ops/feature-maps/normalize.ts';
 export { softmaxFeatures } from './ops/feature-maps/softmax-features.ts';
+export { type GatedDeltaRuleOptions, gatedDeltaRule, gatedDeltaRuleStep } from './ops/gated-delta-rule.ts';
 export { type GeluOptions, gelu } from './ops/gelu.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';

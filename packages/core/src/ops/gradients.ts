@@ -21,11 +21,13 @@
 import { registerGradient } from '@tensorflow/tfjs-core';
 // tfjs's own gradients, which are not part of its main entry.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
 import { embeddingGradients } from './embedding.ts';
 import { dpfpGradients } from './feature-maps/dpfp.ts';
 import { elementwiseFeatureGradients } from './feature-maps/elementwise.ts';
 import { favorPlusGradients } from './feature-maps/favor-plus.ts';
+import { gatedDeltaRuleGradients } from './gated-delta-rule.ts';
 import { geluGradients } from './gelu.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
@@ -68,6 +70,8 @@ export function registerGradients(): void {
     favorPlusGradients,
     linearGradients,
     lstmGradients,
+    deltaRuleGradients,
+    gatedDeltaRuleGradients,
     dropoutGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
