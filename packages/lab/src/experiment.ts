@@ -141,36 +141,35 @@ export interface StepsOptions extends CheckpointParts {
   readonly perStep?: Readonly<Record<string, number>>;
 }
 
-/** An experiment; make one with {@link defineExperiment}. */
-export interface Experiment<Config = unknown, Key = TrialKey, Result = Measurements> {
+/** What {@link defineExperiment} takes. */
+export interface ExperimentDefinition<Config = unknown, Key = TrialKey, Result = Measurements> {
   /** `'<package>/<name>'`, as `fwp run` takes it. */
   readonly id: string;
   readonly title: string;
   /** What is done and what it shows, in a few sentences. */
   readonly description: string;
   readonly paper: Paper;
-  /** Types, defaults, bounds and descriptions of all settings. */
+  /** Types, defaults, bounds and descriptions of all settings. Without transforms: what it gives must be valid input. */
   readonly config: z.ZodType<Config>;
   /** Configurations by name; `quick` (minutes), `standard` (within an hour) and `paper` (all of it) are expected. */
-  readonly presets: Readonly<Record<string, Preset<Config>>>;
+  readonly presets: Readonly<Record<string, Preset<NoInfer<Config>>>>;
   /** The grid. Default: one trial with an empty key. */
-  trials(config: Config): readonly Key[];
-  /** One trial. */
+  trials?(config: Config): readonly Key[];
+  /** One trial. Variables (parameters, moments) that it leaves behind are freed after it. */
   run(context: TrialContext<Config, Key>): Promise<Result>;
-  readonly published: readonly PublishedRow[];
-  readonly claims: readonly Claim<Row<NoInfer<Key>, NoInfer<Result>>>[];
+  /** Default: none. */
+  readonly published?: readonly PublishedRow[];
+  /** Default: none. */
+  readonly claims?: readonly Claim<Row<NoInfer<Key>, NoInfer<Result>>>[];
   readonly report: ReportLayout;
 }
 
-type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
-
-/**
- * Checks and returns an experiment; types of keys and measurements are inferred.
- *
- * @throws RangeError if the id, a preset or the report's layout isn't valid
- */
-export function defineExperiment<Config, const Key extends TrialKey, Result extends Measurements>(
-  experiment: Experiment<Config, Key, Result>,
-): Experiment<Config, Key, Result> {
-  return experiment;
+/** An experiment; make one with {@link defineExperiment}. */
+export interface Experiment<Config = unknown, Key = TrialKey, Result = Measurements>
+  extends ExperimentDefinition<Config, Key, Result> {
+  trials(config: Config): readonly Key[];
+  readonly published: readonly PublishedRow[];
+  readonly claims: readonly Claim<Row<NoInfer<Key>, NoInfer<Result>>>[];
 }
+
+type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;

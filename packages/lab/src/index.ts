@@ -4,23 +4,24 @@
  * @packageDocumentation
  */
 
+export { defineExperiment } from './define-experiment.ts';
 export { InterruptedError, NonFiniteError, UsageError } from './errors.ts';
-export {
-  type Cell,
-  type Chart,
-  type Claim,
-  defineExperiment,
-  type Experiment,
-  type Measurements,
-  type Paper,
-  type Preset,
-  type PublishedRow,
-  type ReportLayout,
-  type Row,
-  type StepsOptions,
-  type TrialContext,
-  type TrialKey,
-  type Verdict,
+export type {
+  Cell,
+  Chart,
+  Claim,
+  Experiment,
+  ExperimentDefinition,
+  Measurements,
+  Paper,
+  Preset,
+  PublishedRow,
+  ReportLayout,
+  Row,
+  StepsOptions,
+  TrialContext,
+  TrialKey,
+  Verdict,
 } from './experiment.ts';
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
