@@ -26,6 +26,7 @@ export type {
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
+export { writeReport } from './report/write-report.ts';
 export {
   type Environment,
   type ExperimentSource,
