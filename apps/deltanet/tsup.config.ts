@@ -1,4 +1,4 @@
 /** Build of the experiments, which the fwp command loads. */
 import { library } from '@fwp/tsup-config';
 
-export default library({ platform: 'node', dts: false });
+export default library({ entry: ['src/index.ts', 'src/picture.ts'], platform: 'node', dts: false });

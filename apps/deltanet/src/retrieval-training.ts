@@ -107,7 +107,7 @@ function read(value: tf.Scalar): number {
 }
 
 /** Calls `use` with the batch as tensors, and frees them. */
-function onBatch<T>(batch: RetrievalBatch, use: (tensors: RetrievalTensors) => T): T {
+export function onBatch<T>(batch: RetrievalBatch, use: (tensors: RetrievalTensors) => T): T {
   const { batchSize, length, queryCount } = batch;
   const tensors: RetrievalTensors = {
     keys: tf.tensor2d(batch.keys, [batchSize, length], 'int32'),
