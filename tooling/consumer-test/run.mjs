@@ -1,6 +1,7 @@
 /**
- * The packed package in a user's hands: packs @fwp/core, installs the pack with npm in an empty folder, type-checks
- * and trains there in Node, bundles with Vite and trains in headless Chromium with and without cross-origin isolation.
+ * The packed packages in a user's hands: packs them, installs the packs with npm in an empty folder, type-checks and
+ * trains there in Node, runs an experiment of the user's own with the `fwp` command, bundles with Vite and trains in
+ * headless Chromium with and without cross-origin isolation.
  * `node run.mjs [--keep]`; results go to .test-results/consumer.json.
  */
 import assert from 'node:assert/strict';
@@ -16,7 +17,7 @@ import { build } from 'vite';
 import { findChromium, launch, serve } from './browser.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
-const core = fileURLToPath(new URL('../../packages/core', import.meta.url));
+const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'fwp-consumer-'));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const exec = promisify(execFile);
@@ -62,16 +63,16 @@ function check(outcome, name) {
 }
 
 async function prepare() {
-  await run('pnpm', ['pack', '--pack-destination', folder], { cwd: core });
-  const pack = readdirSync(folder).find((name) => name.endsWith('.tgz'));
+  for (const name of readdirSync(packages)) {
+    await run('pnpm', ['pack', '--pack-destination', folder], { cwd: join(packages, name) });
+  }
+  const packs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
   const manifest = { name: 'consumer', private: true, type: 'module' };
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-  const require = createRequire(join(core, 'package.json'));
+  const require = createRequire(join(packages, 'core', 'package.json'));
   const tfjs = require('@tensorflow/tfjs-core/package.json').version;
-  const packages = [`./${pack}`, `@tensorflow/tfjs-core@${tfjs}`];
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...packages], {
-    cwd: folder,
-  });
+  const wanted = [...packs.map((pack) => `./${pack}`), `@tensorflow/tfjs-core@${tfjs}`];
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...wanted], { cwd: folder });
   cpSync(join(here, 'fixture'), folder, { recursive: true });
 }
 
@@ -159,7 +160,7 @@ async function testBrowser() {
 }
 
 let prepared = false;
-await test('npm install of the pack', async () => {
+await test('npm install of the packs', async () => {
   await prepare();
   prepared = true;
 });
