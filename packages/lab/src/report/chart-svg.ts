@@ -40,7 +40,7 @@ export function panelSvg(chart: ChartModel, panel: ChartPanel, size: { width: nu
     marginRight: 16,
     marginTop: 28,
     marginBottom: 40,
-    style: { fontSize: '12px', fontFamily: 'inherit', background: 'none' },
+    style: { fontSize: '12px', background: 'none' },
     x: xScale(chart, everything, numeric, size.width),
     y: yScale(chart, everything),
     marks: [

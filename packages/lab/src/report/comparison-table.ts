@@ -7,6 +7,7 @@
  */
 
 import type { Cell, PublishedRow, ReportLayout, Row } from '../experiment.ts';
+import { commonDecimals } from './number-format.ts';
 import { type Summary, summarize } from './statistics.ts';
 
 /** What a table is made of. */
@@ -32,7 +33,8 @@ export interface ComparisonTable {
   readonly cells: readonly (readonly (ComparisonCell | undefined)[])[];
   /** Number of seeds. */
   readonly seeds: number;
-  readonly hasPublished: boolean;
+  /** How many decimals all numbers of the table have; undefined: as many as each needs. */
+  readonly decimals: number | undefined;
 }
 
 /** Ours beside the paper's. */
@@ -77,7 +79,9 @@ export function comparisonTables({ layout, keyFields, rows, published }: Compari
       columnValues,
       cells,
       seeds: new Set(group.map(({ seed }) => seed)).size,
-      hasPublished: cells.flat().some((cell) => cell?.published !== undefined),
+      decimals: commonDecimals(
+        cells.flat().flatMap((cell) => (cell?.ours === undefined ? [] : [cell.ours.mean, cell.ours.std ?? 0])),
+      ),
     });
   }
   return tables;
@@ -102,6 +106,25 @@ export function publishedFor(
     if (best === undefined || named.length > best.named) best = { named: named.length, row: candidate };
   }
   return best?.row;
+}
+
+/** The same table with rows and columns exchanged. */
+export function transpose(table: ComparisonTable): ComparisonTable {
+  const { cells, columnField, columnValues, rowField, rowValues } = table;
+  if (columnField === undefined) return table;
+  return {
+    ...table,
+    rowField: columnField,
+    columnField: rowField,
+    rowValues: columnValues.map((value) => value ?? null),
+    columnValues: rowValues,
+    cells: columnValues.map((_, column) => rowValues.map((_, row) => cells[row]?.[column])),
+  };
+}
+
+/** Whether the paper has a number for some cell. */
+export function hasPublished({ cells }: ComparisonTable): boolean {
+  return cells.some((row) => row.some((cell) => cell?.published !== undefined));
 }
 
 /** Distinct values of a field: numbers in ascending order, all others in order of appearance. */

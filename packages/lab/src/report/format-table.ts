@@ -6,9 +6,14 @@ import {
   type ComparisonInput,
   type ComparisonTable,
   comparisonTables,
+  hasPublished,
+  transpose,
 } from './comparison-table.ts';
-import { formatCell, formatDifference, formatSummary, NOTHING } from './number-format.ts';
+import { formatCell, formatDifference, formatFixed, formatSummary, NOTHING } from './number-format.ts';
 import { markdownTable, paint, type TextCell, type TextColumn, textTable } from './text-table.ts';
+
+/** More columns than this don't fit on a page. */
+const MAX_COLUMNS = 6;
 
 /** How {@link formatTable} writes. */
 export interface FormatTableOptions {
@@ -31,28 +36,29 @@ export function formatTable(input: ComparisonInput, options: FormatTableOptions 
   return comparisonTables(input)
     .map((table) => {
       const caption = tableCaption(table);
-      const body = format === 'markdown' ? markdownTable(...wideTable(table)) : fittingTable(table, options);
+      const body = format === 'markdown' ? markdownTable(...wideTable(readable(table))) : fittingTable(table, options);
       return `${colors && format === 'text' ? paint('bold', caption) : caption}\n\n${body}`;
     })
     .join('\n\n');
 }
 
 /** `'loss (chunk = 16), mean ± standard deviation over 3 seeds'`. */
-export function tableCaption({ metric, fixed, seeds, cells, hasPublished }: ComparisonTable): string {
+export function tableCaption(table: ComparisonTable): string {
+  const { metric, fixed, seeds, cells } = table;
   const others = Object.entries(fixed).map(([field, value]) => `${field} = ${formatCell(value)}`);
   const spread = cells.flat().some((cell) => cell?.ours?.std !== undefined);
   return [
     metric,
     ...(others.length === 0 ? [] : [` (${others.join(', ')})`]),
     ...(spread ? [`, mean ± standard deviation over ${seeds} seeds`] : []),
-    ...(hasPublished ? ["; Δ: ours minus the paper's"] : []),
+    ...(hasPublished(table) ? ["; Δ: ours minus the paper's"] : []),
   ].join('');
 }
 
 /** What a cell shows of ours: `'0.164 ± 0.003'`, a word, or a dash; seeds without a number are counted behind it. */
-export function oursText(cell: ComparisonCell | undefined): string {
+export function oursText(cell: ComparisonCell | undefined, decimals: number | undefined): string {
   if (cell === undefined) return NOTHING;
-  const value = cell.ours === undefined ? (cell.text ?? NOTHING) : formatSummary(cell.ours);
+  const value = cell.ours === undefined ? (cell.text ?? NOTHING) : formatSummary(cell.ours, decimals);
   const failed = cell.missing > 0 && cell.ours !== undefined ? ` (${cell.missing} without)` : '';
   return value + failed;
 }
@@ -63,22 +69,35 @@ export function columnTitle(field: string | undefined, value: Cell | undefined, 
   return typeof value === 'string' ? value : `${field} = ${formatCell(value)}`;
 }
 
+/** The paper's number as it was given, but not with more decimals than ours; `undefined` where there is none. */
+export function publishedText({ published }: ComparisonCell, decimals: number | undefined): string | undefined {
+  if (typeof published !== 'number') return published === undefined ? undefined : formatCell(published);
+  const [given, fixed] = [String(published), formatFixed(published, decimals)];
+  return given.length <= fixed.length ? given.replace('-', '−') : fixed;
+}
+
+/** A table with many columns and few rows is easier to read the other way round. */
+export function readable(table: ComparisonTable): ComparisonTable {
+  const { columnValues, rowValues } = table;
+  return columnValues.length > MAX_COLUMNS && rowValues.length < columnValues.length ? transpose(table) : table;
+}
+
 function fittingTable(
   table: ComparisonTable,
   { width = Number.POSITIVE_INFINITY, colors = false }: FormatTableOptions,
 ) {
-  const wide = textTable(...wideTable(table), { colors });
-  const needed = Math.max(
-    ...textTable(...wideTable(table))
+  const layouts = [table, transpose(table)].map(wideTable);
+  const fitting = layouts.find((layout) =>
+    textTable(...layout)
       .split('\n')
-      .map((line) => [...line].length),
+      .every((line) => [...line].length <= width),
   );
-  return needed <= width ? wide : textTable(...longTable(table), { colors });
+  return textTable(...(fitting ?? longTable(table)), { colors });
 }
 
 /** One line per row; per column ours, the paper's and the difference. */
 function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
-  const { metric, rowField, columnField, rowValues, columnValues, cells } = table;
+  const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
   const columns: TextColumn[] = [{ title: rowField, align: alignment(rowValues) }];
   const withPaper = columnValues.map((_, column) => cells.some((row) => row[column]?.published !== undefined));
   columnValues.forEach((value, column) => {
@@ -89,7 +108,8 @@ function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
     formatCell(rowValue),
     ...columnValues.flatMap((_, column): TextCell[] => {
       const cell = cells[row]?.[column];
-      return withPaper[column] ? [oursText(cell), ...paperCells(cell)] : [oursText(cell)];
+      const ours = oursText(cell, decimals);
+      return withPaper[column] ? [ours, ...paperCells(cell, decimals)] : [ours];
     }),
   ]);
   return [columns, rows];
@@ -97,12 +117,13 @@ function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
 
 /** One line per cell: fits everywhere. */
 function longTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
-  const { metric, rowField, columnField, rowValues, columnValues, cells, hasPublished } = table;
+  const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
+  const paper = hasPublished(table);
   const columns: TextColumn[] = [
     ...(columnField === undefined ? [] : [{ title: columnField, align: alignment(columnValues) }]),
     { title: rowField, align: alignment(rowValues) },
     { title: metric, align: 'right' },
-    ...(hasPublished
+    ...(paper
       ? ([
           { title: 'paper', align: 'right' },
           { title: 'Δ', align: 'right' },
@@ -114,15 +135,15 @@ function longTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
       const cell = cells[row]?.[column];
       if (cell === undefined) return [];
       const key = [...(columnField === undefined ? [] : [formatCell(columnValue)]), formatCell(rowValue)];
-      return [[...key, oursText(cell), ...(hasPublished ? paperCells(cell) : [])]];
+      return [[...key, oursText(cell, decimals), ...(paper ? paperCells(cell, decimals) : [])]];
     }),
   );
   return [columns, rows];
 }
 
-function paperCells(cell: ComparisonCell | undefined): TextCell[] {
-  const published = cell?.published === undefined ? '' : formatCell(cell.published);
-  const difference = cell?.difference === undefined ? '' : formatDifference(cell.difference);
+function paperCells(cell: ComparisonCell | undefined, decimals: number | undefined): TextCell[] {
+  const published = cell === undefined ? '' : (publishedText(cell, decimals) ?? '');
+  const difference = cell?.difference === undefined ? '' : formatDifference(cell.difference, decimals);
   return [
     { text: published, style: 'cyan' },
     { text: difference, style: 'dim' },

@@ -33,17 +33,38 @@ export function formatCell(value: Cell | undefined): string {
   return typeof value === 'number' ? formatNumber(value) : String(value);
 }
 
-/** `'0.164 ± 0.003'`, both with the mean's decimals; without the spread if there is only one number. */
-export function formatSummary({ mean, std }: Summary): string {
-  if (std === undefined) return formatNumber(mean);
-  if (std === 0 || mean === 0 || isExtreme(mean) || std >= 1e7) return `${formatNumber(mean)} ± ${formatNumber(std)}`;
-  const decimals = decimalsOf(mean);
-  return `${minus(mean.toFixed(decimals))} ± ${std.toFixed(decimals)}`;
+/**
+ * How many decimals the numbers of a table get, so that they stand below each other: four significant digits of the
+ * largest one, or four decimals if all are below 1 (more if that were less than three digits), none for whole numbers.
+ *
+ * @returns undefined if they are so small or large that each needs its exponent
+ */
+export function commonDecimals(values: readonly number[]): number | undefined {
+  const finite = values.filter(Number.isFinite);
+  if (finite.every(Number.isInteger)) return 0;
+  const largest = Math.max(...finite.map(Math.abs));
+  if (isExtreme(largest)) return undefined;
+  const exponent = Math.floor(Math.log10(largest));
+  return exponent < 0 ? Math.max(4, 2 - exponent) : Math.max(0, 3 - exponent);
+}
+
+/** With a fixed number of decimals; as short as possible if that is undefined. */
+export function formatFixed(value: number, decimals: number | undefined): string {
+  return decimals === undefined || !Number.isFinite(value) ? formatNumber(value) : minus(value.toFixed(decimals));
+}
+
+/** `'0.164 ± 0.003'`; without the spread if there is only one number. */
+export function formatSummary({ mean, std }: Summary, decimals: number | undefined): string {
+  return std === undefined
+    ? formatFixed(mean, decimals)
+    : `${formatFixed(mean, decimals)} ± ${formatFixed(std, decimals)}`;
 }
 
 /** A difference with its sign: `'+0.003'`. */
-export function formatDifference(value: number): string {
-  return value > 0 ? `+${formatNumber(value)}` : value < 0 ? formatNumber(value) : '±0';
+export function formatDifference(value: number, decimals: number | undefined): string {
+  const text = formatFixed(value, decimals);
+  if (/^−?[0.]+$/.test(text)) return `±${text.replace('−', '')}`;
+  return value > 0 ? `+${text}` : text;
 }
 
 /** `'3.2 s'`, `'2 min 14 s'`, `'1 h 5 min'`. */

@@ -39,7 +39,13 @@ ${content as Html}
 `;
 }
 
-/** A wide table scrolls by itself instead of widening the page. */
+/** A table with its caption above; if it is wide, it scrolls by itself instead of widening the page. */
+export function captioned(caption: string, table: Html): Html {
+  return html`<p class="caption">${caption}</p>
+${scrolling(caption, table)}`;
+}
+
+/** A table that needs no caption on the screen. */
 export function scrolling(label: string, table: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${table}</div>
 `;
@@ -51,13 +57,12 @@ export function settingsTable(
   entries: readonly (readonly [name: string, value: string | Html])[],
 ): Html {
   const rows = entries.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`);
-  const table = html`<table class="settings">
-<caption>${caption}</caption>
+  const table = html`<table class="settings" aria-label="${caption}">
 <thead hidden><tr><th scope="col">name</th><th scope="col">value</th></tr></thead>
 <tbody>
 ${rows}</tbody>
 </table>`;
-  return scrolling(caption, table);
+  return captioned(caption, table);
 }
 
 /** A diagram with its legend. One panel is drawn twice, for wide and for narrow screens; several flow. */

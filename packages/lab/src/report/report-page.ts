@@ -4,10 +4,10 @@ import type { Json } from '@fwp/core';
 import type { Artifact } from './artifacts.ts';
 import { type ClaimResult, summarizeClaims } from './claims.ts';
 import { type ComparisonTable, comparisonTables } from './comparison-table.ts';
-import { columnTitle, oursText, tableCaption } from './format-table.ts';
+import { columnTitle, oursText, publishedText, readable, tableCaption } from './format-table.ts';
 import { type Html, html } from './html.ts';
 import { formatBytes, formatCell, formatDifference, formatDuration } from './number-format.ts';
-import { chartFigure, page, scrolling, section, settingsTable } from './page.ts';
+import { captioned, chartFigure, page, scrolling, section, settingsTable } from './page.ts';
 import type { ReportData } from './report-data.ts';
 
 /** The whole page. */
@@ -99,32 +99,46 @@ ${rows}</tbody>
   )}</div>`;
 }
 
-function resultsTable(table: ComparisonTable): Html {
-  const { cells, columnField, columnValues, metric, rowField, rowValues } = table;
-  const head = columnValues.map(
-    (value) => html`<th scope="col" class="number">${columnTitle(columnField, value, metric)}</th>`,
-  );
+function resultsTable(given: ComparisonTable): Html {
+  const table = readable(given);
+  const { cells, columnField, columnValues, decimals, rowField, rowValues } = table;
   const rows = rowValues.map((value, row) => {
     const columns = columnValues.map((_, column) => {
       const cell = cells[row]?.[column];
-      const difference = cell?.difference === undefined ? '' : `, Δ ${formatDifference(cell.difference)}`;
-      const paper =
-        cell?.published !== undefined &&
-        html`<span class="paper" title="${cell.source ?? ''}">paper ${formatCell(cell.published)}${difference}</span>`;
-      return html`<td class="number">${oursText(cell)}${paper}</td>`;
+      const paper = cell === undefined ? undefined : publishedText(cell, decimals);
+      const difference = cell?.difference === undefined ? '' : ` (${formatDifference(cell.difference, decimals)})`;
+      return html`<td class="number">${oursText(cell, decimals)}${
+        paper !== undefined && html`<span class="paper" title="${cell?.source}">paper ${paper}${difference}</span>`
+      }</td>`;
     });
     return html`<tr><th scope="row">${formatCell(value)}</th>${columns}</tr>\n`;
   });
   const caption = tableCaption(table);
-  return scrolling(
-    caption,
-    html`<table class="results">
-<caption>${sentence(caption)}</caption>
-<thead><tr><th scope="col">${rowField}</th>${head}</tr></thead>
+  return captioned(
+    sentence(caption),
+    html`<table class="results" aria-label="${caption}">
+<thead>${tableHead(rowField, columnField, columnValues, table.metric)}</thead>
 <tbody>
 ${rows}</tbody>
 </table>`,
   );
+}
+
+/** Columns named by numbers have the field's name above them. */
+function tableHead(
+  rowField: string,
+  columnField: string | undefined,
+  columnValues: ComparisonTable['columnValues'],
+  metric: string,
+): Html {
+  const numbers = columnField !== undefined && columnValues.every((value) => typeof value !== 'string');
+  const names = columnValues.map((value) => {
+    const name = numbers ? formatCell(value) : columnTitle(columnField, value, metric);
+    return html`<th scope="col" class="number">${name}</th>`;
+  });
+  if (!numbers) return html`<tr><th scope="col">${rowField}</th>${names}</tr>`;
+  return html`<tr><td class="group"></td><th scope="colgroup" class="number group" colspan="${columnValues.length}">${columnField}</th></tr>
+<tr><th scope="col">${rowField}</th>${names}</tr>`;
 }
 
 /** Where the published numbers stand. */

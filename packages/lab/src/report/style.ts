@@ -2,7 +2,7 @@
  * The look of reports, on screens of any width, light or dark, and on paper. Charts use `--series-1` … `--series-8`: a
  * palette that colour-blind readers can tell apart (after Okabe and Ito), darker on white and lighter on black.
  */
-export const STYLE = `
+export const STYLE: string = `
 :root {
   color-scheme: light dark;
   --page: #fff; --text: #1c1d1f; --muted: #5c6167; --line: #dcdee1; --soft: #f5f6f7; --link: #0b5cad;
@@ -51,14 +51,18 @@ a { color: var(--link); text-underline-offset: 0.15em; text-decoration-thickness
 .scroll { overflow-x: auto; margin: 0 0 1rem; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: 0.88rem; line-height: 1.45; font-variant-numeric: tabular-nums lining-nums; }
-caption { text-align: left; color: var(--muted); padding: 0 0 0.6rem; }
+.caption { font: 0.88rem/1.45 var(--sans); color: var(--muted); margin: 0 0 0.6rem; }
 th, td { padding: 0.45rem 0.9rem; text-align: left; vertical-align: baseline; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { padding-left: 0; }
 th:last-child, td:last-child { padding-right: 0; }
-thead th { font-weight: 600; border-bottom: 1px solid var(--muted); white-space: nowrap; }
+thead th { font-weight: 600; white-space: nowrap; }
+thead tr:last-child th { border-bottom-color: var(--muted); }
+thead .group { border: 0; padding-bottom: 0; color: var(--muted); font-weight: 500; }
 tbody th { font-weight: 500; }
 .number { text-align: right; white-space: nowrap; }
+.observed .scroll { margin: 0; }
 .observed table { font-size: 0.85rem; }
+.observed th { white-space: nowrap; }
 .observed th, .observed td { border: 0; padding-top: 0.1rem; padding-bottom: 0.1rem; color: var(--muted); }
 .observed thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .observed .bad { color: var(--bad); }
@@ -74,8 +78,8 @@ figcaption { font-size: 0.95rem; font-weight: 600; margin: 0 0 0.5rem; }
 .chart svg { display: block; width: 100%; height: auto; overflow: visible; font-family: var(--sans); }
 .chart .narrow { display: none; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin: 0 0 0.75rem; padding: 0; font-size: 0.85rem; color: var(--muted); }
-.legend li { display: inline-flex; align-items: center; gap: 0.45rem; }
-.legend svg { display: block; }
+.legend li { display: inline-flex; align-items: center; gap: 0.45rem; white-space: nowrap; }
+.chart .legend svg { width: 28px; height: 12px; flex: none; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 16rem), 1fr)); gap: 1.5rem; }
 .gallery figure { margin: 0; }
 .gallery img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); }

@@ -81,7 +81,7 @@ describe('formatTable', () => {
     expect(lines).toHaveLength(3);
     expect(new Set(lines.map((line) => line.lastIndexOf('±'))).size).toBe(2);
     expect(new Set(lines.map((line) => line.length)).size).toBe(1);
-    expect(lines[2]).toMatch(/60 +0\.0750 ± 0\.0071 +0\.062 +\+0\.013/);
+    expect(lines[2]).toMatch(/60 +0\.0750 ± 0\.0071 +0\.062 +\+0\.0130/);
   });
 
   it('turns into one line per cell on a terminal that is too narrow', () => {
@@ -94,8 +94,24 @@ describe('formatTable', () => {
           .map((line) => line.length),
       ),
     ).toBeLessThanOrEqual(45);
-    expect(text).toMatch(/linear +60 +0\.0750 ± 0\.0071 +0\.062 +\+0\.013/);
+    expect(text).toMatch(/linear +60 +0\.0750 ± 0\.0071 +0\.062 +\+0\.0130/);
     expect(text.split('\n').slice(4)).toHaveLength(4);
+  });
+
+  it('exchanges rows and columns if only that fits', () => {
+    const wide = { ...input, layout: { metric: 'loss', rows: 'model', columns: 'keys' } };
+    const widest = (text: string): number =>
+      Math.max(
+        ...text
+          .split('\n')
+          .slice(2)
+          .map((line) => line.length),
+      );
+    const full = widest(formatTable(wide));
+    expect(formatTable(wide, { width: full })).toContain('keys = 20');
+    const narrower = formatTable(wide, { width: full - 1 });
+    expect(widest(narrower)).toBeLessThan(full);
+    expect(narrower).toMatch(/^keys +linear/m);
   });
 
   it('is a valid Markdown table if asked', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  commonDecimals,
   formatBytes,
   formatCell,
   formatDifference,
@@ -34,15 +35,29 @@ describe('cells', () => {
     expect([null, undefined, 'diverged', true].map(formatCell)).toEqual(['–', '–', 'diverged', 'true']);
   });
 
-  it('show a spread with the decimals of the mean', () => {
-    expect(formatSummary({ mean: 0.164, std: 0.00312, count: 3 })).toBe('0.164 ± 0.003');
-    expect(formatSummary({ mean: 35.64, std: 1, count: 3 })).toBe('35.64 ± 1.00');
-    expect(formatSummary({ mean: 2e-6, std: 1e-6, count: 3 })).toBe('2e-6 ± 1e-6');
-    expect(formatSummary({ mean: 0.164, std: undefined, count: 1 })).toBe('0.164');
+  it('of a table have the decimals that give the largest number four digits', () => {
+    expect(commonDecimals([0.164, 0.00002])).toBe(4);
+    expect(commonDecimals([0.0014, 0.00002])).toBe(5);
+    expect(commonDecimals([35.64, 1.5, Number.NaN])).toBe(2);
+    expect(commonDecimals([12345.6])).toBe(0);
+    expect(commonDecimals([100, 3])).toBe(0);
+    expect(commonDecimals([])).toBe(0);
+    expect(commonDecimals([1e-7, 2e-6])).toBeUndefined();
+  });
+
+  it('show mean and spread with the same decimals', () => {
+    expect(formatSummary({ mean: 0.164, std: 0.00312, count: 3 }, 3)).toBe('0.164 ± 0.003');
+    expect(formatSummary({ mean: 2e-6, std: 1e-6, count: 3 }, undefined)).toBe('2e-6 ± 1e-6');
+    expect(formatSummary({ mean: -0.164, std: undefined, count: 1 }, 2)).toBe('−0.16');
   });
 
   it('show a difference with its sign', () => {
-    expect([0.01, -0.01, 0].map(formatDifference)).toEqual(['+0.01', '−0.01', '±0']);
+    expect([0.01, -0.01, 0, -0.0001].map((value) => formatDifference(value, 2))).toEqual([
+      '+0.01',
+      '−0.01',
+      '±0.00',
+      '±0.00',
+    ]);
   });
 });
 
