@@ -6,6 +6,13 @@
  */
 
 export { createRandom, type Random } from './random.ts';
+export {
+  markLookUps,
+  type SyntheticTextGrammar,
+  type SyntheticTextOptions,
+  syntheticText,
+  syntheticTextEntropy,
+} from './synthetic-text.ts';
 export type { Split, Task, TaskOptions, TokenBatch, TokenTask } from './task.ts';
 export {
   type AssociativeRetrievalOptions,
@@ -13,3 +20,12 @@ export {
   associativeRetrieval,
   type RetrievalBatch,
 } from './tasks/associative-retrieval.ts';
+export {
+  type ContiguousBatch,
+  type ContiguousBatches,
+  contiguousBatches,
+  randomCrops,
+  type SlidingWindows,
+  slidingWindows,
+} from './token-batches.ts';
+export { type TokenArray, type TokenSource, tokenSource } from './tokens.ts';
