@@ -133,11 +133,10 @@ function yScale(chart: ChartModel, points: readonly ChartPoint[]): Plot.ScaleOpt
   const [least, greatest] = positive.length === 0 ? [0.1, 1] : extent(positive);
   const [low, high] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(greatest * 1.0001))];
   const stride = Math.ceil((high - low) / MAX_DECADES);
-  const ticks = Array.from(
-    { length: Math.floor((high - low) / stride) + 1 },
-    (_, index) => 10 ** (low + index * stride),
+  const ticks = Array.from({ length: Math.floor((high - low) / stride) + 1 }, (_, index) =>
+    powerOfTen(low + index * stride),
   );
-  return { ...label, type: 'log', domain: [10 ** low, 10 ** high], ticks };
+  return { ...label, type: 'log', domain: [powerOfTen(low), powerOfTen(high)], ticks };
 }
 
 function ruleMarks({ rule }: ChartModel): Plot.Markish[] {
@@ -205,6 +204,11 @@ function shortNumber(value: number | string): string {
     }
   }
   return formatNumber(value);
+}
+
+/** `10 ** -4` is not the nearest number to a ten-thousandth. */
+function powerOfTen(exponent: number): number {
+  return Number(`1e${exponent}`);
 }
 
 function extent(values: readonly number[]): [number, number] {

@@ -42,8 +42,8 @@ export function formatTable(input: ComparisonInput, options: FormatTableOptions 
     .join('\n\n');
 }
 
-/** `'loss (chunk = 16), mean ± standard deviation over 3 seeds'`. */
-export function tableCaption(table: ComparisonTable): string {
+/** `'loss (chunk = 16), mean ± standard deviation over 3 seeds'`, and how to read the paper's numbers. */
+export function tableCaption(table: ComparisonTable, paper = "Δ: ours minus the paper's"): string {
   const { metric, fixed, seeds, cells } = table;
   const others = Object.entries(fixed).map(([field, value]) => `${field} = ${formatCell(value)}`);
   const spread = cells.flat().some((cell) => cell?.ours?.std !== undefined);
@@ -51,7 +51,7 @@ export function tableCaption(table: ComparisonTable): string {
     metric,
     ...(others.length === 0 ? [] : [` (${others.join(', ')})`]),
     ...(spread ? [`, mean ± standard deviation over ${seeds} seeds`] : []),
-    ...(hasPublished(table) ? ["; Δ: ours minus the paper's"] : []),
+    ...(hasPublished(table) ? [`; ${paper}`] : []),
   ].join('');
 }
 

@@ -108,12 +108,12 @@ function resultsTable(given: ComparisonTable): Html {
       const paper = cell === undefined ? undefined : publishedText(cell, decimals);
       const difference = cell?.difference === undefined ? '' : ` (${formatDifference(cell.difference, decimals)})`;
       return html`<td class="number">${oursText(cell, decimals)}${
-        paper !== undefined && html`<span class="paper" title="${cell?.source}">paper ${paper}${difference}</span>`
+        paper !== undefined && html`<span class="paper" title="${cell?.source}">${paper}${difference}</span>`
       }</td>`;
     });
     return html`<tr><th scope="row">${formatCell(value)}</th>${columns}</tr>\n`;
   });
-  const caption = tableCaption(table);
+  const caption = tableCaption(table, "below: the paper's number (and by how much ours differs)");
   return captioned(
     sentence(caption),
     html`<table class="results" aria-label="${caption}">

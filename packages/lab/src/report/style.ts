@@ -68,7 +68,8 @@ tbody th { font-weight: 500; }
 .observed .bad { color: var(--bad); }
 .observed .good { color: var(--good); }
 .results { width: 100%; }
-.results tbody tr:hover { background: var(--soft); }
+.results th:first-child, .results .group:first-child { position: sticky; left: 0; background: var(--page); }
+.results tbody tr:hover > * { background: var(--soft); }
 .paper { display: block; color: var(--muted); font-size: 0.92em; }
 figure { margin: 2rem 0 2.5rem; break-inside: avoid; }
 figcaption { font-size: 0.95rem; font-weight: 600; margin: 0 0 0.5rem; }

@@ -95,7 +95,7 @@ describe('the report', () => {
     ]);
     expect(rows[1]).toContain('60');
     expect(rows[1]).toContain('0.0750 ± 0.0071');
-    expect(rows[1]).toContain('paper 0.06 (+0.0150)');
+    expect(rows[1]).toContain('0.06 (+0.0150)');
   });
 
   it('tells where it came from and how to do it again', async () => {
