@@ -64,7 +64,7 @@ export function resultsChart(
       const theirs = paper.filter(
         (row) => row[chart.series] === name && reach(row[chart.x] as Cell) && fitsFacet(row, chart.facet, value),
       );
-      const series = seriesName(chart.series, name);
+      const series = nameOf(chart.series, name);
       const dashed: ChartLine[] =
         theirs.length === 0 ? [] : [{ series, kind: 'published', points: points(theirs, chart) }];
       return [{ series, kind: 'mean', points: points(own, chart) }, ...dashed];
@@ -83,7 +83,7 @@ export function metricsChart(chart: Chart, metrics: readonly MetricLine[]): Char
     const lines = logged
       .filter(({ key }) => members.includes(key))
       .map(({ key, points }): ChartLine => {
-        const series = seriesName(chart.series, key[chart.series] ?? null);
+        const series = nameOf(chart.series, key[chart.series] ?? null);
         return { series, kind: 'trace', points: points.map(({ step, value }) => ({ x: step, y: value })) };
       });
     return { title, lines };
@@ -110,7 +110,7 @@ function facets<T extends Readonly<Record<string, Cell>>>(
 ): { title: string | undefined; value: Cell | undefined; rows: readonly T[] }[] {
   if (facet === undefined) return [{ title: undefined, value: undefined, rows }];
   return distinct(rows, facet).map((value) => ({
-    title: `${facet} = ${formatCell(value)}`,
+    title: nameOf(facet, value),
     value,
     rows: rows.filter((row) => (row[facet] ?? null) === value),
   }));
@@ -121,7 +121,7 @@ function fitsFacet(row: PublishedRow, facet: string | undefined, value: Cell | u
 }
 
 /** A word stands for itself; a number needs the name of its field. */
-function seriesName(field: string, value: Cell): string {
+export function nameOf(field: string, value: Cell): string {
   return typeof value === 'string' ? value : `${field} = ${formatCell(value)}`;
 }
 

@@ -2,7 +2,7 @@
 
 import type { ChartModel, ChartPanel } from './chart.ts';
 import { legendSvg, panelSvg } from './chart-svg.ts';
-import { type Html, html, trustedHtml } from './html.ts';
+import { type Html, type HtmlValue, html, trustedHtml } from './html.ts';
 import { STYLE } from './style.ts';
 
 const WIDE = { width: 760, height: 400 };
@@ -30,11 +30,12 @@ ${body}
 }
 
 /** A part of the page with a heading that can be linked to; nothing without content. */
-export function section(id: string, heading: string, content: Html | readonly Html[] | undefined): Html | undefined {
-  if (content === undefined || (Array.isArray(content) && content.length === 0)) return undefined;
+export function section(id: string, heading: string, content: HtmlValue): Html | undefined {
+  const inner = html`${content}`;
+  if (inner.markup === '') return undefined;
   return html`<section aria-labelledby="${id}">
 <h2 id="${id}">${heading}</h2>
-${content as Html}
+${inner}
 </section>
 `;
 }

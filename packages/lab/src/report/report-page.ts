@@ -1,9 +1,9 @@
 /** The report of one run as a page. */
 
-import type { Json } from '@fwp/core';
 import type { Artifact } from './artifacts.ts';
 import { type ClaimResult, summarizeClaims } from './claims.ts';
 import { type ComparisonTable, comparisonTables } from './comparison-table.ts';
+import { flattenSettings } from './flatten-settings.ts';
 import { columnTitle, oursText, publishedText, readable, tableCaption } from './format-table.ts';
 import { type Html, html } from './html.ts';
 import { formatBytes, formatCell, formatDifference, formatDuration } from './number-format.ts';
@@ -176,7 +176,7 @@ ${others.map(({ path, bytes }) => html`<li><a href="${link(path)}">${name(path)}
 
 function configuration({ run: { config } }: ReportData): Html {
   const overridden = new Set(config.overrides.map((override) => override.split('=')[0]));
-  const entries = flatten(config.config).map(([path, value]): [string, string] => [
+  const entries = flattenSettings(config.config).map(([path, value]): [string, string] => [
     path,
     overridden.has(path) ? `${value} (--set)` : value,
   ]);
@@ -207,20 +207,6 @@ function again({ run: { config } }: ReportData): Html {
 <p>The folder of this file has the complete data: <code>config.json</code>, <code>results.json</code> and
 <code>metrics.jsonl</code>.</p>
 `;
-}
-
-/** `['model.layers', '4']` for every setting. */
-export function flatten(value: Json, path = ''): [string, string][] {
-  const nested = typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (!nested || Object.keys(value).length === 0) return path === '' ? [] : [[path, settingText(value)]];
-  return Object.entries(value).flatMap(([name, inner]) =>
-    flatten(inner as Json, path === '' ? name : `${path}.${name}`),
-  );
-}
-
-function settingText(value: Json): string {
-  if (Array.isArray(value) && value.every((element) => typeof element !== 'object')) return value.join(', ');
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** `'2026-11-23 10:02 UTC'`. */
