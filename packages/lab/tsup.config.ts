@@ -1,4 +1,4 @@
-/** Build of @fwp/lab. */
+/** Build of @fwp/lab: the library, and the command that bin/fwp.mjs starts. */
 import { library } from '@fwp/tsup-config';
 
-export default library();
+export default library({ entry: ['src/index.ts', 'src/cli.ts'] });

@@ -2,4 +2,4 @@
 /** The `fwp` command: a committed file, so that package managers can link it before anything is built. */
 import { main } from '../dist/cli.js';
 
-await main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));

@@ -58,6 +58,12 @@ function presetSettings(presets: Readonly<Record<string, Preset<unknown>>>, name
   return merge(base === undefined ? {} : presetSettings(presets, base), (config ?? {}) as Settings);
 }
 
+/** A preset's seeds: its own, or those of the preset that it extends. Default `[1]`. */
+export function presetSeeds(presets: Readonly<Record<string, Preset<unknown>>>, name: string): readonly number[] {
+  const { seeds, extends: base } = presetOf(presets, name);
+  return seeds ?? (base === undefined ? [1] : presetSeeds(presets, base));
+}
+
 /**
  * A preset by name.
  *

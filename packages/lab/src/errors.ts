@@ -15,6 +15,11 @@ export class InterruptedError extends Error {
   override name = 'InterruptedError';
 }
 
+/** The run can't go on for want of something outside of it (disk space, permissions); the message says how to resume. */
+export class RunStoppedError extends Error {
+  override name = 'RunStoppedError';
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -5,7 +5,7 @@
  */
 
 export { defineExperiment } from './define-experiment.ts';
-export { InterruptedError, NonFiniteError, UsageError } from './errors.ts';
+export { InterruptedError, NonFiniteError, RunStoppedError, UsageError } from './errors.ts';
 export type {
   Cell,
   Chart,
@@ -23,10 +23,35 @@ export type {
   TrialKey,
   Verdict,
 } from './experiment.ts';
+export {
+  type LoopInfo,
+  type Progress,
+  type ProgressOutput,
+  quietProgress,
+  type RunInfo,
+  textProgress,
+} from './progress.ts';
+export {
+  type ExperimentOrigin,
+  type FoundExperiment,
+  findExperiment,
+  loadRegistry,
+  type Registry,
+} from './registry.ts';
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
 export { writeReport } from './report/write-report.ts';
+export {
+  type DryRun,
+  type DryRunTrial,
+  dryRun,
+  type RunOptions,
+  resumeRun,
+  runExperiment,
+  type SessionOptions,
+} from './run.ts';
+export { type RunDocument, runDocument } from './run-document.ts';
 export {
   type Environment,
   type ExperimentSource,

@@ -39,8 +39,8 @@ export interface RunConfig {
   /** Number of trials per seed. */
   readonly trials: number;
   readonly device: DeviceInfo;
-  /** Where the experiment's code is. */
-  readonly source: ExperimentSource;
+  /** Where the experiment's code is; null if the program that ran it didn't say. */
+  readonly source: ExperimentSource | null;
   readonly environment: Environment;
   /** When the run began, ISO 8601. */
   readonly started: string;
@@ -162,14 +162,14 @@ export async function readRun(folder: string): Promise<RunRecord> {
     throw new UsageError(`${folder} is not a run: there is no config.json. Expected a folder that 'fwp run' made.`);
   }
   const results = await readJson<Results>(paths.results);
-  // Killed between the two files.
-  return { folder, config, results: results ?? emptyResults(config, []) };
+  // Right at the start the second file isn't there yet.
+  return { folder, config, results: results ?? emptyResults(config) };
 }
 
 /** Results of a run without a finished trial. */
-export function emptyResults({ id, preset }: RunConfig, published: readonly PublishedRow[]): Results {
-  const nothing = { error: null, seconds: 0, rows: [], trials: [], metricsBytes: 0, claims: [] };
-  return { version: RUN_FORMAT, id, preset, state: 'running', ...nothing, published };
+function emptyResults({ id, preset }: RunConfig): Results {
+  const nothing = { error: null, seconds: 0, rows: [], trials: [], metricsBytes: 0, published: [], claims: [] };
+  return { version: RUN_FORMAT, id, preset, state: 'running', ...nothing };
 }
 
 /** Reads what was logged; an unfinished last line is left out. No lines if nothing was logged. */

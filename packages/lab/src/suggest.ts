@@ -3,7 +3,7 @@
 import { distance } from 'fastest-levenshtein';
 
 /** Names that differ more than this, as a share of the longer one's length, are no suggestion. */
-const FARTHEST = 0.45;
+const FARTHEST = 0.5;
 
 /**
  * The valid names nearest to what was given, the nearest first. The last part of a name (`'steps'` of

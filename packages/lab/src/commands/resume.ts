@@ -1,0 +1,36 @@
+/** `fwp resume`: goes on with a run that was interrupted, killed or failed. */
+
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { RunConfig } from '../run-folder.ts';
+import type { CliContext } from './cli-context.ts';
+import { addSessionOptions, runSession, type SessionCommandOptions } from './session.ts';
+
+/** Adds the command. */
+export function addResumeCommand(program: Command, cli: CliContext): void {
+  const command = program
+    .command('resume')
+    .description('goes on with a run from its last checkpoint; results are those of a run that was never stopped')
+    .argument('<run>', "a folder that 'fwp run' made");
+  addSessionOptions(command)
+    .addHelpText('after', '\nExample:\n  fwp resume runs/deltanet-capacity/quick-20260131-154502-3fa1')
+    .action(async (folder: string, options: SessionCommandOptions) => {
+      const { findExperiment } = await import('../registry.ts');
+      const { readRun } = await import('../run-folder.ts');
+      const { resumeRun } = await import('../run.ts');
+      const { config } = await readRun(folder);
+      const warn = (message: string): void => void cli.stderr.write(`${message}\n`);
+      const { experiment } = await findExperiment(sourceOf(folder, config), process.cwd(), warn);
+      await runSession(cli, options, (session) =>
+        resumeRun(experiment, folder, {
+          ...session,
+          ...(options.checkpointEvery === undefined ? {} : { checkpointSteps: options.checkpointEvery }),
+        }),
+      );
+    });
+}
+
+/** What to look for: an id, or a file with the id of the experiment in it. */
+function sourceOf(folder: string, { id, source }: RunConfig): string {
+  return source !== null && 'file' in source ? `${resolve(folder, source.file)}#${id}` : id;
+}
