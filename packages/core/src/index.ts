@@ -87,12 +87,37 @@ export {
 export { l2Normalize, sumNormalize } from './ops/feature-maps/normalize.ts';
 export { softmaxFeatures } from './ops/feature-maps/softmax-features.ts';
 export { type GatedDeltaRuleOptions, gatedDeltaRule, gatedDeltaRuleStep } from './ops/gated-delta-rule.ts';
+export {
+  type GatedLinearAttentionOptions,
+  type GatedLinearAttentionStepOptions,
+  gatedLinearAttention,
+  gatedLinearAttentionStep,
+} from './ops/gated-linear-attention.ts';
 export { type GeluOptions, gelu } from './ops/gelu.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
+export { type LinearAttentionOptions, linearAttention, linearAttentionStep } from './ops/linear-attention.ts';
 export { type LstmOptions, type LstmResult, type LstmState, type LstmWeights, lstm, lstmStep } from './ops/lstm.ts';
+export {
+  type MLstmGateOptions,
+  type MLstmOptions,
+  type MLstmResult,
+  type MLstmState,
+  type MLstmStepResult,
+  mLstm,
+  mLstmStep,
+} from './ops/m-lstm.ts';
+export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
+export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
 export { type Reduction, type SoftmaxCrossEntropyOptions, softmaxCrossEntropy } from './ops/softmax-cross-entropy.ts';
+export { type SsdOptions, type SsdSkipOptions, ssd, ssdStep } from './ops/ssd.ts';
+export type {
+  LinearAttentionResult,
+  LinearAttentionStepResult,
+  NormalizerOptions,
+  NormalizerStepOptions,
+} from './ops/sum-rule.ts';
 export { GradientAccumulator } from './optim/accumulate.ts';
 export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
 export { type ClippedGradients, clipByGlobalNorm, globalNorm } from './optim/clip.ts';

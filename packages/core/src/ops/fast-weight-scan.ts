@@ -94,24 +94,24 @@ export function decayFactors(decay: tf.Tensor, { logDecay = false }: DecayOption
  * @param inputs q and k `[batch, heads, keyDim]`, v `[batch, heads, valueDim]`, gates `[batch, heads, …]`
  * @param state S before the step
  * @param scan the scan, which receives the inputs with an axis of time, and the state in its options
+ * @returns the step's results; whatever else the scan gave besides output and state as it is
  */
-export function scanStep<Inputs extends ScanSequences>(
+export function scanStep<Inputs extends ScanSequences, Result extends ScanResult>(
   op: string,
   inputs: Inputs,
   state: tf.Tensor,
-  scan: (inputs: Inputs, options: ScanOptions) => ScanResult,
-): ScanStepResult {
+  scan: (inputs: Inputs, options: ScanOptions) => Result,
+): ScanStepResult & Omit<Result, keyof ScanResult> {
   let sizes = assertFloatShape(`${op}: q`, inputs.q, ['batch', 'heads', 'keyDim']);
   sizes = assertFloatShape(`${op}: k`, inputs.k, ['batch', 'heads', 'keyDim'], sizes);
   sizes = assertFloatShape(`${op}: v`, inputs.v, ['batch', 'heads', 'valueDim'], sizes);
   assertFloatShape(`${op}: state`, state, ['batch', 'heads', 'valueDim', 'keyDim'], sizes);
   const { batch, heads, valueDim } = sizes as ScanSizes;
-  const run = (): ScanStepResult => {
+  return inTidy(() => {
     const sequences = Object.entries(inputs).map(([name, x]) => [name, tf.expandDims(x as tf.Tensor, 2)]);
-    const { output, finalState } = scan(Object.fromEntries(sequences) as Inputs, { initialState: state });
-    return { output: tf.reshape(output, [batch, heads, valueDim]), state: finalState };
-  };
-  return inTidy(run);
+    const { output, finalState, ...others } = scan(Object.fromEntries(sequences) as Inputs, { initialState: state });
+    return { output: tf.reshape(output, [batch, heads, valueDim]), state: finalState, ...others };
+  });
 }
 
 /** `tf.tidy` for a function that returns an object of tensors. */

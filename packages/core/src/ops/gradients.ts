@@ -43,6 +43,7 @@ import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
 import { rmsNormGradients } from './rms-norm.ts';
 import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
+import { sumRuleGradients } from './sum-rule.ts';
 
 let registered = false;
 
@@ -70,6 +71,7 @@ export function registerGradients(): void {
     favorPlusGradients,
     linearGradients,
     lstmGradients,
+    sumRuleGradients,
     deltaRuleGradients,
     gatedDeltaRuleGradients,
     dropoutGradients,

@@ -5,7 +5,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 
-/** Steps of a chunk: the products within chunks cost C · d a step, those with the state d². */
+/** Steps of a chunk, unless said otherwise: the products within chunks cost C · d a step, those with the state d². */
 export const CHUNK_STEPS = 32;
 
 /**
@@ -13,14 +13,15 @@ export const CHUNK_STEPS = 32;
  *
  * @param x sequences
  * @param fill value of the steps that fill up the last chunk. Default 0
+ * @param steps C. Default {@link CHUNK_STEPS}
  */
-export function inChunks(x: tf.Tensor, fill = 0): tf.Tensor {
+export function inChunks(x: tf.Tensor, fill = 0, steps = CHUNK_STEPS): tf.Tensor {
   const [batch, heads, time, ...rest] = x.shape as [number, number, number, ...number[]];
-  const chunks = Math.ceil(time / CHUNK_STEPS);
-  const missing = chunks * CHUNK_STEPS - time;
+  const chunks = Math.ceil(time / steps);
+  const missing = chunks * steps - time;
   const padding = x.shape.map((_, axis): [number, number] => [0, axis === 2 ? missing : 0]);
   const filled = missing === 0 ? x : tf.pad(x, padding, fill);
-  return tf.reshape(filled, [batch, heads, chunks, CHUNK_STEPS, ...rest]);
+  return tf.reshape(filled, [batch, heads, chunks, steps, ...rest]);
 }
 
 /** The chunks one by one: N tensors without axis 2. */

@@ -12,6 +12,7 @@ import { einsumKernels } from './einsum.ts';
 import { featureMapKernels } from './feature-maps.ts';
 import { indexingKernels } from './indexing.ts';
 import { linearKernels } from './linear.ts';
+import { linearAttentionKernels } from './linear-attention.ts';
 import { lossKernels } from './loss.ts';
 import { lstmKernels } from './lstm.ts';
 import { matmulKernels } from './matmul.ts';
@@ -46,6 +47,7 @@ export const kernels: KernelTable = {
   ...unaryKernels,
   ...attentionKernels,
   ...linearKernels,
+  ...linearAttentionKernels,
   ...lstmKernels,
   ...dropoutKernels,
 };
