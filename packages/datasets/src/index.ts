@@ -14,12 +14,27 @@ export {
   syntheticTextEntropy,
 } from './synthetic-text.ts';
 export type { Split, Task, TaskOptions, TokenBatch, TokenTask } from './task.ts';
+export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts';
 export {
   type AssociativeRetrievalOptions,
   type AssociativeRetrievalTask,
   associativeRetrieval,
   type RetrievalBatch,
 } from './tasks/associative-retrieval.ts';
+export { COPY_TOKENS, type CopyOptions, copy, selectiveCopy } from './tasks/copy.ts';
+export {
+  type MultiQueryAssociativeRecallOptions,
+  multiQueryAssociativeRecall,
+} from './tasks/multi-query-associative-recall.ts';
+export {
+  ARITHMETIC_TOKENS,
+  type ModularArithmeticOptions,
+  modularArithmetic,
+  type ParityOptions,
+  parity,
+  type Range,
+} from './tasks/state-tracking.ts';
+export { type VectorRecallBatch, type VectorRecallOptions, vectorRecall } from './tasks/vector-recall.ts';
 export {
   type ContiguousBatch,
   type ContiguousBatches,
