@@ -7,6 +7,7 @@ import { createReadStream } from 'node:fs';
 import { CorruptFileError } from '@fwp/core';
 import type { TrialKey } from '../experiment.ts';
 import { type MetricsLine, RESERVED_FIELDS, runPaths } from '../run-folder.ts';
+import { trialIdentity } from '../trial-key.ts';
 
 /** One logged quantity of one trial. */
 export interface MetricLine {
@@ -38,9 +39,8 @@ export async function readMetricLines(
   for await (const line of metricsLines(folder)) {
     const step = loops.stepOf(line);
     const key = keyOf(line, keyFields);
-    const trial = JSON.stringify([key, line.seed]);
-    for (const [field, value] of Object.entries(line)) {
-      if (typeof value !== 'number' || keyFields.includes(field) || RESERVED_FIELDS.includes(field)) continue;
+    const trial = trialIdentity(key, line.seed);
+    for (const [field, value] of loggedNumbers(line, keyFields)) {
       const name = trial + field;
       let curve = curves.get(name);
       if (curve === undefined)
@@ -80,6 +80,14 @@ export function keyOf(line: MetricsLine, keyFields: readonly string[]): TrialKey
   return Object.fromEntries(keyFields.filter((field) => field in line).map((field) => [field, line[field] ?? null]));
 }
 
+/** The quantities that were logged, without the fields that say when and by whom. */
+export function loggedNumbers(line: MetricsLine, keyFields: readonly string[]): [field: string, value: number][] {
+  return Object.entries(line).filter(
+    (entry): entry is [string, number] =>
+      typeof entry[1] === 'number' && !keyFields.includes(entry[0]) && !RESERVED_FIELDS.includes(entry[0]),
+  );
+}
+
 /** Steps that go on from one training loop of a trial to the next. */
 export class LoopOffsets {
   readonly #keyFields: readonly string[];
@@ -91,7 +99,7 @@ export class LoopOffsets {
 
   /** The step of a line, counted from the trial's beginning. */
   stepOf(line: MetricsLine): number {
-    const name = JSON.stringify([keyOf(line, this.#keyFields), line.seed]);
+    const name = trialIdentity(keyOf(line, this.#keyFields), line.seed);
     const loop = line['loop'] ?? null;
     let trial = this.#trials.get(name);
     if (trial === undefined) this.#trials.set(name, (trial = { loop, offset: 0, last: 0 }));
