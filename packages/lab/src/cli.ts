@@ -5,8 +5,11 @@
 
 import { Command, CommanderError } from 'commander';
 import { type CliContext, USAGE_STATUS } from './commands/cli-context.ts';
+import { addCompareCommand } from './commands/compare.ts';
+import { addExportTensorBoardCommand } from './commands/export-tensorboard.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addListCommand } from './commands/list.ts';
+import { addReportCommand } from './commands/report.ts';
 import { addResumeCommand } from './commands/resume.ts';
 import { addRunCommand } from './commands/run.ts';
 import type { ProgressOutput } from './progress.ts';
@@ -68,6 +71,9 @@ async function commands(cli: CliContext): Promise<Command> {
   addInfoCommand(program, cli);
   addRunCommand(program, cli);
   addResumeCommand(program, cli);
+  addReportCommand(program, cli);
+  addCompareCommand(program, cli);
+  addExportTensorBoardCommand(program, cli);
   return program;
 }
 

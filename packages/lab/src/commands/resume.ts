@@ -20,7 +20,7 @@ export function addResumeCommand(program: Command, cli: CliContext): void {
       const { resumeRun } = await import('../run.ts');
       const { config } = await readRun(folder);
       const warn = (message: string): void => void cli.stderr.write(`${message}\n`);
-      const { experiment } = await findExperiment(sourceOf(folder, config), process.cwd(), warn);
+      const { experiment } = await findExperiment(experimentSource(folder, config), process.cwd(), warn);
       await runSession(cli, options, (session) =>
         resumeRun(experiment, folder, {
           ...session,
@@ -31,6 +31,6 @@ export function addResumeCommand(program: Command, cli: CliContext): void {
 }
 
 /** What to look for: an id, or a file with the id of the experiment in it. */
-function sourceOf(folder: string, { id, source }: RunConfig): string {
+export function experimentSource(folder: string, { id, source }: RunConfig): string {
   return source !== null && 'file' in source ? `${resolve(folder, source.file)}#${id}` : id;
 }
