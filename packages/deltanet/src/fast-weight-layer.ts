@@ -1,0 +1,203 @@
+/**
+ * What all layers with fast weights share: sizes, checks, padding and streams. A layer says in `run` how a sequence becomes
+ * queries, keys, values and gates, by which rule they are written into its fast weights S, and how what was read becomes
+ * the output.
+ */
+
+import {
+  assertCount,
+  assertFloatShape,
+  assertShape,
+  assertTensor,
+  type Initializer,
+  type MixerOptions,
+  Module,
+  type RandomStream,
+  type SequenceMixer,
+} from '@fwp/core';
+import {
+  cast,
+  expandDims,
+  squeeze,
+  type Tensor,
+  type Tensor2D,
+  type Tensor3D,
+  type Tensor4D,
+  tidy,
+  where,
+  zeros,
+  zerosLike,
+} from '@tensorflow/tfjs-core';
+
+/** Options of every layer with fast weights. */
+export interface FastWeightLayerOptions {
+  /** Size of an input vector. */
+  size: number;
+  /** Number of heads, each with fast weights of its own. */
+  heads: number;
+  /** Size of queries and keys of one head, before a feature map. Default size / heads. */
+  headSize?: number | undefined;
+  /** Size of values of one head. Default headSize. */
+  valueSize?: number | undefined;
+  /** Size of an output vector. Default size. */
+  outputSize?: number | undefined;
+  /** Draws the initial values. */
+  random: RandomStream;
+  /** Of the projections. Default N(0, 0.02²), as in the language models of Schlag et al., 2021. */
+  weightInitializer?: Initializer | undefined;
+}
+
+/** State of a layer with fast weights. Its size does not depend on how many elements there were. */
+export type FastWeightState = {
+  /** S, `[batch, heads, valueSize, features]` */
+  fastWeights: Tensor4D;
+  /** z, the sum of all keys' features, `[batch, heads, features]`; only with an attention normaliser. */
+  normalizer?: Tensor3D | undefined;
+  /** The last inputs of a convolution, `[batch, convolution − 1, channels]`; only with a convolution. */
+  history?: Tensor3D | undefined;
+  /** Number of elements so far; only with rotary positions. */
+  position?: number | undefined;
+};
+
+/** A pass over a piece of sequences. */
+export interface Passage {
+  /** `[batch, length, size]`; zero at padding. */
+  readonly x: Tensor3D;
+  /** Absent at the beginning of sequences. */
+  readonly state: FastWeightState | undefined;
+  /** 1 for elements, 0 for padding, float32 `[batch, 1, length]`; absent without padding. */
+  readonly presence: Tensor3D | undefined;
+}
+
+/** Sizes of a layer. */
+export interface LayerSizes {
+  readonly size: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly valueSize: number;
+  readonly outputSize: number;
+}
+
+/** Base of the layers. */
+export abstract class FastWeightLayer extends Module implements SequenceMixer<FastWeightState> {
+  readonly size: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly valueSize: number;
+  readonly outputSize: number;
+
+  constructor(sizes: LayerSizes) {
+    super();
+    this.size = sizes.size;
+    this.heads = sizes.heads;
+    this.headSize = sizes.headSize;
+    this.valueSize = sizes.valueSize;
+    this.outputSize = sizes.outputSize;
+  }
+
+  /** The layer's equations. */
+  protected abstract run(passage: Passage): { output: Tensor3D; state: FastWeightState };
+
+  /** The state before the first element. */
+  abstract initialState(batch: number): FastWeightState;
+
+  /**
+   * @param x float32 `[batch, length, size]`
+   * @param options padding
+   * @returns float32 `[batch, length, outputSize]`
+   */
+  apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
+    return tidy(() => this.forward(x, undefined, options).output);
+  }
+
+  /**
+   * @param x float32 `[batch, length, size]`
+   * @param state what came before; default: nothing
+   * @param options padding
+   * @returns float32 `[batch, length, outputSize]`, and the state behind x
+   */
+  forward(
+    x: Tensor3D,
+    state?: FastWeightState,
+    options: MixerOptions = {},
+  ): { output: Tensor3D; state: FastWeightState } {
+    const name = this.constructor.name;
+    const sizes = assertFloatShape(`${name}: x`, x, ['batch', 'length', this.size]);
+    const { paddingMask } = options;
+    if (paddingMask !== undefined) {
+      assertTensor(`${name}: paddingMask`, paddingMask, 'bool');
+      assertShape(`${name}: paddingMask`, paddingMask, ['batch', 'length'], sizes);
+    }
+    if (state !== undefined) this.#assertState(state, sizes['batch'] as number);
+    return tidy(() => this.run({ x: withoutPadding(x, paddingMask), state, presence: presenceOf(paddingMask) }));
+  }
+
+  /**
+   * @param x float32 `[batch, size]`
+   * @param state what came before
+   * @returns float32 `[batch, outputSize]`, and the state behind x
+   */
+  step(x: Tensor2D, state: FastWeightState): { output: Tensor2D; state: FastWeightState } {
+    assertFloatShape(`${this.constructor.name}: x`, x, ['batch', this.size]);
+    return tidy(() => {
+      const { output, state: next } = this.forward(expandDims(x, 1), state);
+      return { output: squeeze(output, [1]) as Tensor2D, state: next };
+    });
+  }
+
+  /** A state of zeros, for layers with `features` features of a key. */
+  protected emptyState(batch: number, features: number): FastWeightState {
+    assertCount(`${this.constructor.name}: batch`, batch, 0);
+    return { fastWeights: zeros([batch, this.heads, this.valueSize, features]) };
+  }
+
+  /** Compares with the shapes of an initial state. */
+  #assertState(state: FastWeightState, batch: number): void {
+    const name = `${this.constructor.name}: state`;
+    tidy(() => {
+      for (const [key, expected] of Object.entries(this.initialState(batch))) {
+        const actual = state[key as keyof FastWeightState];
+        if (typeof expected === 'number') assertCount(`${name}.${key}`, actual, 0);
+        else assertFloatShape(`${name}.${key}`, actual, (expected as Tensor).shape);
+      }
+    });
+  }
+}
+
+/**
+ * The sizes that options stand for, checked.
+ *
+ * @param name of the layer, for messages
+ * @param options as given
+ * @param defaults `width`: that of all heads' keys together; `valuesPerKey`: valueSize / headSize
+ */
+export function layerSizes(
+  name: string,
+  options: FastWeightLayerOptions,
+  defaults: { width?: number; valuesPerKey?: number } = {},
+): LayerSizes {
+  const { size, heads } = options;
+  assertCount(`${name}: size`, size);
+  assertCount(`${name}: heads`, heads);
+  const width = defaults.width ?? size;
+  const { headSize = width / heads, outputSize = size } = options;
+  if (options.headSize === undefined && !Number.isInteger(headSize)) {
+    throw new RangeError(
+      `${name}: keys of ${width} elements cannot be divided among ${heads} heads; give headSize to choose it freely.`,
+    );
+  }
+  assertCount(`${name}: headSize`, headSize);
+  const { valueSize = (defaults.valuesPerKey ?? 1) * headSize } = options;
+  assertCount(`${name}: valueSize`, valueSize);
+  assertCount(`${name}: outputSize`, outputSize);
+  return { size, heads, headSize, valueSize, outputSize };
+}
+
+/** x with zeros at padding, so that nothing there, not even NaN, has an influence. */
+function withoutPadding(x: Tensor3D, paddingMask: Tensor | undefined): Tensor3D {
+  return paddingMask === undefined ? x : where(expandDims(paddingMask, 2), x, zerosLike(x));
+}
+
+function presenceOf(paddingMask: Tensor | undefined): Tensor3D | undefined {
+  return paddingMask === undefined ? undefined : (expandDims(cast(paddingMask, 'float32'), 1) as Tensor3D);
+}

@@ -1,0 +1,285 @@
+/** What every sequence layer must do, whatever its update rule. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Adam, dispose, init, loadCheckpoint, RandomStream, randomNormal, saveCheckpoint } from '@fwp/core';
+import { assertAllClose } from '@fwp/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createMixer, MIXERS, type MixerName } from '../src/index.ts';
+import { availableDevices, wasm } from './devices.ts';
+import { cases, makeMixer, makeVividMixer, piece, SIZE, stateValues } from './mixers.ts';
+
+const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
+
+function noise(shape: number[], seed: number): tf.Tensor3D {
+  return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
+}
+
+/** Runs over pieces of the given lengths, or, for `'steps'`, element by element. */
+function inPieces(
+  name: string,
+  lengths: number[] | 'steps',
+  x: tf.Tensor3D,
+  mixer = makeVividMixer(name, new RandomStream(1)),
+) {
+  let state = mixer.initialState(x.shape[0]);
+  const outputs: tf.Tensor[] = [];
+  if (lengths === 'steps') {
+    for (const element of tf.unstack(x, 1)) {
+      const result = mixer.step(element as tf.Tensor2D, state);
+      outputs.push(tf.expandDims(result.output, 1));
+      state = result.state;
+    }
+  } else {
+    let start = 0;
+    for (const length of lengths) {
+      const result = mixer.forward(piece(x, start, length), state);
+      outputs.push(result.output);
+      state = result.state;
+      start += length;
+    }
+  }
+  mixer.dispose();
+  return { output: tf.concat(outputs, 1), state };
+}
+
+/** A stream, its pieces and the whole agree. */
+function expectPiecesEqualWhole(name: string): void {
+  tf.tidy(() => {
+    const x = noise([2, 9, SIZE], 2);
+    const mixer = makeVividMixer(name, new RandomStream(1));
+    const whole = mixer.forward(x);
+    assertAllClose(mixer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
+    for (const lengths of [[4, 5], [1, 7, 1], 'steps'] as const) {
+      const pieces = inPieces(name, lengths === 'steps' ? lengths : [...lengths], x);
+      assertAllClose(pieces.output.dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: `output, ${lengths}` });
+      assertAllClose(stateValues(pieces.state), stateValues(whole.state), { ...TOLERANCE, name: `state, ${lengths}` });
+    }
+    // Earlier elements matter, or all of this would show nothing.
+    const alone = mixer.apply(piece(x, 8, 1)).dataSync();
+    const behind = piece(whole.output, 8, 1).dataSync();
+    expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-3);
+    mixer.dispose();
+  });
+}
+
+describe.each(await availableDevices())('layers on $name', ({ name: device, options }) => {
+  beforeAll(async () => {
+    await init(options);
+  });
+  afterAll(dispose);
+
+  it.each(device === 'wasm' ? Object.keys(cases) : ['deltaNet', 'linearAttention', 'gatedDeltaNet'])(
+    '%s: streams and pieces with carried state equal the whole',
+    expectPiecesEqualWhole,
+  );
+});
+
+describe('layers', () => {
+  beforeAll(async () => {
+    await init(wasm.options);
+  });
+  afterAll(dispose);
+
+  const ours = Object.keys(cases).filter((name) => name !== 'lstm' && name !== 'softmaxAttention');
+
+  it.each(ours)('%s: padding at the end has no influence, not even on the state', (name) => {
+    tf.tidy(() => {
+      const mixer = makeVividMixer(name, new RandomStream(1));
+      const x = noise([2, 7, SIZE], 3);
+      const mask = tf.tensor2d([1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0], [2, 7], 'bool');
+      const spoiled = tf.where(tf.expandDims(mask, 2), x, tf.fill(x.shape, Number.NaN)) as tf.Tensor3D;
+      const padded = mixer.forward(spoiled, undefined, { paddingMask: mask });
+      for (const [row, length] of [5, 4].entries()) {
+        const sequence = tf.slice(x, [row, 0, 0], [1, length, SIZE]) as tf.Tensor3D;
+        const exact = mixer.forward(sequence);
+        const output = tf.slice(padded.output, [row, 0, 0], [1, length, SIZE]);
+        assertAllClose(output.dataSync(), exact.output.dataSync(), { ...TOLERANCE, name: 'output' });
+        const states = Object.values(padded.state as object).filter((item) => item instanceof tf.Tensor) as tf.Tensor[];
+        const ownState = states.flatMap((tensor) => Array.from(tf.slice(tensor, [row], [1]).dataSync()));
+        assertAllClose(ownState, stateValues(exact.state), { ...TOLERANCE, name: 'state' });
+      }
+      mixer.dispose();
+    });
+  });
+
+  it.each(ours)('%s: padding at the beginning has no influence', (name) => {
+    tf.tidy(() => {
+      const mixer = makeVividMixer(name, new RandomStream(1));
+      const x = noise([1, 6, SIZE], 4);
+      const paddingMask = tf.tensor2d([0, 0, 1, 1, 1, 1], [1, 6], 'bool');
+      const padded = piece(mixer.apply(x, { paddingMask }), 2, 4);
+      assertAllClose(padded.dataSync(), mixer.apply(piece(x, 2, 4)).dataSync(), TOLERANCE);
+      mixer.dispose();
+    });
+  });
+
+  it.each(ours)('%s: padding of a whole sequence leaves its state alone', (name) => {
+    tf.tidy(() => {
+      const mixer = makeVividMixer(name, new RandomStream(1));
+      const before = mixer.forward(noise([1, 4, SIZE], 5)).state;
+      const paddingMask = tf.zeros([1, 3], 'bool');
+      const { state } = mixer.forward(noise([1, 3, SIZE], 6), before, { paddingMask });
+      assertAllClose(stateValues(state), stateValues(before), { rtol: 0, atol: 1e-7 });
+      mixer.dispose();
+    });
+  });
+
+  it.each(Object.keys(cases))('%s: learns, with a gradient for every parameter', (name) => {
+    const random = new RandomStream(7);
+    const mixer = makeMixer(name, random);
+    const optimizer = new Adam(mixer, { learningRate: 0.02 });
+    const [x, target] = tf.tidy(() => {
+      const inputs = noise([4, 6, SIZE], 8);
+      // The element before, which only a memory can give.
+      return [inputs, tf.concat([tf.zeros([4, 1, SIZE]), piece(inputs, 0, 5)], 1)];
+    }) as [tf.Tensor3D, tf.Tensor3D];
+    const loss = () => tf.losses.meanSquaredError(target, mixer.apply(x)) as tf.Scalar;
+    const { grads } = tf.variableGrads(loss);
+    const silent = [...mixer.namedParameters()].filter(([, { name: key }]) =>
+      grads[key]!.dataSync().every((value) => value === 0),
+    );
+    expect(silent.map(([path]) => path)).toEqual([]);
+    const losses = Array.from({ length: 60 }, () => tf.tidy(() => optimizer.minimize(loss).dataSync()[0]!));
+    expect(losses.every(Number.isFinite)).toBe(true);
+    expect(losses.at(-1)).toBeLessThan(0.9 * losses[0]!);
+    tf.dispose([grads, x, target]);
+    optimizer.dispose();
+    mixer.dispose();
+  });
+
+  it.each(Object.keys(cases))('%s: a checkpoint restores it', async (name) => {
+    const folder = await mkdtemp(join(tmpdir(), 'fwp-deltanet-'));
+    try {
+      const saved = makeVividMixer(name, new RandomStream(1));
+      const loaded = makeVividMixer(name, new RandomStream(2));
+      const x = noise([2, 4, SIZE], 9);
+      const run = (mixer: typeof saved) => tf.tidy(() => Array.from(mixer.apply(x).dataSync()));
+      expect(run(loaded)).not.toEqual(run(saved));
+      await saveCheckpoint(join(folder, 'layer.safetensors'), { module: saved });
+      await loadCheckpoint(join(folder, 'layer.safetensors'), { module: loaded });
+      expect(run(loaded)).toEqual(run(saved));
+      // What is drawn in training goes on from the same place, too.
+      saved.train();
+      loaded.train();
+      expect(run(loaded)).toEqual(run(saved));
+      for (const item of [saved, loaded, x]) item.dispose();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it.each(Object.keys(cases))('%s: keeps nothing but its state', (name) => {
+    const none = tf.memory().numTensors;
+    const mixer = makeMixer(name, new RandomStream(1));
+    const x = noise([2, 3, SIZE], 10);
+    const element = randomNormal(new RandomStream(1), [2, SIZE]) as tf.Tensor2D;
+    const run = () => {
+      const first = mixer.forward(x);
+      const second = mixer.step(element, first.state);
+      tf.dispose([first, second, mixer.apply(x)]);
+    };
+    run();
+    const before = tf.memory().numTensors;
+    run();
+    expect(tf.memory().numTensors).toBe(before);
+    tf.dispose([x, element]);
+    mixer.dispose();
+    expect(tf.memory().numTensors).toBe(none);
+  });
+
+  it('any sizes, and none', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...ours),
+        fc.integer({ min: 0, max: 3 }),
+        fc.integer({ min: 0, max: 5 }),
+        (name, batch, length) => {
+          tf.tidy(() => {
+            const mixer = makeMixer(name, new RandomStream(1));
+            const { output, state } = mixer.forward(tf.zeros([batch, length, SIZE]));
+            expect(output.shape).toEqual([batch, length, SIZE]);
+            expect(stateValues(state).every(Number.isFinite)).toBe(true);
+            mixer.dispose();
+          });
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('has as many parameters as its equations say', () => {
+    const count = (name: MixerName, options: object): number => {
+      const mixer = createMixer(name, { size: 12, heads: 3, random: new RandomStream(), ...options } as never);
+      const result = mixer.parameterCount;
+      mixer.dispose();
+      return result;
+    };
+    const [d, h] = [12, 3];
+    expect(count('linearAttention', {})).toBe(d * 3 * d + d * d);
+    expect(count('performer', {})).toBe(d * 3 * d + d * d);
+    expect(count('deltaNet', {})).toBe(d * (3 * d + h) + d * d);
+    expect(count('deltaNet', { featureMap: 'dpfp', nu: 3 })).toBe(d * (3 * d + h) + d * d);
+    expect(count('deltaNet', { headSize: 2, valueSize: 5, outputSize: 7 })).toBe(d * h * (2 + 2 + 5 + 1) + h * 5 * 7);
+    expect(count('fastWeightMemory', {})).toBe(d * (3 * d + h) + d * d);
+    expect(count('deltaNet2024', {})).toBe(d * 3 * d + 4 * 3 * d + d * h + 4 + d * d);
+    expect(count('deltaNet2024', { convolution: 0 })).toBe(d * 3 * d + d * h + 4 + d * d);
+    expect(count('gatedDeltaNet', {})).toBe(d * 3 * d + 4 * 3 * d + 2 * d * h + 2 * h + 4 + d * d + d * d);
+    expect(count('gatedLinearAttention', {})).toBe(d * 2 * d + (d * 16 + (16 + 1) * (d / 2)) + 4 + 2 * d * d);
+    expect(count('retention', {})).toBe(d * 4 * d + 8 + d * 2 * d + 2 * d * d);
+  });
+
+  it('FAVOR+ draws new directions for training passes over fresh sequences only', () => {
+    tf.tidy(() => {
+      const x = noise([1, 4, SIZE], 11);
+      const values = (mixer: ReturnType<typeof makeMixer>) => Array.from(mixer.apply(x).dataSync());
+      const mixer = makeMixer('performer', new RandomStream(1));
+      expect(values(mixer)).not.toEqual(values(mixer));
+      const { state } = mixer.forward(x);
+      const going = () => Array.from(mixer.forward(x, state).output.dataSync());
+      expect(going()).toEqual(going());
+      mixer.eval();
+      expect(values(mixer)).toEqual(values(mixer));
+      const fixed = createMixer('performer', { size: SIZE, heads: 2, redraw: 'never', random: new RandomStream(1) });
+      expect(values(fixed)).toEqual(values(fixed));
+      mixer.dispose();
+      fixed.dispose();
+    });
+  });
+
+  it('says what is wrong', () => {
+    const random = new RandomStream();
+    const before = tf.memory().numTensors;
+    const make = (name: MixerName, options: object) => () =>
+      createMixer(name, { size: 8, heads: 2, random, ...options } as never);
+    expect(make('deltanet' as MixerName, {})).toThrow(
+      `there is no mixer 'deltanet'. Choose one of: ${MIXERS.join(', ')}.`,
+    );
+    expect(make('toString' as MixerName, {})).toThrow('there is no mixer');
+    expect(make('deltaNet', { heads: 3 })).toThrow('keys of 8 elements cannot be divided among 3 heads; give headSize');
+    expect(make('deltaNet', { featureMap: 'cosine' })).toThrow("featureMap must be 'identity' or 'eluPlusOne'");
+    expect(make('deltaNet', { nu: 0 })).toThrow('nu must be a whole number of at least 1');
+    expect(make('deltaNet', { nu: 8 })).toThrow('nu must be below 2 · size = 8');
+    expect(make('performer', { redraw: 'always' })).toThrow("redraw must be 'training' or 'never'");
+    expect(make('linearAttention', { normalizer: 'max' })).toThrow("normalizer must be 'attention' or 'sum' or 'none'");
+    expect(make('retention', { headSize: 3 })).toThrow('even headSize, but it is 3');
+    expect(make('deltaNet2024', { convolution: -1 })).toThrow('DeltaNet2024: convolution');
+    expect(make('gatedDeltaNet', { weightInitializer: () => tf.tensor1d([1], 'int32') })).toThrow('must be float32');
+    expect(tf.memory().numTensors).toBe(before);
+    tf.tidy(() => {
+      const mixer = createMixer('deltaNet', { size: 8, heads: 2, random });
+      expect(() => mixer.apply(tf.zeros([2, 3, 5]))).toThrow('DeltaNet: x must have shape [batch, length, 8]');
+      expect(() => mixer.apply(tf.zeros([2, 3, 8]), { paddingMask: tf.ones([2, 4], 'bool') })).toThrow(
+        'DeltaNet: paddingMask must have shape [batch = 2, length = 3]',
+      );
+      expect(() => mixer.step(tf.zeros([2, 8]), mixer.initialState(3))).toThrow(
+        'DeltaNet: state.fastWeights must have shape [2, 2, 4, 8], but has shape [3, 2, 4, 8]',
+      );
+      expect(() => mixer.initialState(-1)).toThrow('DeltaNet: batch');
+      mixer.dispose();
+    });
+  });
+});
