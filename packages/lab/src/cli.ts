@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { type CliContext, USAGE_STATUS } from './commands/cli-context.ts';
 import { addCompareCommand } from './commands/compare.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addExportTensorBoardCommand } from './commands/export-tensorboard.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addListCommand } from './commands/list.ts';
@@ -74,6 +75,7 @@ async function commands(cli: CliContext): Promise<Command> {
   addReportCommand(program, cli);
   addCompareCommand(program, cli);
   addExportTensorBoardCommand(program, cli);
+  addDoctorCommand(program, cli);
   return program;
 }
 
