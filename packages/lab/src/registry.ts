@@ -39,14 +39,17 @@ interface Manifest {
   readonly main?: string;
   readonly exports?: unknown;
   readonly workspaces?: unknown;
-  readonly fwp?: { readonly experiments?: unknown };
+  readonly fwp?: Readonly<Partial<Record<Contribution, unknown>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
-/** A package that has experiments. */
-interface ExperimentPackage {
+/** What a package can contribute: the fields of `"fwp"` in its package.json, each an export path. */
+export type Contribution = 'experiments' | 'bench';
+
+/** A package on the disk. */
+interface InstalledPackage {
   readonly folder: string;
   readonly manifest: Manifest;
 }
@@ -91,18 +94,10 @@ export const NO_EXPERIMENTS =
  * @throws UsageError if two experiments have one id
  */
 export async function loadRegistry(folder: string): Promise<Registry> {
-  const experiments: FoundExperiment[] = [];
-  const problems: string[] = [];
-  for (const { folder: packageFolder, manifest } of await experimentPackages(folder)) {
-    const { name = packageFolder, version = '0.0.0' } = manifest;
-    try {
-      const origin = { package: name, version, folder: packageFolder };
-      const module = await importModule(experimentModule(packageFolder, manifest));
-      for (const experiment of experimentsOf(module)) experiments.push({ experiment, origin });
-    } catch (error) {
-      problems.push(`The experiments of package '${name}' can't be loaded: ${firstLine(error)}`);
-    }
-  }
+  const { modules, problems } = await contributedModules(folder, 'experiments');
+  const experiments = modules.flatMap(({ module, origin }) =>
+    experimentsOf(module).map((experiment): FoundExperiment => ({ experiment, origin })),
+  );
   experiments.sort(({ experiment: a }, { experiment: b }) => (a.id < b.id ? -1 : Number(a.id > b.id)));
   experiments.forEach((found, index) => {
     const other = experiments[index + 1];
@@ -113,6 +108,36 @@ export async function loadRegistry(folder: string): Promise<Registry> {
   });
   return { experiments, problems };
 }
+
+/** A module that a package contributes. */
+export interface ContributedModule {
+  readonly module: Readonly<Record<string, unknown>>;
+  readonly origin: { readonly package: string; readonly version: string; readonly folder: string };
+}
+
+/**
+ * Imports what the packages contribute on which the project in `folder` (and its workspace's root) depends; one sentence
+ * for each that can't be imported.
+ */
+export async function contributedModules(
+  folder: string,
+  contribution: Contribution,
+): Promise<{ modules: ContributedModule[]; problems: string[] }> {
+  const modules: ContributedModule[] = [];
+  const problems: string[] = [];
+  for (const { folder: packageFolder, manifest } of await contributingPackages(folder, contribution)) {
+    const { name = packageFolder, version = '0.0.0' } = manifest;
+    try {
+      const module = await importModule(contributedFile(packageFolder, manifest, contribution));
+      modules.push({ module, origin: { package: name, version, folder: packageFolder } });
+    } catch (error) {
+      problems.push(`The ${NAMES[contribution]} of package '${name}' can't be loaded: ${firstLine(error)}`);
+    }
+  }
+  return { modules, problems };
+}
+
+const NAMES: Readonly<Record<Contribution, string>> = { experiments: 'experiments', bench: 'benchmarks' };
 
 async function experimentInFile(what: string, folder: string): Promise<FoundExperiment> {
   const [path = what, id] = what.split('#');
@@ -139,11 +164,11 @@ async function experimentInFile(what: string, folder: string): Promise<FoundExpe
   return { experiment, origin: { file, folder: dirname(file) } };
 }
 
-/** The packages with experiments: the project itself, and what it and its workspace's root depend on. */
-async function experimentPackages(folder: string): Promise<ExperimentPackage[]> {
-  const packages = new Map<string, ExperimentPackage>();
-  const add = async (candidate: ExperimentPackage | undefined): Promise<void> => {
-    if (candidate?.manifest.fwp?.experiments === undefined) return;
+/** The packages that contribute something: the project itself, and what it and its workspace's root depend on. */
+async function contributingPackages(folder: string, contribution: Contribution): Promise<InstalledPackage[]> {
+  const packages = new Map<string, InstalledPackage>();
+  const add = async (candidate: InstalledPackage | undefined): Promise<void> => {
+    if (candidate?.manifest.fwp?.[contribution] === undefined) return;
     const real = await realpath(candidate.folder);
     packages.set(real, { ...candidate, folder: real });
   };
@@ -158,8 +183,8 @@ async function experimentPackages(folder: string): Promise<ExperimentPackage[]> 
 }
 
 /** The nearest project, and the root of the workspace that it is in. */
-async function projectsAbove(folder: string): Promise<ExperimentPackage[]> {
-  const projects: ExperimentPackage[] = [];
+async function projectsAbove(folder: string): Promise<InstalledPackage[]> {
+  const projects: InstalledPackage[] = [];
   for (const here of foldersUp(folder)) {
     const manifest = await readManifest(here);
     if (manifest === undefined) continue;
@@ -170,7 +195,7 @@ async function projectsAbove(folder: string): Promise<ExperimentPackage[]> {
   return projects;
 }
 
-async function installedPackage(name: string, folder: string): Promise<ExperimentPackage | undefined> {
+async function installedPackage(name: string, folder: string): Promise<InstalledPackage | undefined> {
   for (const here of foldersUp(folder)) {
     const candidate = join(here, 'node_modules', name);
     const manifest = await readManifest(candidate);
@@ -180,11 +205,11 @@ async function installedPackage(name: string, folder: string): Promise<Experimen
 }
 
 /** The file of the module that a package names. */
-function experimentModule(folder: string, manifest: Manifest): string {
-  const path = manifest.fwp?.experiments;
+function contributedFile(folder: string, manifest: Manifest, contribution: Contribution): string {
+  const path = manifest.fwp?.[contribution];
   if (typeof path !== 'string' || !/^\.(\/|$)/.test(path)) {
     throw new Error(
-      `field fwp.experiments of package.json is ${JSON.stringify(path)}; expected an export path such as "." or "./experiments".`,
+      `field fwp.${contribution} of package.json is ${JSON.stringify(path)}; expected an export path such as "." or "./experiments".`,
     );
   }
   const { exports, main } = manifest;
@@ -194,7 +219,7 @@ function experimentModule(folder: string, manifest: Manifest): string {
   const entry = hasPaths ? (exports as Record<string, unknown>)[path] : path === '.' ? exports : undefined;
   const target = conditionTarget(entry);
   if (target === undefined)
-    throw new Error(`field fwp.experiments of package.json names "${path}", which exports doesn't have.`);
+    throw new Error(`field fwp.${contribution} of package.json names "${path}", which exports doesn't have.`);
   return join(folder, target);
 }
 

@@ -298,15 +298,20 @@ async function runTrial(experiment: Experiment, trial: Trial): Promise<Measureme
   const { registeredVariables } = engine();
   const before = new Set(Object.keys(registeredVariables));
   try {
-    return await experiment.run(trial.context);
+    const measured = await experiment.run(trial.context);
+    if (trial.interruption === undefined) return measured;
   } catch (error) {
-    await trial.fail();
-    throw error;
+    if (trial.interruption === undefined) {
+      await trial.fail();
+      throw error;
+    }
   } finally {
     for (const [name, variable] of Object.entries(engine().registeredVariables)) {
       if (!before.has(name)) variable.dispose();
     }
   }
+  // Whatever the trial's code made of it.
+  throw trial.interruption;
 }
 
 /** The report is worth less than the run: what goes wrong with it is told, no more. */

@@ -66,6 +66,8 @@ export class Trial {
   parameters: number | null = null;
   /** Training steps made, over all loops. */
   steps = 0;
+  /** Set once the trial was stopped by Ctrl-C, its checkpoint written. */
+  interruption: InterruptedError | undefined;
   readonly #setup: TrialSetup;
   readonly #random: RandomStream;
   readonly #began = performance.now();
@@ -173,7 +175,10 @@ export class Trial {
     const aborted = signal?.aborted ?? false;
     const isDue = now >= this.#nextSave || (checkpointSteps !== undefined && this.#step % checkpointSteps === 0);
     if (aborted || isDue) await save(false);
-    if (aborted) throw new InterruptedError(`Interrupted at step ${this.#step} of ${this.name}.`);
+    if (aborted) {
+      this.interruption = new InterruptedError(`Interrupted at step ${this.#step} of ${this.name}.`);
+      throw this.interruption;
+    }
     this.#stopped = false;
   }
 
