@@ -86,7 +86,8 @@ export function mLstm(
     assertFloatShape('mLstm: initialState.maximum', maximum, ['batch', 'heads'], sizes);
   }
   return inTidy(() => {
-    const logForget = forgetActivation === 'sigmoid' ? tf.logSigmoid(forgetGate) : forgetGate;
+    // log σ. tf.logSigmoid's gradient would read its input after the forward's tidy has disposed of it.
+    const logForget = forgetActivation === 'sigmoid' ? tf.neg(tf.softplus(tf.neg(forgetGate))) : forgetGate;
     const { before, after } = runningMaximum(inputGate, logForget, initialState?.maximum, resetMask, sizes);
     const { output, finalState, finalNormalizer } = sumRule(
       sizes,
@@ -162,10 +163,11 @@ function runningMaximum(
   const start = tf.expandDims(initial ?? tf.zeros([batch, heads]), 2);
   if (time === 0) return { before: tf.zeros([batch, heads, 0]), after: tf.zeros([batch, heads, 0]) };
   const reset = resetMask && tf.tile(tf.expandDims(resetMask, 1), [1, heads, 1]);
+  const steps = [batch, heads, time];
   const scan = tf.customGrad((...given) => {
     const [exponents, forgets, first] = given as unknown as [tf.Tensor, tf.Tensor, tf.Tensor];
     const value = maxPlusScan(exponents, forgets, first, reset);
-    return { value, gradFunc: () => [tf.zerosLike(exponents), tf.zerosLike(forgets), tf.zerosLike(first)] };
+    return { value, gradFunc: () => [tf.zeros(steps), tf.zeros(steps), tf.zeros([batch, heads, 1])] };
   });
   const after = scan(inputGate, logForget, start);
   const shifted = tf.concat([start, tf.slice(after, [0, 0, 0], [batch, heads, time - 1])], 2);

@@ -60,9 +60,13 @@ function unnormalized(
   { resetMask, read }: ScanOptions,
   initialState: tf.Tensor,
 ): { output: tf.Tensor; finalState: tf.Tensor } {
-  if (q.size === 0 || v.size === 0) return { output: tf.zeros(v.shape), finalState: tf.clone(initialState) };
+  if (q.size === 0) {
+    // Nothing, but connected to all inputs: their gradients have no elements.
+    const nothing = tf.addN([q, k, ...(decay === undefined ? [] : [decay])].map((x) => tf.sum(x)));
+    return { output: tf.mul(v, nothing), finalState: tf.clone(initialState) };
+  }
   const byChannel = decay?.rank === 4;
-  const steps = byChannel ? VECTOR_CHUNK_STEPS : CHUNK_STEPS;
+  const steps = Math.min(byChannel ? VECTOR_CHUNK_STEPS : CHUNK_STEPS, time);
   const [queries, keys, values] = [q, k, v].map((x) => inChunks(x, 0, steps)) as [tf.Tensor, tf.Tensor, tf.Tensor];
 
   // A reset is a decay to nothing.

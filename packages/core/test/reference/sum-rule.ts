@@ -68,3 +68,48 @@ export function sumRuleReference(
   }
   return [output, finalState, finalNormalizer];
 }
+
+/** Gradients of Σ dOutput · output + Σ dFinalState · finalState for q, k, v, decay and initial state: back through all stored states. */
+export function sumRuleGradients(
+  values: SumRuleValues & { readonly initialState: Float64Array; readonly decay: Float64Array },
+  { batch, heads, time, keyDim, valueDim }: ScanSizes,
+  dOutput: ArrayLike<number>,
+  dFinalState: ArrayLike<number>,
+): Record<'q' | 'k' | 'v' | 'decay' | 'initialState', Float64Array> {
+  const { q, k, v, decay, initialState } = values;
+  const [dq, dk, dv, dDecay] = [q, k, v, decay].map((x) => new Float64Array(x.length)) as [Float64Array, ...Three];
+  const dInitialState = Float64Array.from(dFinalState);
+  const width = decay.length / (batch * heads * time);
+  const size = valueDim * keyDim;
+  for (let head = 0; head < batch * heads; head++) {
+    const states = [initialState.slice(head * size, (head + 1) * size)];
+    const factor = (at: number, d: number) => decay[at * width + (width > 1 ? d : 0)]!;
+    for (let t = 0; t < time; t++) {
+      const at = head * time + t;
+      states.push(
+        states[t]!.map(
+          (s, i) =>
+            factor(at, i % keyDim) * s + v[at * valueDim + Math.floor(i / keyDim)]! * k[at * keyDim + (i % keyDim)]!,
+        ),
+      );
+    }
+    const G = dInitialState.subarray(head * size, (head + 1) * size);
+    for (let t = time - 1; t >= 0; t--) {
+      const at = head * time + t;
+      for (let j = 0; j < valueDim; j++) {
+        for (let d = 0; d < keyDim; d++) {
+          const i = j * keyDim + d;
+          dq[at * keyDim + d]! += states[t + 1]![i]! * dOutput[at * valueDim + j]!;
+          G[i]! += dOutput[at * valueDim + j]! * q[at * keyDim + d]!;
+          dk[at * keyDim + d]! += G[i]! * v[at * valueDim + j]!;
+          dv[at * valueDim + j]! += G[i]! * k[at * keyDim + d]!;
+          dDecay[at * width + (width > 1 ? d : 0)]! += G[i]! * states[t]![i]!;
+          G[i]! *= factor(at, d);
+        }
+      }
+    }
+  }
+  return { q: dq, k: dk, v: dv, decay: dDecay, initialState: dInitialState };
+}
+
+type Three = [Float64Array, Float64Array, Float64Array];

@@ -1,0 +1,170 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dispose, init, type MLstmState, mLstm, mLstmStep } from '../../src/index.ts';
+import { availableDevices, type TestDevice } from '../devices.ts';
+import type { ScanSizes } from '../reference/delta-rule.ts';
+import { sumRuleReference } from '../reference/sum-rule.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+
+const devices: TestDevice[] = [...(await availableDevices()), { name: 'tfjs-cpu', options: { device: 'cpu' } }];
+
+const sizes: ScanSizes = { batch: 2, heads: 2, time: 37, keyDim: 7, valueDim: 5 };
+const { batch, heads, time, keyDim, valueDim } = sizes;
+const gates = [batch, heads, time];
+
+/** Queries that make both branches of the denominator occur. */
+const inputs: Inputs = {
+  q: noiseInput([...gates, keyDim], 1, 2),
+  k: noiseInput([...gates, keyDim], 2),
+  v: noiseInput([...gates, valueDim], 3),
+  inputGate: noiseInput(gates, 4, 2),
+  forgetGate: noiseInput(gates, 5, 2),
+  memory: noiseInput([batch, heads, valueDim, keyDim], 6),
+  normalizer: noiseInput([batch, heads, keyDim], 7),
+};
+const reset = Array.from(noise(batch * time, 9), (x) => (x > 0.8 ? 1 : 0));
+
+/** The equations without stabiliser: h, and C and n in units of exp(m) for the last m that the stabiliser has. */
+function reference(activation: 'sigmoid' | 'exp', resets: boolean, finalMaximum: Float64Array) {
+  return (values: Record<string, Float64Array>): Float64Array[] => {
+    const { q, k, v, inputGate, forgetGate, memory, normalizer } = values as Record<
+      'q' | 'k' | 'v' | 'inputGate' | 'forgetGate' | 'memory' | 'normalizer',
+      Float64Array
+    >;
+    const write = (row: number) => Math.exp(inputGate[row]!) / Math.sqrt(keyDim);
+    const [output, C, n] = sumRuleReference(
+      {
+        ...{ q, v, initialState: memory, initialNormalizer: normalizer },
+        k: k.map((x, i) => x * write(Math.floor(i / keyDim))),
+        decay: forgetGate.map((x) => (activation === 'sigmoid' ? 1 / (1 + Math.exp(-x)) : Math.exp(x))),
+        ...(resets ? { reset } : {}),
+      },
+      sizes,
+      { denominator: (nq) => Math.max(Math.abs(nq), 1) },
+    );
+    const scaled = (x: Float64Array) =>
+      x.map((y, i) => y * Math.exp(-finalMaximum[Math.floor(i / (x.length / (batch * heads)))]!));
+    return [output, scaled(C), scaled(n)];
+  };
+}
+
+function apply(tensors: Record<string, tf.Tensor>, activation: 'sigmoid' | 'exp', resets: boolean) {
+  const { q, k, v, inputGate, forgetGate, memory, normalizer } = tensors as Record<
+    'q' | 'k' | 'v' | 'inputGate' | 'forgetGate' | 'memory' | 'normalizer',
+    tf.Tensor
+  >;
+  return mLstm(q, k, v, inputGate, forgetGate, {
+    forgetActivation: activation,
+    initialState: { memory, normalizer, maximum: tf.zeros([batch, heads]) },
+    resetMask: resets ? tf.tensor2d(reset, [batch, time], 'bool') : undefined,
+  });
+}
+
+function tensorsOf(some: Inputs): Record<string, tf.Tensor> {
+  return Object.fromEntries(Object.entries(some).map(([name, { values, shape }]) => [name, tf.tensor(values, shape)]));
+}
+
+describe.each(devices)('mLSTM on $name', ({ options }) => {
+  beforeAll(async () => {
+    await init(options);
+  });
+  afterAll(dispose);
+
+  it.each([
+    ['sigmoid', false],
+    ['sigmoid', true],
+    ['exp', false],
+  ] as const)(
+    'with stabiliser equals its equations without, gradients included: %s, resets %s',
+    (activation, resets) => {
+      const maximum = tf.tidy(() => apply(tensorsOf(inputs), activation, resets).finalState.maximum.dataSync());
+      expectMatchesReference({
+        inputs,
+        operation: (tensors) => {
+          const { output, finalState } = apply(tensors, activation, resets);
+          return [output, finalState.memory, finalState.normalizer];
+        },
+        reference: reference(activation, resets, Float64Array.from(maximum)),
+        tolerance: 1e-5,
+      });
+    },
+  );
+
+  it('does not overflow where exp of its gates does', () => {
+    tf.tidy(() => {
+      const [x, high] = [tf.ones([1, 1, 50, 2]), tf.fill([1, 1, 50], 200)];
+      const { output, finalState } = mLstm(x, x, x, high, high, { forgetActivation: 'exp' });
+      expectWithin(output.dataSync(), new Float32Array(100).fill(1), 1e-5, 'output');
+      expect(finalState.maximum.dataSync()[0]).toBe(50 * 200);
+      const low = mLstm(x, x, x, tf.neg(high), tf.neg(high));
+      expect([...low.output.dataSync()].every((y) => Math.abs(y) < 1e-30)).toBe(true);
+    });
+  });
+
+  it('cut in two with the state carried over equals the whole, gradients included', () => {
+    tf.tidy(() => {
+      const { memory: _, normalizer: __, ...sequences } = tensorsOf(inputs);
+      const names = Object.keys(sequences);
+      const part = (all: tf.Tensor[], begin: number, size: number, initialState?: MLstmState) => {
+        const [q, k, v, inputGate, forgetGate] = all.map((x) => tf.slice(x, [0, 0, begin], [-1, -1, size])) as Five;
+        return mLstm(q, k, v, inputGate, forgetGate, { initialState });
+      };
+      const inTwo = (...all: tf.Tensor[]) => {
+        const first = part(all, 0, 15);
+        return tf.concat([first.output, part(all, 15, time - 15, first.finalState).output], 2);
+      };
+      const whole = (...all: tf.Tensor[]) => part(all, 0, time).output as tf.Tensor;
+      const loss =
+        (run: (...all: tf.Tensor[]) => tf.Tensor) =>
+        (...all: tf.Tensor[]) =>
+          tf.sum(tf.mul(run(...all), tf.tensor(noise(inputs['v']!.values.length, 8), inputs['v']!.shape)));
+      const all = Object.values(sequences);
+      expectWithin(inTwo(...all).dataSync(), whole(...all).dataSync(), 3e-6, 'output');
+      const [actual, expected] = [tf.grads(loss(inTwo))(all), tf.grads(loss(whole))(all)];
+      for (const [i, name] of names.entries()) {
+        expectWithin(actual[i]!.dataSync(), expected[i]!.dataSync(), 1e-5, `gradient of ${name}`);
+      }
+    });
+  });
+
+  it('step by step equals the whole', () => {
+    tf.tidy(() => {
+      const { memory: _, normalizer: __, ...sequences } = tensorsOf(inputs);
+      const [q, k, v, inputGate, forgetGate] = Object.values(sequences).map((x) =>
+        tf.slice(x, [0, 0, 0], [-1, -1, 6]),
+      ) as Five;
+      const whole = mLstm(q, k, v, inputGate, forgetGate);
+      let state: MLstmState | undefined;
+      const outputs = Array.from({ length: 6 }, (_, t) => {
+        const at = (x: tf.Tensor) => tf.squeeze(tf.slice(x, [0, 0, t], [-1, -1, 1]), [2]);
+        const step = mLstmStep(at(q), at(k), at(v), at(inputGate), at(forgetGate), state);
+        state = step.state;
+        return step.output;
+      });
+      expectWithin(tf.stack(outputs, 2).dataSync(), whole.output.dataSync(), 3e-6, 'output');
+      expectWithin(state!.memory.dataSync(), whole.finalState.memory.dataSync(), 3e-6, 'memory');
+      expectWithin(state!.maximum.dataSync(), whole.finalState.maximum.dataSync(), 1e-6, 'maximum');
+    });
+  });
+
+  it('keeps its state over no steps', () => {
+    tf.tidy(() => {
+      const empty = [keyDim, keyDim, valueDim].map((dim) => tf.zeros([1, 1, 0, dim])) as [
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+      ];
+      const initialState = {
+        memory: tf.ones([1, 1, valueDim, keyDim]),
+        normalizer: tf.ones([1, 1, keyDim]),
+        maximum: tf.fill([1, 1], 3),
+      };
+      const { output, finalState } = mLstm(...empty, tf.zeros([1, 1, 0]), tf.zeros([1, 1, 0]), { initialState });
+      expect(output.shape).toEqual([1, 1, 0, valueDim]);
+      expect(finalState.maximum.dataSync()).toEqual(Float32Array.of(3));
+      expect(finalState.memory.dataSync()).toEqual(initialState.memory.dataSync());
+    });
+  });
+});
+
+type Five = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
