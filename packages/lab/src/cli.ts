@@ -4,6 +4,7 @@
  */
 
 import { Command, CommanderError } from 'commander';
+import { addBenchCommand } from './commands/bench.ts';
 import { type CliContext, USAGE_STATUS } from './commands/cli-context.ts';
 import { addCompareCommand } from './commands/compare.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -76,6 +77,7 @@ async function commands(cli: CliContext): Promise<Command> {
   addCompareCommand(program, cli);
   addExportTensorBoardCommand(program, cli);
   addDoctorCommand(program, cli);
+  addBenchCommand(program, cli);
   return program;
 }
 

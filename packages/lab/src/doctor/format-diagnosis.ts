@@ -1,6 +1,6 @@
 /** A diagnosis as text. */
 
-import { formatBytes, formatNumber } from '../report/number-format.ts';
+import { formatBytes, formatMeasured } from '../report/number-format.ts';
 import { paint, type TextCell, textTable } from '../report/text-table.ts';
 import type { Diagnosis, Tool } from './diagnosis.ts';
 
@@ -41,7 +41,12 @@ function peaksTable({ devices }: Diagnosis, colors: boolean): string {
   const rows = devices.flatMap(({ name, available, simd, peaks }): TextCell[][] => {
     if (!available) return [[name, { text: 'not available', style: 'dim' }]];
     if (peaks.length === 0) return [[name, simd]];
-    return peaks.map(({ threads, fma, gemm, copy }) => [name, simd, String(threads), ...[fma, gemm, copy].map(rate)]);
+    return peaks.map(({ threads, fma, gemm, copy }) => [
+      name,
+      simd,
+      String(threads),
+      ...[fma, gemm, copy].map(formatMeasured),
+    ]);
   });
   const right = 'right' as const;
   return textTable(
@@ -56,11 +61,6 @@ function peaksTable({ devices }: Diagnosis, colors: boolean): string {
     rows,
     { colors },
   );
-}
-
-/** Three significant digits. */
-function rate(value: number): string {
-  return formatNumber(Number(value.toPrecision(3)));
 }
 
 function toolText(tool: Tool | null): string {

@@ -27,6 +27,11 @@ function decimalsOf(value: number): number {
   return exponent < 0 ? 2 - exponent : Math.max(0, 3 - exponent);
 }
 
+/** A measured quantity, which has no more than three digits that mean something. */
+export function formatMeasured(value: number): string {
+  return formatNumber(Number(value.toPrecision(3)));
+}
+
 /** A cell of a row of results. */
 export function formatCell(value: Cell | undefined): string {
   if (value === null || value === undefined) return NOTHING;
