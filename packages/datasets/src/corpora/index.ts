@@ -1,1 +1,29 @@
-export {};
+/**
+ * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words.
+ *
+ * @packageDocumentation
+ */
+
+export { type ByteFile, openByteFile } from './byte-file.ts';
+export { type CorpusDescription, type CorpusFile, type CorpusName, corpora } from './catalog.ts';
+export { CorruptDataError, type FileIdentity } from './checksum.ts';
+export {
+  type Corpus,
+  dataFolder,
+  MissingDataError,
+  type OpenCorpusOptions,
+  openCorpus,
+  type TextCorpusOptions,
+  type TextPart,
+  textCorpus,
+} from './corpus.ts';
+export type { DownloadOptions, DownloadProgress } from './download.ts';
+export { type ByteCorpus, byteTokens, charTokens, type TokenizedCorpus, wordTokens } from './tokenize.ts';
+export {
+  byteVocabulary,
+  type CharVocabulary,
+  END_OF_LINE,
+  UNKNOWN,
+  type Vocabulary,
+  type WordVocabulary,
+} from './vocabulary.ts';

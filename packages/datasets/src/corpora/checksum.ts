@@ -1,0 +1,64 @@
+/** Checksums of files, read in pieces. */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rename, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+
+/** What a file must be: its checksum as `'<algorithm>:<hexadecimal digits>'`, for example `'sha256:86c4…'`, and its size. */
+export interface FileIdentity {
+  readonly checksum: `sha256:${string}` | `sha1:${string}`;
+  readonly bytes?: number;
+}
+
+/** Thrown for a file that is not what it should be; it was renamed to `<path>.corrupt` and is not used. */
+export class CorruptDataError extends Error {
+  override name = 'CorruptDataError';
+  /** Where the file was. */
+  readonly path: string;
+
+  constructor(path: string, message: string) {
+    super(message);
+    this.path = path;
+  }
+}
+
+/** Files that were found to be right, with size and time of change, so that each is read only once in a process. */
+const verified = new Map<string, string>();
+
+/** Checksum of a file, with the algorithm in front. */
+export async function checksumOf(path: string, algorithm: string): Promise<string> {
+  const hash = createHash(algorithm);
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return `${algorithm}:${hash.digest('hex')}`;
+}
+
+/**
+ * Makes sure that a file is what it should be.
+ *
+ * @returns whether the file exists
+ * @throws CorruptDataError if it is another file; it is then kept aside as `<path>.corrupt`
+ */
+export async function verifyFile(path: string, identity: FileIdentity): Promise<boolean> {
+  const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (stats === undefined) return false;
+  const state = `${stats.size} ${stats.mtimeMs} ${identity.checksum}`;
+  if (verified.get(path) === state) return true;
+  const problem = await problemOf(path, stats.size, identity);
+  if (problem !== undefined) {
+    verified.delete(path);
+    await rename(path, `${path}.corrupt`);
+    throw new CorruptDataError(path, `${path} ${problem}. It was kept aside as ${path}.corrupt and is not used.`);
+  }
+  verified.set(path, state);
+  return true;
+}
+
+async function problemOf(path: string, size: number, { checksum, bytes }: FileIdentity): Promise<string | undefined> {
+  if (bytes !== undefined && size !== bytes) return `has ${size} bytes where ${bytes} were expected`;
+  const found = await checksumOf(path, checksum.slice(0, checksum.indexOf(':')));
+  return found === checksum ? undefined : `has the checksum ${found} where ${checksum} was expected`;
+}
