@@ -256,8 +256,8 @@ static void dpfp_grad_chunk(const void *context, i64 begin, i64 end, i64 thread)
 
 /* ---- FAVOR+ ---------------------------------------------------------------------------------- */
 
-/** Exponents end here, so that sums of features stay finite. */
-#define FAVOR_MOST 80.0f
+/** e^x, at most e^80, so that sums of features stay finite. */
+INLINE vf favor_exp(vf x) { return vexp_normal(vat_least(vat_most(x, 80), -88)); }
 
 INLINE void favor_row(const feature_plan *plan, i64 row, const int normalization) {
   const i64 n = plan->n, m = plan->m;
@@ -268,8 +268,8 @@ INLINE void favor_row(const feature_plan *plan, i64 row, const int normalization
 #define JOIN(s, j, count)                                                                             \
   {                                                                                                   \
     vf v = ROW_LOAD(u, j, count, 0);                                                                  \
-    vf plus = vfma(vexp(vat_most(v - h, FAVOR_MOST)), vset(scale), vset(shift));                      \
-    vf minus = vfma(vexp(vat_most(vneg(v) - h, FAVOR_MOST)), vset(scale), vset(shift));               \
+    vf plus = vfma(favor_exp(v - h), vset(scale), vset(shift));                                       \
+    vf minus = vfma(favor_exp(vneg(v) - h), vset(scale), vset(shift));                                \
     ROW_STORE(y, j, count, plus);                                                                     \
     ROW_STORE(y + m, j, count, minus);                                                                \
     /* Lanes beyond the row have features too, which must not count. */                               \
