@@ -5,4 +5,5 @@
  */
 
 export { capacity } from './capacity.ts';
+export { charlm } from './charlm.ts';
 export { updateRule } from './update-rule.ts';
