@@ -19,6 +19,7 @@ import {
   type FastWeightState,
   layerSizes,
   type Passage,
+  type StateShapes,
 } from './fast-weight-layer.ts';
 import { HeadOutput } from './head-output.ts';
 import { perHead, wherePresent } from './heads.ts';
@@ -73,10 +74,10 @@ export class DeltaNet2024 extends FastWeightLayer {
     }
   }
 
-  override initialState(batch: number): FastWeightState {
-    const state = this.emptyState(batch, this.headSize);
+  protected override stateShapes(batch: number): StateShapes {
+    const shapes = { fastWeights: [batch, this.heads, this.valueSize, this.headSize] };
     const { convolution } = this.queryKeyValue;
-    return convolution === undefined ? state : { ...state, history: convolution.initialHistory(batch) };
+    return convolution === undefined ? shapes : { ...shapes, history: convolution.historyShape(batch) };
   }
 
   protected override run({ x, state, presence }: Passage): { output: Tensor3D; state: FastWeightState } {

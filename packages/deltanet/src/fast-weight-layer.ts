@@ -59,6 +59,13 @@ export type FastWeightState = {
   position?: number | undefined;
 };
 
+/** Shapes of a state's tensors. */
+export interface StateShapes {
+  readonly fastWeights: number[];
+  readonly normalizer?: number[];
+  readonly history?: number[];
+}
+
 /** A pass over a piece of sequences. */
 export interface Passage {
   /** `[batch, length, size]`; zero at padding. */
@@ -98,8 +105,8 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
   /** The layer's equations. */
   protected abstract run(passage: Passage): { output: Tensor3D; state: FastWeightState };
 
-  /** The state before the first element. */
-  abstract initialState(batch: number): FastWeightState;
+  /** Shapes of the state's tensors, which are zero at first. */
+  protected abstract stateShapes(batch: number): StateShapes;
 
   /**
    * @param x float32 `[batch, length, size]`
@@ -145,22 +152,17 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
     });
   }
 
-  /** A state of zeros, for layers with `features` features of a key. */
-  protected emptyState(batch: number, features: number): FastWeightState {
+  /** The state before the first element. */
+  initialState(batch: number): FastWeightState {
     assertCount(`${this.constructor.name}: batch`, batch, 0);
-    return { fastWeights: zeros([batch, this.heads, this.valueSize, features]) };
+    const tensors = Object.entries(this.stateShapes(batch)).map(([name, shape]) => [name, zeros(shape)]);
+    return Object.fromEntries(tensors) as FastWeightState;
   }
 
-  /** Compares with the shapes of an initial state. */
   #assertState(state: FastWeightState, batch: number): void {
-    const name = `${this.constructor.name}: state`;
-    tidy(() => {
-      for (const [key, expected] of Object.entries(this.initialState(batch))) {
-        const actual = state[key as keyof FastWeightState];
-        if (typeof expected === 'number') assertCount(`${name}.${key}`, actual, 0);
-        else assertFloatShape(`${name}.${key}`, actual, (expected as Tensor).shape);
-      }
-    });
+    for (const [name, shape] of Object.entries(this.stateShapes(batch))) {
+      assertFloatShape(`${this.constructor.name}: state.${name}`, state[name as keyof FastWeightState], shape);
+    }
   }
 }
 

@@ -17,6 +17,7 @@ import {
   type FastWeightState,
   layerSizes,
   type Passage,
+  type StateShapes,
 } from './fast-weight-layer.ts';
 import { createFeatureMap, type FeatureMap, type FeatureMapName, type FeatureMapSettings } from './feature-map.ts';
 import { mergeHeads, splitHeads, splitParts, wherePresent } from './heads.ts';
@@ -89,8 +90,8 @@ export abstract class FeatureMapLayer extends FastWeightLayer {
   /** The update rule: what is read, `[batch, heads, length, valueSize]`, and the state behind it. */
   protected abstract rule(inputs: RuleInputs): { output: Tensor4D; state: FastWeightState };
 
-  override initialState(batch: number): FastWeightState {
-    return this.emptyState(batch, this.featureMap.featureSize);
+  protected override stateShapes(batch: number): StateShapes {
+    return { fastWeights: [batch, this.heads, this.valueSize, this.featureMap.featureSize] };
   }
 
   protected override run({ x, state, presence }: Passage): { output: Tensor3D; state: FastWeightState } {

@@ -18,6 +18,7 @@ import {
   type FastWeightState,
   layerSizes,
   type Passage,
+  type StateShapes,
 } from './fast-weight-layer.ts';
 import { HeadOutput } from './head-output.ts';
 import { splitHeads, splitParts, wherePresent } from './heads.ts';
@@ -69,8 +70,8 @@ export class GatedLinearAttention extends FastWeightLayer {
     }
   }
 
-  override initialState(batch: number): FastWeightState {
-    return this.emptyState(batch, this.headSize);
+  protected override stateShapes(batch: number): StateShapes {
+    return { fastWeights: [batch, this.heads, this.valueSize, this.headSize] };
   }
 
   protected override run({ x, state, presence }: Passage): { output: Tensor3D; state: FastWeightState } {

@@ -13,6 +13,7 @@ export {
   type FastWeightState,
   type LayerSizes,
   type Passage,
+  type StateShapes,
 } from './fast-weight-layer.ts';
 export { FastWeightMemory, type FastWeightMemoryOptions } from './fast-weight-memory.ts';
 export { type FastWeightMemoryRuleOptions, fastWeightMemory } from './fast-weight-memory-rule.ts';
@@ -34,6 +35,7 @@ export {
 export { GatedDeltaNet, type GatedDeltaNetOptions } from './gated-delta-net.ts';
 export { GatedLinearAttention, type GatedLinearAttentionOptions } from './gated-linear-attention.ts';
 export { HeadOutput } from './head-output.ts';
+export { keepState } from './keep-state.ts';
 export {
   FastWeightLanguageModel,
   type GenerateOptions,

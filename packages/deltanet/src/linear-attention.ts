@@ -10,8 +10,8 @@
  */
 
 import { assertOneOf, linearAttention } from '@fwp/core';
-import { type Tensor4D, zeros } from '@tensorflow/tfjs-core';
-import type { FastWeightState } from './fast-weight-layer.ts';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { FastWeightState, StateShapes } from './fast-weight-layer.ts';
 import { FeatureMapLayer, type FeatureMapLayerOptions, type RuleInputs } from './feature-map-layer.ts';
 
 /** What keeps outputs of {@link LinearAttention} in bounds: the attention's denominator, sums of features, or nothing. */
@@ -42,9 +42,9 @@ export class LinearAttention extends FeatureMapLayer {
     this.#normalize = normalizer === 'attention';
   }
 
-  override initialState(batch: number): FastWeightState {
-    const state = super.initialState(batch);
-    return this.#normalize ? { ...state, normalizer: zeros([batch, this.heads, this.featureMap.featureSize]) } : state;
+  protected override stateShapes(batch: number): StateShapes {
+    const shapes = super.stateShapes(batch);
+    return this.#normalize ? { ...shapes, normalizer: [batch, this.heads, this.featureMap.featureSize] } : shapes;
   }
 
   protected override rule({ q, k, v, state }: RuleInputs): { output: Tensor4D; state: FastWeightState } {

@@ -17,6 +17,7 @@ import {
   type FastWeightState,
   layerSizes,
   type Passage,
+  type StateShapes,
 } from './fast-weight-layer.ts';
 import { HeadOutput } from './head-output.ts';
 import { wherePresent } from './heads.ts';
@@ -57,7 +58,11 @@ export class Retention extends FastWeightLayer {
   }
 
   override initialState(batch: number): FastWeightState {
-    return { ...this.emptyState(batch, this.headSize), position: 0 };
+    return { ...super.initialState(batch), position: 0 };
+  }
+
+  protected override stateShapes(batch: number): StateShapes {
+    return { fastWeights: [batch, this.heads, this.valueSize, this.headSize] };
   }
 
   protected override run({ x, state, presence }: Passage): { output: Tensor3D; state: FastWeightState } {

@@ -58,7 +58,12 @@ export class ShortConvolution extends Module {
 
   /** Zeros. */
   initialHistory(batch: number): tf.Tensor3D {
-    return tf.zeros([batch, this.width - 1, this.channels]);
+    return tf.zeros(this.historyShape(batch));
+  }
+
+  /** Shape of a history: `[batch, width − 1, channels]`. */
+  historyShape(batch: number): [number, number, number] {
+    return [batch, this.width - 1, this.channels];
   }
 
   #lastInputs(inputs: tf.Tensor3D, length: number, presence: tf.Tensor3D | undefined): tf.Tensor3D {
