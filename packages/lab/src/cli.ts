@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './commands/bench.ts';
 import { type CliContext, USAGE_STATUS } from './commands/cli-context.ts';
 import { addCompareCommand } from './commands/compare.ts';
+import { addCompletionCommand } from './commands/completion.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addExportTensorBoardCommand } from './commands/export-tensorboard.ts';
 import { addInfoCommand } from './commands/info.ts';
@@ -78,6 +79,7 @@ async function commands(cli: CliContext): Promise<Command> {
   addExportTensorBoardCommand(program, cli);
   addDoctorCommand(program, cli);
   addBenchCommand(program, cli);
+  addCompletionCommand(program, cli);
   return program;
 }
 
