@@ -24,9 +24,9 @@ export interface DownloadOptions {
   readonly onProgress?: (progress: DownloadProgress) => void;
   /** Ends the download; what has arrived is kept. */
   readonly signal?: AbortSignal;
-  /** Attempts after the first that fails without any progress. Default 4. */
+  /** Attempts after one that failed without any progress. Default 3. */
   readonly retries?: number;
-  /** Milliseconds before the first retry; doubled each time. Default 1000. */
+  /** Milliseconds before the first retry; doubled each time. Default 500. */
   readonly retryDelay?: number;
   /** Milliseconds without data after which an attempt counts as failed. Default 60 000. */
   readonly stallTimeout?: number;
@@ -48,7 +48,7 @@ export async function download(
   url: string,
   path: string,
   identity: FileIdentity,
-  { retries = 4, retryDelay = 1000, ...options }: DownloadOptions = {},
+  { retries = 3, retryDelay = 500, ...options }: DownloadOptions = {},
 ): Promise<void> {
   if (await verifyFile(path, identity)) return;
   const part = `${path}.part`;
