@@ -8,7 +8,10 @@ const BUFFER_LENGTH = 1 << 16;
 
 /** The metrics file of a run. */
 export class MetricsWriter {
+  readonly #path: string;
   readonly #file: number;
+  /** Once a write has failed, the file is good for nothing but being truncated. */
+  #failure: unknown;
   #buffer = '';
   #bytes: number;
 
@@ -18,6 +21,7 @@ export class MetricsWriter {
    * @param path of `metrics.jsonl`
    */
   constructor(path: string) {
+    this.#path = path;
     this.#file = openSync(path, 'a');
     this.#bytes = fstatSync(this.#file).size;
   }
@@ -35,11 +39,17 @@ export class MetricsWriter {
 
   /** Hands all lines to the operating system. */
   flush(): void {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#buffer === '') return;
     const bytes = new TextEncoder().encode(this.#buffer);
-    let offset = 0;
-    while (offset < bytes.length) offset += writeSync(this.#file, bytes, offset);
     this.#buffer = '';
+    try {
+      let offset = 0;
+      while (offset < bytes.length) offset += writeSync(this.#file, bytes, offset);
+    } catch (error) {
+      this.#failure = Object.assign(error as Error, { path: this.#path });
+      throw this.#failure;
+    }
     this.#bytes += bytes.length;
   }
 
@@ -62,12 +72,8 @@ export class MetricsWriter {
     return true;
   }
 
-  /** Writes what is left and closes the file. */
+  /** Closes the file; what wasn't flushed is lost. */
   close(): void {
-    try {
-      this.flush();
-    } finally {
-      closeSync(this.#file);
-    }
+    closeSync(this.#file);
   }
 }

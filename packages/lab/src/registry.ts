@@ -56,9 +56,9 @@ interface InstalledPackage {
 
 const TYPESCRIPT = ['.ts', '.mts', '.cts', '.tsx'];
 
-/** Whether `fwp run` was given a file rather than an id. */
+/** Whether `fwp run` was given a file (perhaps with `#<id>`) rather than an id. */
 export function isFile(what: string): boolean {
-  return /^\.{0,2}[/\\]|^[A-Za-z]:[/\\]/.test(what) || /\.[cm]?[jt]sx?$/.test(what);
+  return /^\.{0,2}[/\\]|^[A-Za-z]:[/\\]|\.[cm]?[jt]sx?(#|$)/.test(what);
 }
 
 /**

@@ -104,6 +104,8 @@ export async function runExperiment(experiment: Experiment, options: RunOptions 
   try {
     await writeRunConfig(folder, { ...plan, source: sourceOf(options.origin, folder) });
     return await work(experiment, folder, options);
+  } catch (error) {
+    throw withWayOut(error, folder);
   } finally {
     unlock();
   }
@@ -137,6 +139,8 @@ export async function resumeRun(
       progress.warn(`The run began on ${config.device.simd}, this is ${simd}: the last digits of results may differ.`);
     }
     return await work(experiment, folder, options);
+  } catch (error) {
+    throw withWayOut(error, folder);
   } finally {
     unlock();
   }
@@ -280,17 +284,26 @@ async function work(
     }
     await store({ state: 'complete' });
   } catch (error) {
-    // The disk may be what failed.
     const isInterrupted = error instanceof InterruptedError;
     const state = isInterrupted ? 'interrupted' : 'failed';
-    await store({ state, error: isInterrupted ? null : messageOf(error) }).catch(() => undefined);
-    if (!isInterrupted) throw withWayOut(error, folder);
+    await attempt(() => metrics.flush());
+    await attempt(() => store({ state, error: isInterrupted ? null : messageOf(error) }));
+    if (!isInterrupted) throw error;
   } finally {
     progress.close();
     metrics.close();
   }
   if (tried === undefined) await report(experiment, folder, progress);
   return readRun(folder);
+}
+
+/** Does what may fail because of the error that is being handled already: that one is to be told. */
+async function attempt(action: () => unknown): Promise<void> {
+  try {
+    await action();
+  } catch {
+    // The disk is full, for example.
+  }
 }
 
 /** Runs the code of a trial and frees the variables that it leaves. */
@@ -401,7 +414,7 @@ async function assertNewFolder(folder: string): Promise<void> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return;
-    throw code === 'ENOTDIR' ? new UsageError(`${folder} is a file; expected a new folder.`) : error;
+    throw code === 'ENOTDIR' ? new UsageError(`${folder} is not a folder.`) : error;
   }
   if (names.length === 0) return;
   if (existsSync(runPaths(folder).config)) {

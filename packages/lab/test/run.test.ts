@@ -292,7 +292,7 @@ describe('a folder', () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'thesis.tex'), '');
     await expect(run({ out: folder })).rejects.toThrow("isn't empty");
-    await expect(run({ out: join(folder, 'thesis.tex') })).rejects.toThrow('is a file');
+    await expect(run({ out: join(folder, 'thesis.tex') })).rejects.toThrow('is not a folder');
   });
 
   it('that is empty is taken', async () => {

@@ -1,0 +1,95 @@
+/** What ends a run early: Ctrl-C, and disks that take nothing. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { readRun } from '../../src/index.ts';
+import { expectSameRun } from '../same-run.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
+import { firstCheckpoint, fwp, startFwp, TOY } from './fwp.ts';
+
+const WASM = ['--device', 'wasm', '--threads', '1'];
+
+describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
+  it('once writes a checkpoint, says how to resume, and exits with status 130', async () => {
+    const out = join(temporaryFolder(), 'run');
+    const settings = ['--set', 'steps=1000', '--set', 'pause=20', '--checkpoint-every', '1'];
+    const { child, ended } = startFwp(['run', TOY, ...WASM, ...settings, '--out', out, '--json']);
+    await firstCheckpoint(out);
+    child.kill('SIGINT');
+    const { status, stdout, stderr } = await ended;
+    expect(status).toBe(130);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/Interrupted with 0 of 2 trials finished\. Go on with: fwp resume /);
+    expect((await readRun(out)).results.state).toBe('interrupted');
+  }, 120_000);
+
+  it('twice exits at once; nothing that was written is lost', async () => {
+    const folder = temporaryFolder();
+    const out = join(folder, 'run');
+    const settings = ['--set', 'steps=4', '--set', 'rates=0.1', '--set', 'pause=500'];
+    const { child, ended } = startFwp(['run', TOY, ...WASM, ...settings, '--out', out, '--checkpoint-every', '1']);
+    await firstCheckpoint(out);
+    // Both while a step blocks the process.
+    child.kill('SIGINT');
+    await setTimeout(10);
+    child.kill('SIGINT');
+    const { status, stderr } = await ended;
+    expect(status).toBe(130);
+    expect(stderr).not.toContain('Interrupted');
+    expect((await readRun(out)).results.state).toBe('running');
+    expect((await fwp(['resume', out, '--quiet'])).status).toBe(0);
+    const reference = join(folder, 'reference');
+    await fwp(['run', TOY, ...WASM, '--set', 'steps=4', '--set', 'rates=0.1', '--out', reference]);
+    expect((await readRun(out)).results.rows).toEqual((await readRun(reference)).results.rows);
+  }, 120_000);
+});
+
+describe.skipIf(process.platform === 'win32')('a disk', () => {
+  it('that takes no more ends the run with an error; it goes on when there is space', async () => {
+    const folder = temporaryFolder();
+    const [out, reference] = [join(folder, 'run'), join(folder, 'reference')];
+    const run = [
+      'run',
+      TOY,
+      ...WASM,
+      '--set',
+      'steps=250',
+      '--set',
+      'rates=0.1',
+      '--quiet',
+      '--checkpoint-every',
+      '100',
+    ];
+    // No file above 16 KiB: metrics.jsonl grows to it.
+    const prefix = ['bash', '-c', 'ulimit -f 16; exec "$@"', 'bash'];
+    const stopped = await fwp([...run, '--out', out], { prefix });
+    expect(stopped.status).toBe(1);
+    expect(stopped.stderr).toMatch(
+      /^A file would exceed the limit of its size: .*\. Nothing that was written is lost; go on with: fwp resume .*\n$/,
+    );
+    expect((await readRun(out)).results).toMatchObject({ state: 'failed', error: expect.stringContaining('EFBIG') });
+    expect(await fwp(['resume', out, '--quiet'])).toMatchObject({ status: 0, stderr: '' });
+    expect((await fwp([...run, '--out', reference])).status).toBe(0);
+    await expectSameRun(out, reference);
+  }, 180_000);
+
+  it.skipIf(process.platform !== 'linux')(
+    'on which nothing may be written is refused',
+    async () => {
+      const { status, stderr } = await fwp(['run', TOY, ...WASM, '--out', '/sys/fwp-run']);
+      expect(status).toBe(2);
+      expect(stderr).toBe('There is no permission to write: /sys/fwp-run. Choose another folder with --out.\n');
+    },
+    60_000,
+  );
+
+  it('on which a file is in the way is refused', async () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    const { status, stderr } = await fwp(['run', TOY, ...WASM, '--out', join(file, 'run')]);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/is not a folder/);
+  }, 60_000);
+});
