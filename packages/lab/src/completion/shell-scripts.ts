@@ -31,7 +31,7 @@ _fwp() {
     case $word in
       ${FILES}) files=1 ;;
       *=) unfinished+=("$word") ;;
-      *) finished+=("\${word//:/\\\\:}:$meaning") ;;
+      *) finished+=("\${word//:/\\\\:}\${meaning:+:$meaning}") ;;
     esac
   done < <("$words[1]" complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)
   (( \${#finished} )) && _describe fwp finished

@@ -8,6 +8,8 @@ import { STYLE } from './style.ts';
 const WIDE = { width: 760, height: 400 };
 const NARROW = { width: 380, height: 320 };
 const PANEL = { width: 380, height: 270 };
+/** More panels than this are folded away. */
+const MOST_PANELS = 8;
 
 /** A complete document; it loads nothing. */
 export function page(title: string, body: Html): string {
@@ -72,16 +74,27 @@ export function chartFigure(chart: ChartModel): Html {
   const drawings =
     first !== undefined && others.length === 0
       ? html`<div class="wide">${svg(chart, first, WIDE)}</div><div class="narrow">${svg(chart, first, NARROW)}</div>`
-      : html`<div class="panels">${chart.panels.map(
-          (panel) =>
-            html`<div class="panel"><p class="panel-title">${panel.title}</p>${svg(chart, panel, PANEL)}</div>\n`,
-        )}</div>`;
+      : manyPanels(chart);
   return html`<figure class="chart">
 <figcaption>${chart.title}</figcaption>
 ${legend(chart)}
 ${drawings}
 </figure>
 `;
+}
+
+/** The first panels; if there are many, the others only when the reader asks for them. */
+function manyPanels(chart: ChartModel): Html {
+  const { panels } = chart;
+  const shown = panels.length <= MOST_PANELS + 1 ? panels.length : MOST_PANELS;
+  const grid = (some: readonly ChartPanel[]): Html => html`<div class="panels">
+${some.map(
+  (panel) => html`<div class="panel"><p class="panel-title">${panel.title}</p>${svg(chart, panel, PANEL)}</div>\n`,
+)}</div>`;
+  const rest = panels.slice(shown);
+  return html`${grid(panels.slice(0, shown))}${
+    rest.length > 0 && html`<details><summary>${rest.length} more</summary>${grid(rest)}</details>`
+  }`;
 }
 
 function svg(chart: ChartModel, panel: ChartPanel, size: { width: number; height: number }): Html {

@@ -76,6 +76,8 @@ figcaption { font-size: 0.95rem; font-weight: 600; margin: 0 0 0.5rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); gap: 1.25rem 1.5rem; }
 .panel { min-width: 0; break-inside: avoid; }
 .panel-title { font-size: 0.85rem; color: var(--muted); margin: 0; }
+details { margin-top: 1.25rem; }
+summary { font-family: var(--sans); font-size: 0.88rem; color: var(--link); cursor: pointer; margin-bottom: 1rem; }
 .chart svg { display: block; width: 100%; height: auto; overflow: visible; font-family: var(--sans); }
 .chart .narrow { display: none; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin: 0 0 0.75rem; padding: 0; font-size: 0.85rem; color: var(--muted); }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Chart, PublishedRow } from '../../src/experiment.ts';
 import { metricsChart, resultsChart } from '../../src/report/chart.ts';
 import { panelSvg } from '../../src/report/chart-svg.ts';
+import { chartFigure } from '../../src/report/page.ts';
 import { ROWS } from './run-fixture.ts';
 
 const chart: Chart = { title: 'Loss by keys', from: 'results', x: 'keys', y: 'loss', series: 'model' };
@@ -103,5 +104,16 @@ describe('a diagram of metrics', () => {
 
   it('is not drawn if the quantity was not logged', () => {
     expect(metricsChart({ ...chart, from: 'metrics', y: 'accuracy' }, metrics)).toBeUndefined();
+  });
+});
+
+describe('chartFigure', () => {
+  it('folds panels away if there are many', () => {
+    const rows = Array.from({ length: 12 }, (_, keys) => ({ model: 'linear', keys, steps: 1, loss: keys, seed: 1 }));
+    const model = resultsChart({ ...chart, x: 'steps', facet: 'keys' }, rows, []);
+    const { document } = parseHTML(chartFigure(model!).markup);
+    expect(document.querySelectorAll('.panel').length).toBe(12);
+    expect(document.querySelectorAll('details .panel').length).toBe(4);
+    expect(document.querySelector('summary')?.textContent).toBe('4 more');
   });
 });
