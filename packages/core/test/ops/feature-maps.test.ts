@@ -302,15 +302,14 @@ describe.each(devices)('feature maps on $name', ({ name: device, options }) => {
 describe.each(await availableDevices())('feature map kernels on $name', ({ options }) => {
   afterEach(dispose);
 
+  /** Values and gradients of all maps. */
   const all = (x: tf.Tensor): tf.Tensor[] => {
     const projection = tf.tensor2d(noise(16 * 12, 8), [16, 12]);
-    return maps.flatMap(({ run }) =>
-      FEATURE_NORMALIZATIONS.flatMap((normalization) => {
-        const f = (y: tf.Tensor): tf.Tensor => run(y, { normalization }, projection);
-        const value = f(x);
-        return [value, tf.grad(f)(x, tf.cos(value))];
-      }),
-    );
+    return maps.flatMap(({ run }) => {
+      const f = (y: tf.Tensor): tf.Tensor => run(y, { normalization: 'sum' }, projection);
+      const value = f(x);
+      return [value, tf.grad(f)(x, tf.cos(value))];
+    });
   };
 
   it('give the same bits for every number of threads', async () => {
