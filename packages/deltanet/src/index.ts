@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export { ConvolvedProjection } from './convolved-projection.ts';
+export { ConvolvedProjection, type ConvolvedProjectionOptions } from './convolved-projection.ts';
 export { DeltaNet, type DeltaNetOptions } from './delta-net.ts';
 export { DeltaNet2024, type DeltaNet2024Options, type DeltaRuleInputs } from './delta-net-2024.ts';
 export {
@@ -34,7 +34,7 @@ export {
 } from './feature-map-layer.ts';
 export { GatedDeltaNet, type GatedDeltaNetOptions } from './gated-delta-net.ts';
 export { GatedLinearAttention, type GatedLinearAttentionOptions } from './gated-linear-attention.ts';
-export { HeadOutput } from './head-output.ts';
+export { HeadOutput, type HeadOutputOptions } from './head-output.ts';
 export { keepState } from './keep-state.ts';
 export {
   FastWeightLanguageModel,
