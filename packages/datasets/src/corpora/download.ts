@@ -3,10 +3,11 @@
  * process or the next; errors that may pass are tried again; only a file with the right checksum gets its name.
  */
 
-import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CorruptDataError, type FileIdentity, verifyFile } from './checksum.ts';
+import { namePart, partOf, writePart } from './partial-file.ts';
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -51,17 +52,16 @@ export async function download(
   { retries = 3, retryDelay = 500, ...options }: DownloadOptions = {},
 ): Promise<void> {
   if (await verifyFile(path, identity)) return;
-  const part = `${path}.part`;
+  const part = partOf(path);
   await mkdir(dirname(path), { recursive: true });
   let failures = 0;
   let mayStartAgain = true;
   for (;;) {
     const before = await sizeOf(part);
     try {
-      await receive(url, part, before, identity, options);
+      await receive(url, path, before, identity, options);
       await verifyFile(part, identity);
-      await rename(part, path);
-      return;
+      return await namePart(path);
     } catch (error) {
       if (error instanceof CorruptDataError && before > 0 && mayStartAgain) {
         // The beginning may have been another file's. It is out of the way now.
@@ -76,10 +76,10 @@ export async function download(
   }
 }
 
-/** Appends to `part` what is missing of the file, or writes all of it if the server won't send a part. */
+/** Writes to `<path>.part` what follows `offset` of the file, or all of it if the server won't send a part. */
 async function receive(
   url: string,
-  part: string,
+  path: string,
   offset: number,
   identity: FileIdentity,
   { onProgress, signal, stallTimeout = 60_000 }: DownloadOptions,
@@ -95,25 +95,25 @@ async function receive(
   try {
     const response = await request(url, offset, ends);
     if (response === undefined) return;
-    const isContinued = response.status === 206;
-    let receivedBytes = isContinued ? offset : 0;
+    const begin = response.status === 206 ? offset : 0;
     const announced = response.headers.get('content-length');
-    const totalBytes = identity.bytes ?? (announced === null ? undefined : receivedBytes + Number(announced));
-    const file = await open(part, isContinued ? 'a' : 'w');
+    const totalBytes = identity.bytes ?? (announced === null ? undefined : begin + Number(announced));
+    const file = await writePart(path, begin);
+    let isComplete = false;
     try {
-      onProgress?.({ url, receivedBytes, totalBytes });
+      onProgress?.({ url, receivedBytes: begin, totalBytes });
       for await (const chunk of chunksOf(response, url, ends)) {
         clearTimeout(timer);
         timer = watch();
-        await file.appendFile(chunk);
-        receivedBytes += chunk.length;
-        onProgress?.({ url, receivedBytes, totalBytes });
+        await file.write(chunk);
+        onProgress?.({ url, receivedBytes: file.position, totalBytes });
       }
+      if (totalBytes !== undefined && file.position < totalBytes) {
+        throw new TransferError(`${url} ended after ${file.position} of ${totalBytes} bytes`);
+      }
+      isComplete = true;
     } finally {
-      await file.close();
-    }
-    if (totalBytes !== undefined && receivedBytes < totalBytes) {
-      throw new TransferError(`${url} ended after ${receivedBytes} of ${totalBytes} bytes`);
+      await file.close(isComplete);
     }
   } finally {
     clearTimeout(timer);

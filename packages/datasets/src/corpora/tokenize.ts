@@ -88,15 +88,17 @@ export function wordTokens({ splits }: Corpus): TokenizedCorpus<WordVocabulary> 
   const tokens = mapSplits(splits, (part) => {
     let array = arrayFor(vocabulary.size, 1 << 16);
     let count = 0;
-    for (const line of linesOf(part)) {
-      const encoded = vocabulary.encode(line);
-      if (count + encoded.length > array.length) {
-        const larger = arrayFor(vocabulary.size, 2 * (count + encoded.length));
+    const append = (token: number) => {
+      if (count === array.length) {
+        const larger = arrayFor(vocabulary.size, 2 * count);
         larger.set(array);
         array = larger;
       }
-      array.set(encoded, count);
-      count += encoded.length;
+      array[count++] = token;
+    };
+    for (const line of linesOf(part)) {
+      for (const word of wordsOf(line)) append(vocabulary.tokenOf(word));
+      append(vocabulary.tokenOf(END_OF_LINE));
     }
     return tokenSource(array.slice(0, count));
   });

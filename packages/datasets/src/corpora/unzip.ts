@@ -1,8 +1,8 @@
 /** Extraction of single files from zip archives, piece by piece, so that neither is ever in memory as a whole. */
 
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { Unzip, UnzipInflate, UnzipPassThrough } from 'fflate';
+import { namePart, type PartWriter, writePart } from './partial-file.ts';
 
 /**
  * Extracts files from a zip archive. Each appears under its name only when it is complete.
@@ -13,7 +13,7 @@ import { Unzip, UnzipInflate, UnzipPassThrough } from 'fflate';
  */
 export async function extractFromZip(archive: string, targets: ReadonlyMap<string, string>): Promise<void> {
   const missing = new Map(targets);
-  let writing: { readonly path: string; readonly file: FileHandle } | undefined;
+  let writing: { readonly path: string; readonly file: PartWriter } | undefined;
   // fflate hands over pieces while it is fed; they are written before it is fed again.
   const events: ({ readonly begin: string } | { readonly data: Uint8Array; readonly isLast: boolean })[] = [];
   const unzip = new Unzip((member) => {
@@ -33,15 +33,15 @@ export async function extractFromZip(archive: string, targets: ReadonlyMap<strin
   const write = async () => {
     for (const event of events.splice(0)) {
       if ('begin' in event) {
-        writing = { path: event.begin, file: await open(`${event.begin}.part`, 'w') };
+        writing = { path: event.begin, file: await writePart(event.begin) };
         continue;
       }
       const { path, file } = writing as NonNullable<typeof writing>;
-      await file.appendFile(event.data);
+      await file.write(event.data);
       if (!event.isLast) continue;
-      await file.close();
       writing = undefined;
-      await rename(`${path}.part`, path);
+      await file.close(true);
+      await namePart(path);
     }
   };
 
@@ -56,10 +56,7 @@ export async function extractFromZip(archive: string, targets: ReadonlyMap<strin
   } catch (error) {
     throw new Error(`${archive} can't be unpacked: ${(error as Error).message}`, { cause: error });
   } finally {
-    if (writing !== undefined) {
-      await writing.file.close();
-      await rm(`${writing.path}.part`);
-    }
+    await writing?.file.close(false);
   }
   const names = [...missing.keys()].join(', ');
   throw new Error(`${archive} ${names ? `does not contain ${names}` : 'ends in the middle of a file'}.`);

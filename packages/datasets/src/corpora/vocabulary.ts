@@ -50,27 +50,30 @@ export const UNKNOWN = '<unk>';
 export interface WordVocabulary extends Vocabulary {
   /** The words, by token. */
   readonly words: readonly string[];
+  /** The token of a word; that of `<unk>` if it is not in the vocabulary. */
+  tokenOf(word: string): number;
 }
 
 /** White space of Unicode without the byte order mark, as in Python, with which the published vocabularies were made. */
-const WHITE_SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
+const WHITE_SPACE = /[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+const OTHER_THAN_SPACE = new RegExp(WHITE_SPACE.source.replace(' ', ''));
 
 /** The words of a line, without white space. */
 export function wordsOf(line: string): string[] {
-  return line.split(WHITE_SPACE).filter((word) => word !== '');
+  // Splitting at a character is several times faster than at an expression, and nearly always enough.
+  return line.split(OTHER_THAN_SPACE.test(line) ? WHITE_SPACE : ' ').filter((word) => word !== '');
 }
 
 /** Makes a vocabulary of the given words, of which `<unk>` is one. Every line of an encoded text ends with `<eos>`. */
 export function wordVocabulary(words: readonly string[]): WordVocabulary {
-  const tokenOf = new Map(words.map((word, token) => [word, token]));
-  const unknown = tokenOf.get(UNKNOWN) as number;
+  const tokens = new Map(words.map((word, token) => [word, token]));
+  const unknown = tokens.get(UNKNOWN) as number;
+  const tokenOf = (word: string) => tokens.get(word) ?? unknown;
   const encode = (text: string): Int32Array => {
-    const lines = text.endsWith('\n') ? text.slice(0, -1).split('\n') : text.split('\n');
-    return Int32Array.from(
-      lines.flatMap((line) => [...wordsOf(line), END_OF_LINE]).map((word) => tokenOf.get(word) ?? unknown),
-    );
+    const lines = (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
+    return Int32Array.from(lines.flatMap((line) => [...wordsOf(line), END_OF_LINE].map(tokenOf)));
   };
-  return { size: words.length, words, encode, decode: (tokens) => join(tokens, words, ' ') };
+  return { size: words.length, words, tokenOf, encode, decode: (sequence) => join(sequence, words, ' ') };
 }
 
 function join(tokens: ArrayLike<number>, pieces: readonly string[], separator: string): string {

@@ -122,6 +122,15 @@ describe('download', () => {
     expect([read(path), server.ranges]).toEqual([whole, ['bytes=1000-', undefined]]);
   });
 
+  test('several at the same time do not disturb each other', async () => {
+    const server = await serve(body);
+    const path = newPath();
+    server.next.push(breakAfter(100_000), breakAfter(150_000));
+    await Promise.all(Array.from({ length: 4 }, () => download(server.url, path, identity, fast)));
+    expect(read(path)).toBe(whole);
+    expect(existsSync(`${path}.part`)).toBe(false);
+  });
+
   test('can be stopped; what has arrived stays for the next time', async () => {
     const server = await serve(body);
     const path = newPath();
