@@ -4,6 +4,16 @@
  * @packageDocumentation
  */
 
+export type { Benchmarks, BenchOptions, BenchReport, BenchRow } from './bench/benchmarks.ts';
+export {
+  type ComparedRow,
+  type ComparedRun,
+  type ComparedValue,
+  type Comparison,
+  compareRuns,
+  type DifferingSetting,
+  readRuns,
+} from './compare/comparison.ts';
 export { defineExperiment } from './define-experiment.ts';
 export { InterruptedError, NonFiniteError, RunStoppedError, UsageError } from './errors.ts';
 export type {
@@ -41,6 +51,7 @@ export {
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
+export type { ReportedExperiment } from './report/report-data.ts';
 export { writeReport } from './report/write-report.ts';
 export {
   type DryRun,
@@ -64,3 +75,4 @@ export {
   readMetrics,
   readRun,
 } from './run-folder.ts';
+export { exportTensorBoard, type TensorBoardExport } from './tensorboard/export.ts';

@@ -35,9 +35,11 @@ export function formatTable(input: ComparisonInput, options: FormatTableOptions 
   const { format = 'text', colors = false } = options;
   return comparisonTables(input)
     .map((table) => {
+      if (format === 'markdown') {
+        return `${tableCaption(table, "in brackets: the paper's")}\n\n${markdownTable(...bracketTable(readable(table)))}`;
+      }
       const caption = tableCaption(table);
-      const body = format === 'markdown' ? markdownTable(...wideTable(readable(table))) : fittingTable(table, options);
-      return `${colors && format === 'text' ? paint('bold', caption) : caption}\n\n${body}`;
+      return `${colors ? paint('bold', caption) : caption}\n\n${fittingTable(table, options)}`;
     })
     .join('\n\n');
 }
@@ -110,6 +112,24 @@ function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
       const cell = cells[row]?.[column];
       const ours = oursText(cell, decimals);
       return withPaper[column] ? [ours, ...paperCells(cell, decimals)] : [ours];
+    }),
+  ]);
+  return [columns, rows];
+}
+
+/** One line per row; per column ours with the paper's in brackets. */
+function bracketTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
+  const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
+  const columns: TextColumn[] = [
+    { title: rowField, align: alignment(rowValues) },
+    ...columnValues.map((value): TextColumn => ({ title: columnTitle(columnField, value, metric), align: 'right' })),
+  ];
+  const rows = rowValues.map((rowValue, row): TextCell[] => [
+    formatCell(rowValue),
+    ...columnValues.map((_, column) => {
+      const cell = cells[row]?.[column];
+      const paper = cell === undefined ? undefined : publishedText(cell, decimals);
+      return paper === undefined ? oursText(cell, decimals) : `${oursText(cell, decimals)} (${paper})`;
     }),
   ]);
   return [columns, rows];

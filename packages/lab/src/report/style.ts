@@ -121,6 +121,7 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   .command { border: 1px solid var(--line); }
   .citation a[href^='http']::after { content: ' (' attr(href) ')'; font-size: 0.9em; }
   tr { break-inside: avoid; }
-  thead { display: table-header-group; }
+  thead:not([hidden]) { display: table-header-group; }
+  .caption { break-after: avoid; }
 }
 `.trim();

@@ -3,7 +3,6 @@
 import { resolve } from 'node:path';
 import { runPaths, writeText } from '../run-folder.ts';
 import { gatherReportData, type ReportedExperiment } from './report-data.ts';
-import { reportPage } from './report-page.ts';
 
 /**
  * Makes the report of a run, finished or not, and writes it as one self-contained file.
@@ -15,6 +14,8 @@ import { reportPage } from './report-page.ts';
  * @throws CorruptFileError if its files can't be read
  */
 export async function writeReport(runFolder: string, experiment?: ReportedExperiment): Promise<string> {
+  // What draws is loaded only where a report is made: experiments import this package too, and shall start quickly.
+  const { reportPage } = await import('./report-page.ts');
   const path = runPaths(resolve(runFolder)).report;
   await writeText(path, reportPage(await gatherReportData(runFolder, experiment)));
   return path;

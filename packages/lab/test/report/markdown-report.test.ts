@@ -12,7 +12,7 @@ describe('markdownReport', () => {
     expect(text).toContain('preset quick, seeds 1, 2, 2 min 14 s on wasm (simd128), 2 threads, A Processor.');
     expect(text).toContain('1 of 1 claim holds, 1 not measured.');
     expect(text).toMatch(/\| Linear attention fails.* \| ✓ holds \| seed 1: loss 0\.11 .*; seed 2: loss 0\.12 .* \|/);
-    expect(text).toMatch(/\| 60 \| 0\.0750 ± 0\.0071 \| 0\.06 \| \+0\.0150 \|/);
+    expect(text).toMatch(/\| 60 \| 0\.0750 ± 0\.0071 \(0\.06\) \| 0\.0006 ± 0\.0003 \|/);
   });
 
   it('says that a run is not complete', async () => {
