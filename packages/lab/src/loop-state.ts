@@ -18,6 +18,9 @@ export function encodeState(value: unknown, path = 'state'): Json {
       : { [NUMBER]: Object.is(value, -0) ? '-0' : String(value) };
   }
   if (Array.isArray(value)) return value.map((item, index) => encodeState(item, `${path}.${index}`));
+  if (typeof value === 'object' && Object.hasOwn(value, NUMBER)) {
+    throw new TypeError(`steps: ${path} has a field '${NUMBER}', a name that is reserved.`);
+  }
   if (typeof value === 'object' && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
     return Object.fromEntries(
       Object.entries(value).map(([name, part]) => [name, encodeState(part, `${path}.${name}`)]),

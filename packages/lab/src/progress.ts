@@ -4,8 +4,8 @@
  */
 
 import type { DeviceInfo } from '@fwp/core';
-import type { Row } from './experiment.ts';
-import { formatDuration, formatNumber } from './report/number-format.ts';
+import type { Measurements } from './experiment.ts';
+import { formatCell, formatDuration, formatNumber } from './report/number-format.ts';
 import type { RunConfig } from './run-folder.ts';
 
 /** Milliseconds between redraws on a terminal, and between lines elsewhere. */
@@ -21,7 +21,7 @@ export interface Progress {
   stepDone(step: number): void;
   logged(metrics: Readonly<Record<string, number>>): void;
   /** @param measured the row without the key */
-  trialFinished(name: string, measured: Readonly<Record<string, Row[string]>>, seconds: number): void;
+  trialFinished(name: string, measured: Measurements, seconds: number): void;
   /** A sentence about something unexpected. */
   warn(message: string): void;
   /** Nothing more comes. */
@@ -135,10 +135,10 @@ class TextProgress implements Progress {
     Object.assign(this.#metrics, metrics);
   }
 
-  trialFinished(name: string, measured: Readonly<Record<string, Row[string]>>, seconds: number): void {
+  trialFinished(name: string, measured: Measurements, seconds: number): void {
     this.#finished++;
     this.#seconds.push((performance.now() - this.#trialBegan) / 1000);
-    const numbers = Object.entries(measured).map(([field, value]) => `${field} ${formatMeasured(value)}`);
+    const numbers = Object.entries(measured).map(([field, value]) => `${field} ${formatCell(value)}`);
     this.#print(`${this.#count(this.#finished)} ${name}  ${numbers.join('  ')}  (${formatDuration(seconds)})`);
   }
 
@@ -172,10 +172,11 @@ class TextProgress implements Progress {
     const rates = Object.entries({ steps: 1, ...perStep }).map(
       ([name, count]) => `${formatRate(count * speed)} ${name}/s`,
     );
-    const times = [`at most ${formatDuration(loopLeft)} left`];
     const runLeft = this.#runLeft(loopLeft, now);
-    if (runLeft !== undefined) times.push(`run ${formatDuration(runLeft)}`);
-    return `${this.#count(this.#finished + 1)} ${this.#name}  ${bar}${step}/${total}${metrics.join('')}  ${rates.join('  ')}  ${times.join(', ')}`;
+    const run = runLeft === undefined ? '' : `, run ${formatDuration(runLeft)}`;
+    const left = `  ${formatDuration(loopLeft)} left${run}`;
+    // What a narrow terminal cuts off comes last.
+    return `${this.#count(this.#finished + 1)} ${this.#name}  ${bar}${step}/${total}  ${rates.join('  ')}${left}${metrics.join('')}`;
   }
 
   /** The other trials take as long as those before did; or, before the first is finished, as long as this one. */
@@ -197,10 +198,6 @@ class TextProgress implements Progress {
 export function describeDevice({ name, simd, threads, notes }: DeviceInfo): string {
   const parts = [name, ...(simd === '' ? [] : [simd]), `${threads} ${threads === 1 ? 'thread' : 'threads'}`];
   return [parts.join(', '), ...notes].join('; ');
-}
-
-function formatMeasured(value: Row[string]): string {
-  return typeof value === 'number' ? formatNumber(value) : String(value);
 }
 
 /** `'520'`, `'12.3k'`, `'2.1M'`. */
