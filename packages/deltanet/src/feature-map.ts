@@ -15,6 +15,7 @@
 
 import {
   assertCount,
+  assertNumber,
   assertOneOf,
   branch,
   dpfp,
@@ -38,7 +39,7 @@ export const FEATURE_MAPS = ['identity', 'eluPlusOne', 'relu', 'softmax', 'tanh'
 /** Name of a feature map. */
 export type FeatureMapName = (typeof FEATURE_MAPS)[number];
 
-/** When {@link FavorPlusFeatures} draw new directions: for each training pass over fresh sequences, or never. */
+/** When FAVOR+ features draw new directions: for each training pass over fresh sequences, or never. */
 export const REDRAW_POLICIES = ['training', 'never'] as const;
 
 /** Name of a policy. */
@@ -150,6 +151,7 @@ class FavorPlusFeatures extends FeatureMap {
     super();
     const { directions = size, floor = 1e-4, redraw = 'training' } = settings;
     assertCount('directions', directions);
+    assertNumber('floor', floor, 0);
     assertOneOf('redraw', redraw, REDRAW_POLICIES);
     this.featureSize = 2 * directions;
     this.#floor = floor;

@@ -11,14 +11,15 @@
 import { add, concat, mul, slice, type Tensor4D, tensor, tidy } from '@tensorflow/tfjs-core';
 import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts';
 
-/** Tables of cosines and sines, computed in double precision once for each size and extended when needed. */
-interface Table {
-  length: number;
-  cosines: Float32Array;
-  sines: Float32Array;
+/** cos(t θ) twice, and −sin(t θ) and sin(t θ), for consecutive positions t; one row for each. */
+interface Angles {
+  readonly cosines: Float32Array;
+  readonly sines: Float32Array;
 }
 
-const tables = new Map<string, Table>();
+/** Angles of positions from 0 on, by size and base; extended when needed, up to a length. */
+const tables = new Map<string, Angles & { readonly length: number }>();
+const LONGEST_TABLE = 2 ** 15;
 
 /**
  * Turns queries or keys according to their positions.
@@ -35,34 +36,43 @@ export function applyRotaryPositions(x: Tensor4D, offset = 0, base = 10_000): Te
   const [batch, length, heads, size] = x.shape;
   if (size % 2 !== 0) throw new RangeError(`applyRotaryPositions: the size of x must be even, but is ${size}.`);
   const half = size / 2;
-  const { cosines, sines } = tableFor(size, base, offset + length);
+  const { cosines, sines } = anglesOf(size, base, offset, length);
   return tidy(() => {
-    const part = (values: Float32Array): Tensor4D =>
-      tensor(values.slice(offset * size, (offset + length) * size), [1, length, 1, size], 'float32') as Tensor4D;
+    const perHead = (values: Float32Array): Tensor4D => tensor(values, [1, length, 1, size], 'float32') as Tensor4D;
     const low = slice(x, [0, 0, 0, 0], [batch, length, heads, half]);
     const high = slice(x, [0, 0, 0, half], [batch, length, heads, half]);
-    return add(mul(x, part(cosines)), mul(concat([high, low], 3), part(sines)));
+    return add(mul(x, perHead(cosines)), mul(concat([high, low], 3), perHead(sines)));
   });
 }
 
-/** Rows of cos(t θ) twice, and of −sin(t θ) and sin(t θ), for t from 0 to at least `length` − 1. */
-function tableFor(size: number, base: number, length: number): Table {
+/** Angles of the positions from `offset` on: of a table, or, where a stream has become long, of their own. */
+function anglesOf(size: number, base: number, offset: number, length: number): Angles {
+  const end = offset + length;
+  if (end > LONGEST_TABLE) return computeAngles(size, base, offset, length);
   const key = `${size} ${base}`;
-  const known = tables.get(key);
-  if (known !== undefined && known.length >= length) return known;
-  const rows = Math.max(length, 2 * (known?.length ?? 32));
-  const cosines = new Float32Array(rows * size);
-  const sines = new Float32Array(rows * size);
+  let table = tables.get(key);
+  if (table === undefined || table.length < end) {
+    const rows = Math.max(end, 2 * (table?.length ?? 32));
+    table = { length: rows, ...computeAngles(size, base, 0, rows) };
+    tables.set(key, table);
+  }
+  const part = (values: Float32Array): Float32Array => values.slice(offset * size, end * size);
+  return { cosines: part(table.cosines), sines: part(table.sines) };
+}
+
+/** In double precision. */
+function computeAngles(size: number, base: number, offset: number, length: number): Angles {
+  const cosines = new Float32Array(length * size);
+  const sines = new Float32Array(length * size);
   const half = size / 2;
   for (let i = 0; i < half; i++) {
     const theta = base ** ((-2 * i) / size);
-    for (let t = 0; t < rows; t++) {
-      cosines[t * size + i] = cosines[t * size + half + i] = Math.cos(t * theta);
-      sines[t * size + half + i] = Math.sin(t * theta);
-      sines[t * size + i] = -Math.sin(t * theta);
+    for (let row = 0; row < length; row++) {
+      const angle = (offset + row) * theta;
+      cosines[row * size + i] = cosines[row * size + half + i] = Math.cos(angle);
+      sines[row * size + half + i] = Math.sin(angle);
+      sines[row * size + i] = -Math.sin(angle);
     }
   }
-  const table = { length: rows, cosines, sines };
-  tables.set(key, table);
-  return table;
+  return { cosines, sines };
 }

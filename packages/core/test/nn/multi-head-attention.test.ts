@@ -256,6 +256,8 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
         return tf.matMul(heads, heads, false, true).dataSync();
       };
       expectWithin(products(100), products(0), 1e-4);
+      // Across the end of the table, and far behind it.
+      for (const offset of [2 ** 15 - 3, 10 ** 6]) expectWithin(products(offset), products(0), 1e-4);
       expect(() => applyRotaryPositions(tf.zeros([1, 1, 1, 3]))).toThrow('must be even, but is 3');
     });
   });
