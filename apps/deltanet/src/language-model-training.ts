@@ -16,6 +16,7 @@ import { markLookUps, randomCrops, type SlidingWindows, slidingWindows, type Tok
 import {
   createMixer,
   FastWeightLanguageModel,
+  FEATURE_MAPS,
   MIXERS,
   type MixerName,
   type MixerSettings,
@@ -24,14 +25,14 @@ import {
 import type { TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { loadText, SYNTHETIC } from './text.ts';
+import { openText, SYNTHETIC } from './text.ts';
 import { WindowedMixer } from './windowed-mixer.ts';
 
 export const languageModelSettings = {
   models: z
     .array(z.enum(MIXERS as [MixerName, ...MixerName[]]))
     .min(1)
-    .default(['linearAttention', 'deltaNet', 'softmaxAttention'])
+    .default(['linearAttention', 'deltaNet', 'deltaNet2024', 'softmaxAttention'])
     .describe('sequence layers to compare'),
   corpus: z
     .string()
@@ -42,6 +43,7 @@ export const languageModelSettings = {
   layers: z.int().min(1).default(2),
   size: z.int().min(2).default(64).describe('size of embeddings and hidden vectors'),
   heads: z.int().min(1).default(4),
+  features: z.enum(FEATURE_MAPS).default('eluPlusOne').describe('feature map of linearAttention and deltaNet'),
   feedForwardSize: z.int().min(1).default(256).describe('hidden units of the feed-forward parts'),
   window: z.int().min(1).default(3).describe('bytes that an input of a memory has seen: itself and those before'),
   placement: z.enum(['pre', 'post']).default('pre').describe('where blocks normalise'),
@@ -97,12 +99,9 @@ export async function trainLanguageModel({
   log,
 }: TrialContext<LanguageModelConfig, LanguageModelKey>): Promise<LanguageModelResult> {
   const { length, batchSize } = config;
-  const [trainText, validationText] = await Promise.all([
-    loadText(config.corpus, 'train', config.trainBytes, seed),
-    loadText(config.corpus, 'validation', config.validationBytes, seed),
-  ]);
-  const crops = randomCrops(trainText, { length, seed });
-  const windows = slidingWindows(validationText, { length, stride: Math.ceil(length / 2) });
+  const text = await openText(config.corpus, { train: config.trainBytes, validation: config.validationBytes }, seed);
+  const crops = randomCrops(text.train, { length, seed });
+  const windows = slidingWindows(text.validation, { length, stride: Math.ceil(length / 2) });
   const model = makeModel(config, key.model, random.split('weights'));
   const schedule = warmupCosine(config.warmupSteps, config.steps + 1);
   const optimizer = new Adam(model, { learningRate: config.learningRate, schedule, clipNorm: config.clipNorm });
@@ -126,6 +125,7 @@ export async function trainLanguageModel({
   const { parameterCount: parameters } = model;
   optimizer.dispose();
   model.dispose();
+  text.close();
   return { ...validation, parameters };
 }
 
@@ -143,7 +143,7 @@ function makeModel(config: LanguageModelConfig, name: MixerName, random: RandomS
   const options = {
     ...{ size, heads, random, weightInitializer },
     // The rules are compared with the same features.
-    ...(name === 'deltaNet' ? { featureMap: 'eluPlusOne' } : {}),
+    ...(name === 'deltaNet' || name === 'linearAttention' ? { featureMap: config.features } : {}),
   };
   const makeMixer = (): SequenceMixer => {
     const mixer = createMixer(name, options as MixerSettings[MixerName]);
