@@ -13,7 +13,7 @@ export {
   syntheticText,
   syntheticTextEntropy,
 } from './synthetic-text.ts';
-export type { Split, Task, TaskOptions, TokenBatch, TokenTask } from './task.ts';
+export { batches, type Split, type Task, type TaskOptions, type TokenBatch, type TokenTask } from './task.ts';
 export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts';
 export {
   type AssociativeRetrievalOptions,
@@ -28,11 +28,11 @@ export {
 } from './tasks/multi-query-associative-recall.ts';
 export {
   ARITHMETIC_TOKENS,
+  type IntegerRange,
   type ModularArithmeticOptions,
   modularArithmetic,
   type ParityOptions,
   parity,
-  type Range,
 } from './tasks/state-tracking.ts';
 export { type VectorRecallBatch, type VectorRecallOptions, vectorRecall } from './tasks/vector-recall.ts';
 export {
@@ -40,6 +40,7 @@ export {
   type ContiguousBatches,
   contiguousBatches,
   randomCrops,
+  type SlidingWindowOptions,
   type SlidingWindows,
   slidingWindows,
 } from './token-batches.ts';

@@ -4,7 +4,7 @@
  * A stream belongs to a seed and a path, for example `createRandom(1, 'copy', 'train', 17)` for the 17th training
  * sequence of a task. Seed and path are hashed to the 128 bits of state of xoroshiro128+ (pure-rand), so that any stream
  * can be opened without drawing what comes before it. Two paths that differ in one number below 2³² never give the same
- * state (the hash is a bijection of each 32-bit word); other pairs share one with probability 2⁻¹²⁸.
+ * state (the hash is a bijection of each 32-bit word); other pairs are as unlikely to as random 128-bit numbers are.
  *
  * Only integer arithmetic and the correctly rounded +, −, ·, / of float64 are used: no logarithm, no cosine, nothing whose
  * last bit depends on the platform.

@@ -52,6 +52,25 @@ export interface TokenTask extends Task<TokenBatch> {
   readonly lengths: Readonly<Record<Split, number>>;
 }
 
+/**
+ * The batches of a task one after the other, from number `begin` to before `end` (default: for ever).
+ *
+ * ```ts
+ * for (const { inputs, targets } of batches(task, { batchSize: 32, end: 1000 })) …
+ * ```
+ */
+export function* batches<Batch>(
+  task: Task<Batch>,
+  {
+    batchSize,
+    split = 'train',
+    begin = 0,
+    end = Number.POSITIVE_INFINITY,
+  }: { readonly batchSize: number; readonly split?: Split; readonly begin?: number; readonly end?: number },
+): Generator<Batch, void> {
+  for (let index = begin; index < end; index++) yield task.batch(index, batchSize, split);
+}
+
 /** Options that every task has. */
 export interface TaskOptions {
   /** Integer from 0 to 2⁵³ − 1. Default 0. */

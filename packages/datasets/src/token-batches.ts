@@ -71,6 +71,14 @@ export function randomCrops(
   return { name, batch };
 }
 
+/** Options of {@link slidingWindows}. */
+export interface SlidingWindowOptions {
+  /** Tokens of a window. */
+  readonly length: number;
+  /** Tokens from one window to the next, at most `length`. Default 1: the most context and the most work. */
+  readonly stride?: number;
+}
+
 /** Windows for evaluation; see {@link slidingWindows}. */
 export interface SlidingWindows {
   /** Number of windows. */
@@ -86,12 +94,11 @@ export interface SlidingWindows {
  * the last `stride` ones, so that each of them has at least `length - stride` tokens of context. The mask says which
  * count; over all windows that is each token but the first exactly once.
  *
- * @param options.stride default 1, the most context and the most work
  * @throws RangeError if there are fewer than `length + 1` tokens, or `stride` exceeds `length`
  */
 export function slidingWindows(
   tokens: TokenArray | TokenSource,
-  { length, stride = 1 }: { readonly length: number; readonly stride?: number },
+  { length, stride = 1 }: SlidingWindowOptions,
 ): SlidingWindows {
   const source = checkedSource('slidingWindows', tokens, length, length + 1);
   assertInteger('slidingWindows: stride', stride, 1, length);

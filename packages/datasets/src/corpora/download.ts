@@ -19,7 +19,7 @@ export interface DownloadProgress {
   readonly totalBytes: number | undefined;
 }
 
-/** Options of {@link download}. */
+/** How a download goes about it. */
 export interface DownloadOptions {
   /** Called at the beginning and whenever a piece has arrived. */
   readonly onProgress?: (progress: DownloadProgress) => void;
@@ -87,11 +87,8 @@ async function receive(
   if (identity.bytes !== undefined && offset >= identity.bytes) return;
   const stall = new AbortController();
   const ends = signal === undefined ? stall.signal : AbortSignal.any([signal, stall.signal]);
-  const watch = () => {
-    const noData = new TransferError(`${url} sent nothing for ${stallTimeout / 1000} s`);
-    return setTimeout(() => stall.abort(noData), stallTimeout);
-  };
-  let timer = watch();
+  const giveUp = () => stall.abort(new TransferError(`${url} sent nothing for ${stallTimeout / 1000} s`));
+  let timer = setTimeout(giveUp, stallTimeout);
   try {
     const response = await request(url, offset, ends);
     if (response === undefined) return;
@@ -104,7 +101,7 @@ async function receive(
       onProgress?.({ url, receivedBytes: begin, totalBytes });
       for await (const chunk of chunksOf(response, url, ends)) {
         clearTimeout(timer);
-        timer = watch();
+        timer = setTimeout(giveUp, stallTimeout);
         await file.write(chunk);
         onProgress?.({ url, receivedBytes: file.position, totalBytes });
       }

@@ -15,14 +15,14 @@ import type { Random } from '../random.ts';
 import { assertInteger, type Split, type TaskOptions, type TokenTask, tokenTask } from '../task.ts';
 
 /** A smallest and a largest number, both included. */
-export type Range = readonly [least: number, most: number];
+export type IntegerRange = readonly [least: number, most: number];
 
 /** Options of {@link parity}. */
 export interface ParityOptions extends TaskOptions {
   /** Bits of a training sequence. Default [3, 40]. */
-  readonly trainBits?: Range;
+  readonly trainBits?: IntegerRange;
   /** Bits of a validation or test sequence. Default [40, 256]. */
-  readonly evaluationBits?: Range;
+  readonly evaluationBits?: IntegerRange;
   /** Whether the target counts at every bit or only at the last. Default `'every'`. */
   readonly supervision?: 'every' | 'last';
 }
@@ -69,9 +69,9 @@ export interface ModularArithmeticOptions extends TaskOptions {
   /** Default 5. */
   readonly modulus?: number;
   /** Numbers in a training expression. Default [2, 20]. */
-  readonly trainOperands?: Range;
+  readonly trainOperands?: IntegerRange;
   /** Numbers in a validation or test expression. Default [20, 128]. */
-  readonly evaluationOperands?: Range;
+  readonly evaluationOperands?: IntegerRange;
 }
 
 /**
@@ -116,17 +116,17 @@ export function modularArithmetic({
   });
 }
 
-function drawBetween([least, most]: Range, random: Random): number {
+function drawBetween([least, most]: IntegerRange, random: Random): number {
   return least + random.integer(most - least + 1);
 }
 
 /** A range for each split, checked; the options are those for training and evaluation. */
-function bySplit(task: string, ranges: Record<string, Range>, least: number): Record<Split, Range> {
+function bySplit(task: string, ranges: Record<string, IntegerRange>, least: number): Record<Split, IntegerRange> {
   for (const [option, [from, to]] of Object.entries(ranges)) {
     assertInteger(`${task}: ${option}[0]`, from, least);
     assertInteger(`${task}: ${option}[1]`, to, from);
   }
-  const [train, evaluation] = Object.values(ranges) as [Range, Range];
+  const [train, evaluation] = Object.values(ranges) as [IntegerRange, IntegerRange];
   return { train, validation: evaluation, test: evaluation };
 }
 

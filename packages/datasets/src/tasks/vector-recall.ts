@@ -27,8 +27,9 @@ export interface VectorRecallOptions extends TaskOptions {
 
 /** Pairs to be written and questions to be asked. */
 export interface VectorRecallBatch {
+  /** Sequences: the first extent of every array. */
   readonly batchSize: number;
-  /** Pairs: keys + reassignments. */
+  /** Pairs in a sequence: keys + reassignments. */
   readonly length: number;
   /** `[batchSize, length, keySize]`, of norm 1. */
   readonly keys: Float32Array;

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import {
   associativeRecall,
   associativeRetrieval,
+  batches,
   copy,
   modularArithmetic,
   multiQueryAssociativeRecall,
@@ -36,6 +37,14 @@ const tasks: [string, (seed: number) => Task<object>, string][] = [
   ['selectiveCopy', (seed) => selectiveCopy({ count: 10, blanks: 20, seed }), 'bf0807bafc8ff2aa'],
   ['vectorRecall', (seed) => vectorRecall({ keys: 8, reassignments: 8, seed }), 'cb3d8c38a23ed606'],
 ];
+
+test('batches gives the batches of a task one after the other', () => {
+  const task = copy({ count: 3 });
+  const some = [...batches(task, { batchSize: 2, split: 'test', begin: 4, end: 7 })];
+  expect(some).toEqual([4, 5, 6].map((index) => task.batch(index, 2, 'test')));
+  const [first] = batches(task, { batchSize: 2 });
+  expect(first).toEqual(task.batch(0, 2));
+});
 
 /** The typed arrays of a batch, cut into its rows. */
 function rowsOf(batch: object): string[] {
