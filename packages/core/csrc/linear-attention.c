@@ -4,8 +4,8 @@
  *
  *   S_t = S_{t-1} diag(a_t) + v_t k_tᵀ      z_t = a_t ∘ z_{t-1} + k_t      y_t = S_t q_t / D(z_t · q_t)
  *
- * a_t is 1, one factor or one for each key channel; D is absent (1), D(n) = n + ε, or D(n) = max(|n|, floor_t). A read before
- * the update takes S_{t-1} and z_{t-1}, as they are after a reset and before the decay.
+ * a_t is 1, one factor or one for each key channel; D is absent (1), D(n) = n + ε, or D(n) = max(|n|, floor_t). A read
+ * before the update takes S_{t-1} and z_{t-1}, as they are after a reset and before the decay.
  *
  * Everything is one loop, the outer-product scan of a matrix X [rows, lanes], with vectors along the lanes:
  *
@@ -18,10 +18,10 @@
  *   dq       forward     values (v, dy)         keys (k → dq)     S
  *
  * So no step has a horizontal sum, nothing is divided by a decay, no state is stored, and each number is written by one
- * tile: results do not depend on threads. That costs 12 d² operations for a step's gradient, where two sweeps with
- * horizontal sums need 10 d² and are slower. Two steps at once on a tile of two vectors reach the peak of the
- * multiply-add units (measured: 100 % without decay, with AVX2 and AVX-512), so chunks of matrix products, which add
- * operations, cannot be faster. z is one more row where lanes are keys: the state of a value that is always 1.
+ * tile: results do not depend on threads. A step's gradient costs 12 d² operations instead of 10 d² and sums across lanes.
+ * Two steps at once on a tile of two vectors come near the peak of the multiply-add units (measured, d = 64: 95 % forward
+ * with AVX2, 92 % with AVX-512; with decays, whose factors take those units too, 63 %), so chunks of matrix products, which
+ * add operations, would not be faster. z is one more row where lanes are keys: the state of a value that is always 1.
  *
  * The gradient of a decay, da_t = column sums of G_t ∘ S_{t-1}, needs both matrices. The shortcut through
  * a ∘ da = Σ_{s≥t} (q_s ∘ dq_s − k_s ∘ dk_s) cancels and divides by a, which may be 0. Instead, the states are
@@ -89,11 +89,13 @@ INLINE void sum_rule_store(f32 *p, vf x, i64 count) {
 /* ---- the scan ------------------------------------------------------------------------------- */
 
 /** `steps` steps from `first` on (backward: down) on a tile of `vectors` vectors. */
-INLINE void sum_rule_steps(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 first, const int steps, const int vectors,
-                         const sum_rule_decay decay, const sum_rule_order order) {
-  const i64 rows = scan->rows, lanes = scan->lanes, count = tile->count;
+INLINE void sum_rule_steps(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 first, const int steps,
+                           const int vectors, const sum_rule_decay decay, const sum_rule_order order) {
+  const i64 lanes = scan->lanes, count = tile->count;
+  const i32 rows = (i32)scan->rows;
   const f32 *write[2], *read[2], *factor[2];
-  const i64 factor_step = scan->decay_width == 1 ? 0 : 1;
+  const i32 factor_step = scan->decay_width == 1 ? 0 : 1;
+  f32 *state = tile->state;
   vf input[2][SUM_RULE_VECTORS], output[2][SUM_RULE_VECTORS], factors[2][SUM_RULE_VECTORS];
   UNROLL for (int s = 0; s < steps; s++) {
     const i64 t = scan->backward ? first - s : first + s;
@@ -118,7 +120,7 @@ INLINE void sum_rule_steps(const sum_rule_scan *scan, const sum_rule_tile *tile,
 #define SUM_RULE_READ(s) UNROLL for (int n = 0; n < vectors; n++) output[s][n] = vfma(r, x[n], output[s][n]);
 #define SUM_RULE_ROW(i, W, R, A) \
   do { \
-    f32 *at = tile->state + (i) * vectors * VF; \
+    f32 *at = state + (i) * vectors * VF; \
     vf x[SUM_RULE_VECTORS]; \
     UNROLL for (int n = 0; n < vectors; n++) x[n] = vload(at + n * VF); \
     UNROLL for (int s = 0; s < steps; s++) { \
@@ -134,7 +136,7 @@ INLINE void sum_rule_steps(const sum_rule_scan *scan, const sum_rule_tile *tile,
     } \
     UNROLL for (int n = 0; n < vectors; n++) vstore(at + n * VF, x[n]); \
   } while (0)
-  for (i64 i = 0; i < rows; i++) SUM_RULE_ROW(i, write[s][i], read[s][i], factor[s][i * factor_step]);
+  for (i32 i = 0; i < rows; i++) SUM_RULE_ROW(i, write[s][i], read[s][i], factor[s][i * factor_step]);
   if (scan->extra) {
     f32 w_extra[2], r_extra[2];
     UNROLL for (int s = 0; s < steps; s++) {
@@ -159,8 +161,8 @@ INLINE void sum_rule_steps(const sum_rule_scan *scan, const sum_rule_tile *tile,
 }
 
 /** The steps [begin, end) in the scan's direction, without resets. */
-INLINE void sum_rule_span(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 begin, i64 end, const sum_rule_decay decay,
-                        const sum_rule_order order) {
+INLINE void sum_rule_span(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 begin, i64 end,
+                          const sum_rule_decay decay, const sum_rule_order order) {
   i64 left = end - begin, t = scan->backward ? end - 1 : begin;
   const i64 pair = scan->backward ? -2 : 2;
   if (tile->count > VF) {
@@ -234,7 +236,8 @@ static void sum_rule_open(const sum_rule_scan *scan, const sum_rule_tile *tile, 
     sum_rule_forget(scan, tile);
     return;
   }
-  gemm_pack_panel(from.matrix + tile->lane * from.lane_step, from.lane_step, from.row_step, tile->count, width, rows, tile->state);
+  gemm_pack_panel(from.matrix + tile->lane * from.lane_step, from.lane_step, from.row_step, tile->count, width, rows,
+                  tile->state);
   if (!scan->extra) return;
   f32 *row = tile->state + rows * width;
   for (i64 j = 0; j < width; j++) row[j] = from.extra && j < tile->count ? from.extra[tile->lane + j] : 0;
@@ -244,7 +247,8 @@ static void sum_rule_open(const sum_rule_scan *scan, const sum_rule_tile *tile, 
 static void sum_rule_close(const sum_rule_scan *scan, const sum_rule_tile *tile, sum_rule_state to) {
   const i64 width = sum_rule_width(tile->count), rows = scan->rows;
   if (to.lane_step == 1) {
-    for (i64 i = 0; i < rows; i++) gemm_copy(tile->state + i * width, tile->count, to.matrix + i * to.row_step + tile->lane);
+    f32 *target = to.matrix + tile->lane;
+    for (i64 i = 0; i < rows; i++) gemm_copy(tile->state + i * width, tile->count, target + i * to.row_step);
   } else {
     gemm_pack_panel(tile->state, width, 1, rows, rows, tile->count, to.matrix + tile->lane * rows);
   }
@@ -259,7 +263,8 @@ INLINE sum_rule_tile sum_rule_at(const sum_rule_scan *scan, i64 first, i64 last,
 }
 
 /** All steps of the lanes [first, last); `states` holds their tiles. */
-static void sum_rule_sweep(const sum_rule_scan *scan, i64 first, i64 last, sum_rule_state from, sum_rule_state to, f32 *states) {
+static void sum_rule_sweep(const sum_rule_scan *scan, i64 first, i64 last, sum_rule_state from, sum_rule_state to,
+                           f32 *states) {
   const i64 tiles = CEIL_DIV(last - first, SUM_RULE_TILE), blocks = CEIL_DIV(scan->steps, SUM_RULE_BLOCK);
   for (i64 n = 0; n < tiles; n++) {
     const sum_rule_tile tile = sum_rule_at(scan, first, last, n, states);
@@ -326,7 +331,8 @@ static i64 sum_rule_group(const linear_attention *task, i64 rows, i64 lanes) {
 static sum_rule_scan sum_rule_scan_of(const linear_attention *task, i64 head, i32 keys_are_lanes, i32 backward) {
   sum_rule_scan scan = {
       .steps = task->steps, .backward = backward,
-      .rows = keys_are_lanes ? task->value_dim : task->key_dim, .lanes = keys_are_lanes ? task->key_dim : task->value_dim,
+      .rows = keys_are_lanes ? task->value_dim : task->key_dim,
+      .lanes = keys_are_lanes ? task->key_dim : task->value_dim,
       .reset = task->reset ? task->reset + head / task->heads * task->steps : 0,
       .order = task->read_before ? ORDER_READ_DECAY_UPDATE
                : backward        ? ORDER_UPDATE_READ_DECAY
@@ -340,7 +346,8 @@ static sum_rule_scan sum_rule_scan_of(const linear_attention *task, i64 head, i3
 }
 
 /** A head's state with values or keys along the lanes; and its normaliser, where that is a row. */
-INLINE sum_rule_state sum_rule_state_of(const linear_attention *task, i64 head, i32 keys_are_lanes, f32 *states, f32 *normalizers) {
+INLINE sum_rule_state sum_rule_state_of(const linear_attention *task, i64 head, i32 keys_are_lanes, f32 *states,
+                                        f32 *normalizers) {
   if (!states) return (sum_rule_state){0};
   f32 *matrix = states + head * task->value_dim * task->key_dim;
   if (!keys_are_lanes) return (sum_rule_state){.matrix = matrix, .row_step = 1, .lane_step = task->key_dim};
@@ -369,7 +376,7 @@ static void sum_rule_normalize_head(const linear_attention *task, i64 head, f32 
     }
     const f32 denominator = vsum(sum), size = denominator < 0 ? -denominator : denominator;
     task->denominators[at] = denominator;
-    task->scales[at] = 1 / (task->floor ? size > task->floor[at] ? size : task->floor[at] : denominator + task->epsilon);
+    task->scales[at] = 1 / (task->floor ? MAX(size, task->floor[at]) : denominator + task->epsilon);
   }
   copy_bytes(task->final_normalizer + head * n, z, n * 4);
 }
@@ -383,7 +390,8 @@ static void sum_rule_forward_chunk(const void *context, i64 begin, i64 end, i64 
   const linear_attention *task = context;
   for (i64 unit = begin; unit < end; unit++) {
     const i64 head = unit / task->value_groups, at = head * task->steps;
-    const i64 first = unit % task->value_groups * task->value_width, last = MIN(first + task->value_width, task->value_dim);
+    const i64 first = unit % task->value_groups * task->value_width;
+    const i64 last = MIN(first + task->value_width, task->value_dim);
     sum_rule_scan scan = sum_rule_scan_of(task, head, 0, 0);
     scan.write = task->k + at * task->key_dim, scan.read = task->q + at * task->key_dim;
     scan.input = task->v + at * task->value_dim, scan.output = task->output + at * task->value_dim;
@@ -402,10 +410,9 @@ static void sum_rule_slopes_chunk(const void *context, i64 begin, i64 end, UNUSE
     const f32 denominator = task->denominators[at];
     f32 slope = -1;
     if (task->floor) slope = denominator > task->floor[at] ? -1 : -denominator > task->floor[at] ? 1 : 0;
+    const f32 *y = task->output + at * n, *dy = task->d_output + at * n;
     vf sum = vset(0);
-    for (i64 j = 0; j < n; j += VF) {
-      sum = vfma(sum_rule_load(task->d_output + at * n + j, n - j), sum_rule_load(task->output + at * n + j, n - j), sum);
-    }
+    for (i64 j = 0; j < n; j += VF) sum = vfma(sum_rule_load(dy + j, n - j), sum_rule_load(y + j, n - j), sum);
     /* A quotient that does not count may be infinite. */
     task->slopes[at] = slope == 0 ? 0 : slope * vsum(sum);
   }
@@ -440,61 +447,78 @@ static sum_rule_scan sum_rule_dq_scan(const linear_attention *task, i64 head) {
   return scan;
 }
 
-/** `to` = `from` after the update of step t (a forward scan's), for a tile of `vectors` vectors. */
-INLINE void sum_rule_advance(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 t, const f32 *from, f32 *to,
-                           const int vectors, const i32 lanes_decay) {
-  const i64 rows = sum_rule_rows(scan), count = tile->count;
+/** What a step of the gradient of decays has along the lanes of a tile. */
+typedef struct {
+  vf input[SUM_RULE_VECTORS], factor[SUM_RULE_VECTORS];
+} sum_rule_lanes;
+
+INLINE sum_rule_lanes sum_rule_lanes_at(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 t, const int vectors,
+                                        const i32 lanes_decay) {
   const f32 *factor = scan->decay + t * scan->decay_width, *u = scan->input + t * scan->lanes + tile->lane;
-  vf a[SUM_RULE_VECTORS], input[SUM_RULE_VECTORS];
+  const f32 scale = scan->input_scale ? scan->input_scale[t] : 1;
+  sum_rule_lanes lanes;
   UNROLL for (int n = 0; n < vectors; n++) {
-    input[n] = sum_rule_load(u + n * VF, count - n * VF);
-    a[n] = lanes_decay ? sum_rule_load(factor + tile->lane + n * VF, count - n * VF) : vset(factor[0]);
+    lanes.input[n] = scale * sum_rule_load(u + n * VF, tile->count - n * VF);
+    lanes.factor[n] = lanes_decay ? sum_rule_load(factor + tile->lane + n * VF, tile->count - n * VF) : vset(factor[0]);
   }
-  for (i64 i = 0; i < rows; i++) {
-    /* The extra row of the dq scan is written by 1. */
-    const vf w = vset(i < scan->rows ? scan->write[t * scan->rows + i] : 1);
+  return lanes;
+}
+
+/** `to` = `from` after the update of step t of the dq scan. */
+INLINE void sum_rule_advance(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 t, const f32 *from, f32 *to,
+                             const int vectors, const i32 lanes_decay) {
+  const sum_rule_lanes lanes = sum_rule_lanes_at(scan, tile, t, vectors, lanes_decay);
+  const i32 rows = (i32)scan->rows;
+  const f32 *write = scan->write + t * rows;
+  for (i32 i = 0; i < rows; i++) {
+    const vf w = vset(write[i]);
     UNROLL for (int n = 0; n < vectors; n++) {
-      const i64 at = (i * vectors + n) * VF;
-      vstore(to + at, vfma(a[n], vload(from + at), w * input[n]));
+      const i32 at = (i * vectors + n) * VF;
+      vstore(to + at, vfma(lanes.factor[n], vload(from + at), w * lanes.input[n]));
     }
+  }
+  if (!scan->extra) return;
+  UNROLL for (int n = 0; n < vectors; n++) {
+    const i32 at = (rows * vectors + n) * VF;
+    /* This row is written by 1. */
+    vstore(to + at, vfma(lanes.factor[n], vload(from + at), lanes.input[n]));
   }
 }
 
 /** One step of the dk scan, `state` being S before its decay: also gives the column sums of G ∘ S. */
-INLINE void sum_rule_return(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 t, const f32 *state, const int vectors,
-                          const i32 lanes_decay, vf sums[SUM_RULE_VECTORS]) {
-  const i64 rows = sum_rule_rows(scan), count = tile->count;
-  const f32 *factor = scan->decay + t * scan->decay_width, *u = scan->input + t * scan->lanes + tile->lane;
-  const i32 before = scan->order == ORDER_READ_DECAY_UPDATE;
-  vf a[SUM_RULE_VECTORS], input[SUM_RULE_VECTORS], output[SUM_RULE_VECTORS];
-  UNROLL for (int n = 0; n < vectors; n++) {
-    input[n] = sum_rule_load(u + n * VF, count - n * VF);
-    if (scan->input_scale) input[n] *= scan->input_scale[t];
-    a[n] = lanes_decay ? sum_rule_load(factor + tile->lane + n * VF, count - n * VF) : vset(factor[0]);
-    output[n] = sums[n] = vset(0);
-  }
-  for (i64 i = 0; i < rows; i++) {
-    const i32 extra = i == scan->rows;
-    const vf w = vset(extra ? scan->extra_write[t] : scan->write[t * scan->rows + i]);
-    const vf r = vset(extra ? 1 : scan->read[t * scan->rows + i]);
-    UNROLL for (int n = 0; n < vectors; n++) {
-      const i64 at = (i * vectors + n) * VF;
-      vf g = vload(tile->state + at);
-      if (!before) g = vfma(w, input[n], g);
-      output[n] = vfma(r, g, output[n]);
-      sums[n] = vfma(g, vload(state + at), sums[n]);
-      g *= a[n];
-      if (before) g = vfma(w, input[n], g);
-      vstore(tile->state + at, g);
-    }
-  }
+INLINE void sum_rule_return(const sum_rule_scan *scan, const sum_rule_tile *tile, i64 t, const f32 *state,
+                            const int vectors, const i32 lanes_decay, const i32 before, vf sums[SUM_RULE_VECTORS]) {
+  const sum_rule_lanes lanes = sum_rule_lanes_at(scan, tile, t, vectors, lanes_decay);
+  const i32 rows = (i32)scan->rows;
+  const f32 *write = scan->write + t * rows, *read = scan->read + t * rows;
+  f32 *gradient = tile->state;
+  vf output[SUM_RULE_VECTORS];
+  UNROLL for (int n = 0; n < vectors; n++) output[n] = sums[n] = vset(0);
+#define SUM_RULE_RETURN(i, W, R) \
+  do { \
+    const vf w = vset(W), r = vset(R); \
+    UNROLL for (int n = 0; n < vectors; n++) { \
+      const i32 at = ((i) * vectors + n) * VF; \
+      vf g = vload(gradient + at); \
+      if (!before) g = vfma(w, lanes.input[n], g); \
+      output[n] = vfma(r, g, output[n]); \
+      sums[n] = vfma(g, vload(state + at), sums[n]); \
+      g *= lanes.factor[n]; \
+      if (before) g = vfma(w, lanes.input[n], g); \
+      vstore(gradient + at, g); \
+    } \
+  } while (0)
+  for (i32 i = 0; i < rows; i++) SUM_RULE_RETURN(i, write[i], read[i]);
+  if (scan->extra) SUM_RULE_RETURN(rows, scan->extra_write[t], 1);
+#undef SUM_RULE_RETURN
   f32 *o = scan->output + t * scan->lanes + tile->lane;
-  UNROLL for (int n = 0; n < vectors; n++) sum_rule_store(o + n * VF, output[n], count - n * VF);
+  UNROLL for (int n = 0; n < vectors; n++) sum_rule_store(o + n * VF, output[n], tile->count - n * VF);
 }
 
-/** The steps [begin, end) of the dk scan of one tile, from the state before `begin`; gives their gradients of the decay. */
-INLINE void sum_rule_return_chunk(const sum_rule_scan *forth, const sum_rule_scan *back, const sum_rule_tile *tile, i64 begin, i64 end,
-                                f32 *states, f32 *d_decay, const int vectors, const i32 lanes_decay) {
+/** The steps [begin, end) of the dk scan of one tile, given the state before `begin`; also their gradients of the decay. */
+INLINE void sum_rule_return_chunk(const sum_rule_scan *forth, const sum_rule_scan *back, const sum_rule_tile *tile,
+                                  i64 begin, i64 end, f32 *states, f32 *d_decay, const int vectors,
+                                  const i32 lanes_decay) {
   const i64 size = sum_rule_rows(forth) * vectors * VF;
   for (i64 t = begin; t < end; t++) {
     f32 *state = states + (t - begin) * size;
@@ -503,7 +527,9 @@ INLINE void sum_rule_return_chunk(const sum_rule_scan *forth, const sum_rule_sca
   }
   for (i64 t = end - 1; t >= begin; t--) {
     vf sums[SUM_RULE_VECTORS];
-    sum_rule_return(back, tile, t, states + (t - begin) * size, vectors, lanes_decay, sums);
+    const f32 *state = states + (t - begin) * size;
+    if (back->order == ORDER_READ_DECAY_UPDATE) sum_rule_return(back, tile, t, state, vectors, lanes_decay, 1, sums);
+    else sum_rule_return(back, tile, t, state, vectors, lanes_decay, 0, sums);
     if (back->reset && back->reset[t]) sum_rule_forget(back, tile);
     if (lanes_decay) {
       f32 *target = d_decay + t * back->decay_width + tile->lane;
@@ -545,10 +571,13 @@ static void sum_rule_decayed_group(const linear_attention *task, i64 head, i64 f
     for (i64 n = 0; n < tiles; n++) {
       const sum_rule_tile tile = sum_rule_at(&back, first, last, n, states);
       copy_bytes(between, kept + c * floats + n * size, sum_rule_rows(&forth) * sum_rule_width(tile.count) * 4);
-      if (tile.count > VF && lanes_decay) sum_rule_return_chunk(&forth, &back, &tile, begin, end, between, d_decay, 2, 1);
-      else if (tile.count > VF) sum_rule_return_chunk(&forth, &back, &tile, begin, end, between, d_decay, 2, 0);
-      else if (lanes_decay) sum_rule_return_chunk(&forth, &back, &tile, begin, end, between, d_decay, 1, 1);
-      else sum_rule_return_chunk(&forth, &back, &tile, begin, end, between, d_decay, 1, 0);
+#define SUM_RULE_RETURN_CHUNK(VECTORS, LANES_DECAY) \
+  sum_rule_return_chunk(&forth, &back, &tile, begin, end, between, d_decay, VECTORS, LANES_DECAY)
+      if (tile.count > VF && lanes_decay) SUM_RULE_RETURN_CHUNK(2, 1);
+      else if (tile.count > VF) SUM_RULE_RETURN_CHUNK(2, 0);
+      else if (lanes_decay) SUM_RULE_RETURN_CHUNK(1, 1);
+      else SUM_RULE_RETURN_CHUNK(1, 0);
+#undef SUM_RULE_RETURN_CHUNK
     }
   }
   for (i64 n = 0; n < tiles; n++) {
@@ -557,32 +586,32 @@ static void sum_rule_decayed_group(const linear_attention *task, i64 head, i64 f
   }
 }
 
-/** One unit is a group of lanes of one scan of a head: first those of keys (dq and dk, together with a decay), then dv. */
+/** One unit is a group of lanes of one scan of a head: first those of keys (dq and dk, or both with a decay), then dv. */
 static void sum_rule_backward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
   const linear_attention *task = context;
-  const i64 heads = task->batch * task->heads, key_scans = task->d_decay ? 1 : 2, key_units = heads * task->key_groups;
+  const i64 heads = task->batch * task->heads, key_units = heads * task->key_groups;
+  const i64 key_scans = task->d_decay ? 1 : 2;
+  f32 *scratch = fwp_scratch(thread);
   for (i64 unit = begin; unit < end; unit++) {
-    if (unit < key_scans * key_units) {
-      const i64 head = unit % key_units / task->key_groups;
-      const i64 first = unit % task->key_groups * task->key_width, last = MIN(first + task->key_width, task->key_dim);
-      if (task->d_decay) {
-        sum_rule_decayed_group(task, head, first, last, thread);
-      } else if (unit < key_units) {
-        const sum_rule_scan scan = sum_rule_dk_scan(task, head);
-        sum_rule_sweep(&scan, first, last, sum_rule_state_of(task, head, 1, task->d_final_state, task->d_final_normalizer),
-                     sum_rule_state_of(task, head, 1, task->d_initial_state, task->d_initial_normalizer), fwp_scratch(thread));
-      } else {
-        const sum_rule_scan scan = sum_rule_dq_scan(task, head);
-        sum_rule_sweep(&scan, first, last, sum_rule_state_of(task, head, 1, task->initial_state, task->initial_normalizer),
-                     (sum_rule_state){0}, fwp_scratch(thread));
-      }
-    } else {
-      const i64 value_unit = unit - key_scans * key_units, head = value_unit / task->value_groups;
-      const i64 first = value_unit % task->value_groups * task->value_width;
-      const i64 last = MIN(first + task->value_width, task->value_dim);
+    const i32 keys = unit < key_scans * key_units;
+    const i64 groups = keys ? task->key_groups : task->value_groups, width = keys ? task->key_width : task->value_width;
+    const i64 index = keys ? unit % key_units : unit - key_scans * key_units, head = index / groups;
+    const i64 first = index % groups * width, last = MIN(first + width, keys ? task->key_dim : task->value_dim);
+    const sum_rule_state initial = sum_rule_state_of(task, head, keys, task->initial_state, task->initial_normalizer);
+    const sum_rule_state d_final = sum_rule_state_of(task, head, keys, task->d_final_state, task->d_final_normalizer);
+    const sum_rule_state none = {0};
+    if (!keys) {
       const sum_rule_scan scan = sum_rule_dv_scan(task, head);
-      sum_rule_sweep(&scan, first, last, sum_rule_state_of(task, head, 0, task->d_final_state, 0), (sum_rule_state){0},
-                   fwp_scratch(thread));
+      sum_rule_sweep(&scan, first, last, d_final, none, scratch);
+    } else if (task->d_decay) {
+      sum_rule_decayed_group(task, head, first, last, thread);
+    } else if (unit < key_units) {
+      const sum_rule_scan scan = sum_rule_dk_scan(task, head);
+      sum_rule_sweep(&scan, first, last, d_final,
+                     sum_rule_state_of(task, head, 1, task->d_initial_state, task->d_initial_normalizer), scratch);
+    } else {
+      const sum_rule_scan scan = sum_rule_dq_scan(task, head);
+      sum_rule_sweep(&scan, first, last, initial, none, scratch);
     }
   }
 }
@@ -608,8 +637,8 @@ INLINE i64 sum_rule_grain(f64 operations) { return MAX(1, (i64)(SUM_RULE_GRAIN /
 
 /**
  * linear_attention_forward(batch, heads, steps, key_dim, value_dim, q, k, v, decay, decay_width, initial_state, reset,
- * read_before, normalize, initial_normalizer, floor, epsilon, output, denominators, scales, final_state, final_normalizer):
- * fills all from `output` on; the normaliser's only if `normalize`.
+ * read_before, normalize, initial_normalizer, floor, epsilon, output, denominators, scales, final_state,
+ * final_normalizer): fills all from `output` on; the normaliser's only if `normalize`.
  */
 KERNEL(linear_attention_forward) {
   linear_attention task = linear_attention_read(arg);
@@ -619,15 +648,16 @@ KERNEL(linear_attention_forward) {
   const f64 size = (f64)task.steps * (f64)task.key_dim;
   if (task.normalize) fwp_parallel_for(heads, sum_rule_grain(4 * size), sum_rule_normalize_chunk, &task);
   const f64 group = (f64)task.value_dim / (f64)task.value_groups;
-  fwp_parallel_for(heads * task.value_groups, sum_rule_grain((4 * size + (f64)task.key_dim) * group), sum_rule_forward_chunk, &task);
+  const i64 grain = sum_rule_grain((4 * size + (f64)task.key_dim) * group);
+  fwp_parallel_for(heads * task.value_groups, grain, sum_rule_forward_chunk, &task);
   return OK;
 }
 
 /**
- * linear_attention_backward(…the same, d_output, d_final_state, d_final_normalizer, dq, dk, dv, d_decay, d_initial_state,
- * d_initial_normalizer, slopes, kept, kept_floats): fills the gradients. Without d_decay, that of a decay is left out. Work
- * space: `slopes` [batch, heads, steps] if `normalize`; for d_decay, `kept` has for each thread `kept_floats` =
- * ((⌈steps / 32⌉ + 1) · (key_dim + 32) + 1024) · (value_dim + 1).
+ * linear_attention_backward(…the same, d_output, d_final_state, d_final_normalizer, dq, dk, dv, d_decay,
+ * d_initial_state, d_initial_normalizer, slopes, kept, kept_floats): fills the gradients. Without d_decay, that of a decay
+ * is left out. Work space: `slopes` [batch, heads, steps] if `normalize`; for d_decay, `kept` has for each thread
+ * `kept_floats` = ((⌈steps / 32⌉ + 1) · (key_dim + 32) + 1024) · (value_dim + 1).
  */
 KERNEL(linear_attention_backward) {
   linear_attention task = linear_attention_read(arg);
@@ -638,7 +668,8 @@ KERNEL(linear_attention_backward) {
   task.kept = OPTIONAL_F32(10), task.kept_floats = INT(11);
   /* The gradient of a scalar decay is a sum over all lanes. */
   const i32 together = task.d_decay && task.decay_width == 1;
-  task.key_width = together ? ROUND_UP(task.key_dim, SUM_RULE_TILE) : sum_rule_group(&task, task.value_dim, task.key_dim);
+  task.key_width = sum_rule_group(&task, task.value_dim, task.key_dim);
+  if (together) task.key_width = ROUND_UP(task.key_dim, SUM_RULE_TILE);
   task.key_groups = CEIL_DIV(task.key_dim, task.key_width);
   const i64 heads = task.batch * task.heads, rows = heads * task.steps;
   if (task.normalize) fwp_parallel_for(rows, sum_rule_grain(2 * (f64)task.value_dim), sum_rule_slopes_chunk, &task);
