@@ -240,7 +240,8 @@ export class FastWeightLanguageModel extends Module {
   }
 
   /**
-   * Continues texts, token by token, in evaluation mode; memory does not grow with the length.
+   * Continues texts, token by token, in evaluation mode; with layers whose state has a constant size, memory does not grow with the
+   * length.
    *
    * @param prompt int32 `[batch, promptLength]`, at least one token
    * @param options how many tokens, and how they are chosen
