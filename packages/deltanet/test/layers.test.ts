@@ -211,6 +211,21 @@ describe('layers', () => {
     );
   });
 
+  it('a convolution of width 1 needs no history', () => {
+    tf.tidy(() => {
+      const mixer = createMixer('deltaNet2024', { size: SIZE, heads: 2, convolution: 1, random: new RandomStream(1) });
+      const x = noise([2, 3, SIZE], 12);
+      let state = mixer.initialState(2);
+      const steps = tf.unstack(x, 1).map((element) => {
+        const result = mixer.step(element as tf.Tensor2D, state);
+        state = result.state;
+        return result.output;
+      });
+      assertAllClose(tf.stack(steps, 1).dataSync(), mixer.apply(x).dataSync(), TOLERANCE);
+      mixer.dispose();
+    });
+  });
+
   it('has as many parameters as its equations say', () => {
     const count = (name: MixerName, options: object): number => {
       const mixer = createMixer(name, { size: 12, heads: 3, random: new RandomStream(), ...options } as never);
