@@ -15,7 +15,7 @@ export const CHUNK_STEPS = 32;
  * @param fill value of the steps that fill up the last chunk. Default 0
  * @param steps C. Default {@link CHUNK_STEPS}
  */
-export function inChunks(x: tf.Tensor, fill = 0, steps = CHUNK_STEPS): tf.Tensor {
+export function inChunks(x: tf.Tensor, fill = 0, steps: number = CHUNK_STEPS): tf.Tensor {
   const [batch, heads, time, ...rest] = x.shape as [number, number, number, ...number[]];
   const chunks = Math.ceil(time / steps);
   const missing = chunks * steps - time;
