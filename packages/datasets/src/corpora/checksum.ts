@@ -40,21 +40,22 @@ export async function checksumOf(path: string, algorithm: string): Promise<strin
  * @throws CorruptDataError if it is another file; it is then kept aside as `<path>.corrupt`
  */
 export async function verifyFile(path: string, identity: FileIdentity): Promise<boolean> {
-  const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (stats === undefined) return false;
-  const state = `${stats.size} ${stats.mtimeMs} ${identity.checksum}`;
-  if (verified.get(path) === state) return true;
-  const problem = await problemOf(path, stats.size, identity);
-  if (problem !== undefined) {
-    verified.delete(path);
+  try {
+    const { size, mtimeMs } = await stat(path);
+    const state = `${size} ${mtimeMs} ${identity.checksum}`;
+    if (verified.get(path) === state) return true;
+    const problem = await problemOf(path, size, identity);
+    if (problem === undefined) {
+      verified.set(path, state);
+      return true;
+    }
     await rename(path, `${path}.corrupt`);
     throw new CorruptDataError(path, `${path} ${problem}. It was kept aside as ${path}.corrupt and is not used.`);
+  } catch (error) {
+    // Also when another process has given it another name in the meantime.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
   }
-  verified.set(path, state);
-  return true;
 }
 
 async function problemOf(path: string, size: number, { checksum, bytes }: FileIdentity): Promise<string | undefined> {

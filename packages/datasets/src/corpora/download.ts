@@ -51,12 +51,12 @@ export async function download(
   identity: FileIdentity,
   { retries = 3, retryDelay = 500, ...options }: DownloadOptions = {},
 ): Promise<void> {
-  if (await verifyFile(path, identity)) return;
   const part = partOf(path);
   await mkdir(dirname(path), { recursive: true });
   let failures = 0;
   let mayStartAgain = true;
-  for (;;) {
+  // Another process may finish the file between two attempts.
+  while (!(await verifyFile(path, identity))) {
     const before = await sizeOf(part);
     try {
       await receive(url, path, before, identity, options);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CorruptDataError } from '../../src/corpora/checksum.ts';
@@ -129,6 +129,15 @@ describe('download', () => {
     await Promise.all(Array.from({ length: 4 }, () => download(server.url, path, identity, fast)));
     expect(read(path)).toBe(whole);
     expect(existsSync(`${path}.part`)).toBe(false);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('a full disk is an error, and no attempt is made again', async () => {
+    const server = await serve(body);
+    const path = newPath();
+    mkdirSync(dirname(path), { recursive: true });
+    symlinkSync('/dev/full', `${path}.part`);
+    await expect(download(server.url, path, identity, fast)).rejects.toThrow('ENOSPC');
+    expect(server.ranges).toHaveLength(1);
   });
 
   test('can be stopped; what has arrived stays for the next time', async () => {
