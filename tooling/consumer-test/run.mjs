@@ -60,6 +60,8 @@ function check(outcome, name) {
   assert.ok(outcome.first > 1, `first loss ${outcome.first}`);
   assert.ok(outcome.last < outcome.first / 100, `loss ${outcome.first} → ${outcome.last}`);
   assert.equal(outcome.leaked, 0, `${outcome.leaked} tensors leaked`);
+  const { first, last } = outcome.languageModel;
+  assert.ok(last < 0.7 * first, `loss of the language model ${first} → ${last}`);
 }
 
 async function prepare() {
@@ -109,6 +111,23 @@ async function testNode() {
     const options = JSON.stringify({ device: 'native', threads: 2 });
     const trained = await run(process.execPath, ['node.mjs', options], { cwd: folder });
     check(JSON.parse(trained.trim().split('\n').at(-1)), 'native');
+  });
+}
+
+/** An experiment in a file of the user's own; its package.json names no package with experiments. */
+async function testCommand() {
+  const fwp = async (...args) => (await run('npx', ['--no-install', 'fwp', ...args], { cwd: folder })).trim();
+  await test('fwp run ./experiment.ts', async () => {
+    const document = JSON.parse(await fwp('run', './experiment.ts', '--device', 'wasm', '--json', '--out', 'run'));
+    assert.equal(document.results.length, 2);
+    assert.deepEqual(
+      document.claims.map(({ pass }) => pass),
+      [true],
+    );
+    assert.match(readFileSync(join(folder, document.report), 'utf8'), /Gradient descent on a parabola/);
+  });
+  await test('fwp report, of a run alone', async () => {
+    assert.match(await fwp('report', 'run', '--markdown'), /start/);
   });
 }
 
@@ -166,6 +185,7 @@ await test('npm install of the packs', async () => {
 });
 if (prepared) {
   await testNode();
+  await testCommand();
   await testBrowser();
 }
 writeResults(here, 'consumer', counts);
