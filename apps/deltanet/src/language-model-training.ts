@@ -175,12 +175,7 @@ function validate(model: FastWeightLanguageModel, windows: SlidingWindows, synth
   let [bits, bytes, right, asked] = [0, 0, 0, 0];
   for (let index = 0; index * EVALUATION_BATCH < windows.count; index++) {
     const batch = windows.batch(index, EVALUATION_BATCH);
-    const [losses, predicted] = tf.tidy(() => {
-      const { inputs, targets } = toTensors(batch);
-      const logits = model.apply(inputs);
-      const loss = softmaxCrossEntropy(logits, targets, { reduction: 'none' });
-      return [loss.dataSync(), tf.argMax(logits, -1).dataSync()];
-    });
+    const { losses, predicted } = predict(model, batch);
     const marks = synthetic ? markTargets(batch) : undefined;
     batch.mask.forEach((counts, i) => {
       if (counts === 0) return;
@@ -192,6 +187,18 @@ function validate(model: FastWeightLanguageModel, windows: SlidingWindows, synth
     });
   }
   return { bitsPerByte: bits / bytes, recall: asked === 0 ? null : right / asked };
+}
+
+/** The loss of every target, and the likeliest byte at its place. */
+function predict(model: FastWeightLanguageModel, batch: TokenBatch) {
+  const { inputs, targets } = toTensors(batch);
+  const tensors = tf.tidy(() => {
+    const logits = model.apply(inputs);
+    return [softmaxCrossEntropy(logits, targets, { reduction: 'none' }), tf.argMax(logits, -1)] as const;
+  });
+  const [losses, predicted] = tensors.map((tensor) => tensor.dataSync()) as [Float32Array, Int32Array];
+  tf.dispose([inputs, targets, ...tensors]);
+  return { losses, predicted };
 }
 
 /** 1 where the target is the value of a look-up that the window allows to know. */
