@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { access, constants, readdir, readFile, realpath } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { freemem, totalmem } from 'node:os';
+import { freemem, loadavg, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -19,6 +19,8 @@ export interface Diagnosis {
   readonly processor: string;
   /** Number of logical processors. */
   readonly processors: number;
+  /** How many programs wanted to compute, on average over the last minute, before the measurements; 0 where unknown. */
+  readonly load: number;
   /** Bytes. */
   readonly memory: { readonly total: number; readonly free: number };
   readonly devices: readonly DeviceDiagnosis[];
@@ -85,6 +87,7 @@ const OPTIONAL_DEVICES = ['webgpu', 'tensorflow'] as const;
 export async function diagnose(options: DiagnosisOptions = {}): Promise<Diagnosis> {
   const { folder = process.cwd(), environment = process.env, measure = measurePeaks, progress = () => {} } = options;
   const { node, platform, cpu, processors, packages } = await describeEnvironment(folder, {});
+  const load = loadavg()[0] ?? 0;
   const devices: DeviceDiagnosis[] = [];
   for (const name of CPU_DEVICES) {
     progress(`measuring ${name}`);
@@ -100,6 +103,7 @@ export async function diagnose(options: DiagnosisOptions = {}): Promise<Diagnosi
     platform,
     processor: cpu,
     processors,
+    load,
     memory: { total: totalmem(), free: freemem() },
     devices,
     compiler: await findTool([environment['CC'], 'cc', 'gcc', 'clang']),
@@ -134,6 +138,12 @@ export function problemsOf(found: Omit<Diagnosis, 'problems'>): Problem[] {
     problems.push({
       problem: `The WebAssembly device does not work: ${wasm.notes.join(' ')}`,
       advice: 'Reinstall @fwp/core.',
+    });
+  }
+  if (found.load > found.processors / 2) {
+    problems.push({
+      problem: `Other programs are busy (load ${found.load.toFixed(1)}): the measured rates are lower than what is possible.`,
+      advice: 'Close them and look again.',
     });
   }
   if (found.memory.free < LEAST_MEMORY) {

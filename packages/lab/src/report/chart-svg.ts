@@ -30,49 +30,55 @@ export function seriesColor(index: number): string {
  * @returns an `<svg>` element with role and label
  */
 export function panelSvg(chart: ChartModel, panel: ChartPanel, size: { width: number; height: number }): string {
-  const everything = chart.panels.flatMap(({ lines }) => lines.flatMap(({ points }) => points));
+  const everything = drawable(
+    chart,
+    chart.panels.flatMap(({ lines }) => lines.flatMap(({ points }) => points)),
+  );
   const numeric = everything.every(({ x }) => typeof x === 'number');
-  const lines = panel.lines.map((line) => ({ ...line, points: drawable(line.points, chart) }));
-  const svg = Plot.plot({
-    document: document as unknown as Document,
-    ...size,
-    marginLeft: 52,
-    marginRight: 16,
-    marginTop: 28,
-    marginBottom: 40,
-    style: { fontSize: '12px', background: 'none' },
-    x: xScale(chart, everything, numeric, size.width),
-    y: yScale(chart, everything),
-    marks: [
-      ...ruleMarks(chart),
-      ...lines.flatMap((line) => lineMarks(line, chart.series.indexOf(line.series), numeric, seedsOf(line, lines))),
-    ],
-  }) as unknown as Element;
-  svg.setAttribute('role', 'img');
-  svg.setAttribute('aria-label', describe(chart, panel));
-  for (const style of svg.querySelectorAll('style')) style.remove();
-  svg.removeAttribute('class');
-  return rounded(svg.outerHTML);
+  const lines = panel.lines.map((line) => ({ ...line, points: drawable(chart, line.points) }));
+  return drawn(
+    {
+      ...size,
+      marginLeft: 52,
+      marginRight: 16,
+      marginTop: 28,
+      marginBottom: 40,
+      style: { fontSize: '12px', background: 'none' },
+      x: xScale(chart, everything, numeric, size.width),
+      y: yScale(chart, everything),
+      marks: [
+        ...ruleMarks(chart),
+        ...lines.flatMap((line) => lineMarks(line, chart.series.indexOf(line.series), numeric, alike(line, lines))),
+      ],
+    },
+    { role: 'img', 'aria-label': describe(chart, panel) },
+  );
 }
 
 /** A short line with the curve's marker, for the legend. */
 export function legendSvg(index: number, kind: ChartLine['kind']): string {
-  const place = { x: [12], y: [0] };
-  const svg = Plot.plot({
-    document: document as unknown as Document,
-    width: 28,
-    height: 12,
-    margin: 0,
-    x: { axis: null, domain: [0, 24] },
-    y: { axis: null, domain: [-1, 1] },
-    marks: [
-      Plot.ruleY([0], { stroke: seriesColor(index), strokeWidth: 2, ...dash(kind) }),
-      Plot.dot([0], { ...place, ...marker(index, kind), r: 4 }),
-    ],
-  }) as unknown as Element;
+  return drawn(
+    {
+      width: 28,
+      height: 12,
+      margin: 0,
+      x: { axis: null, domain: [0, 24] },
+      y: { axis: null, domain: [-1, 1] },
+      marks: [
+        Plot.ruleY([0], { stroke: seriesColor(index), strokeWidth: 2, ...dash(kind) }),
+        Plot.dot([0], { x: [12], y: [0], ...marker(index, kind), r: 4 }),
+      ],
+    },
+    { 'aria-hidden': 'true' },
+  );
+}
+
+/** Draws without the style sheet that Plot adds to every drawing; the page has its own. */
+function drawn(options: Plot.PlotOptions, attributes: Readonly<Record<string, string>>): string {
+  const svg = Plot.plot({ ...options, document: document as unknown as Document }) as unknown as Element;
   for (const style of svg.querySelectorAll('style')) style.remove();
   svg.removeAttribute('class');
-  svg.setAttribute('aria-hidden', 'true');
+  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
   return rounded(svg.outerHTML);
 }
 
@@ -90,12 +96,18 @@ function describe({ title, xLabel, yLabel }: ChartModel, panel: ChartPanel): str
   return `${title}${where}: ${yLabel} over ${xLabel}. ${curves.slice(0, 12).join('; ')}.`;
 }
 
-/** A logarithmic axis can't show what isn't positive. */
-function drawable(points: readonly ChartPoint[], { yScale }: ChartModel): ChartPoint[] {
-  if (yScale === 'linear') return points.filter(({ y }) => Number.isFinite(y));
-  return points
-    .filter(({ y }) => y > 0 && Number.isFinite(y))
-    .map((point) => (point.low === undefined ? point : { ...point, low: Math.max(point.low, point.y / 10) }));
+/**
+ * What can be drawn: on a logarithmic axis only what is positive. A band ends at zero where nothing is below zero, for
+ * losses and accuracies can't be.
+ */
+function drawable({ panels, yScale }: ChartModel, points: readonly ChartPoint[]): ChartPoint[] {
+  const logarithmic = yScale === 'log';
+  const shown = points.filter(({ y }) => Number.isFinite(y) && (y > 0 || !logarithmic));
+  if (!panels.every(({ lines }) => lines.every((line) => line.points.every(({ y }) => y >= 0)))) return shown;
+  return shown.map((point) => {
+    if (point.low === undefined) return point;
+    return { ...point, low: Math.max(point.low, logarithmic ? point.y / 10 : 0) };
+  });
 }
 
 function xScale(chart: ChartModel, points: readonly ChartPoint[], numeric: boolean, width: number): Plot.ScaleOptions {
@@ -121,17 +133,19 @@ function xScale(chart: ChartModel, points: readonly ChartPoint[], numeric: boole
 }
 
 function yScale(chart: ChartModel, points: readonly ChartPoint[]): Plot.ScaleOptions {
-  const values = points.flatMap(({ y, low = y, high = y }) => [y, low, high]).filter(Number.isFinite);
+  const values = points.flatMap(({ y, low = y, high = y }) => [low, y, high]);
   if (chart.rule !== undefined) values.push(chart.rule.y);
   const label = { label: chart.yLabel, labelArrow: 'none' as const, grid: true, tickFormat: shortNumber };
   if (chart.yScale === 'linear') {
     const [least, greatest] = extent(values);
-    return { ...label, domain: [Math.min(0, least), greatest > 0 ? greatest * 1.02 : greatest], nice: true, ticks: 5 };
+    // From zero on, unless the numbers are far from it and near to each other.
+    const bottom = least > (greatest * 2) / 3 ? least - (greatest - least) / 4 : Math.min(0, least);
+    return { ...label, domain: [bottom, greatest > bottom ? greatest : bottom + 1], nice: true, ticks: 5 };
   }
-  const positive = points.flatMap(({ y }) => (y > 0 && Number.isFinite(y) ? [y] : []));
-  if (chart.rule !== undefined && chart.rule.y > 0) positive.push(chart.rule.y);
+  const positive = values.filter((value) => value > 0);
   const [least, greatest] = positive.length === 0 ? [0.1, 1] : extent(positive);
-  const [low, high] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(greatest * 1.0001))];
+  const low = Math.floor(Math.log10(least));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(greatest)));
   const stride = Math.ceil((high - low) / MAX_DECADES);
   const ticks = Array.from({ length: Math.floor((high - low) / stride) + 1 }, (_, index) =>
     powerOfTen(low + index * stride),
@@ -148,7 +162,7 @@ function ruleMarks({ rule }: ChartModel): Plot.Markish[] {
 }
 
 /** The band below, then the curve, then its markers. */
-function lineMarks(line: ChartLine, index: number, numeric: boolean, seeds: number): Plot.Markish[] {
+function lineMarks(line: ChartLine, index: number, numeric: boolean, count: number): Plot.Markish[] {
   const { kind, points } = line;
   const data = [...points];
   const last = data.slice(-1);
@@ -156,9 +170,8 @@ function lineMarks(line: ChartLine, index: number, numeric: boolean, seeds: numb
   const place = { x: 'x', y: 'y' };
   const stroke = { stroke: color, strokeWidth: kind === 'trace' ? 1.4 : 2, ...dash(kind) };
   if (kind === 'trace') {
-    const opacity = seeds > 1 ? 0.6 : 1;
     return [
-      Plot.line(data, { ...place, ...stroke, strokeOpacity: opacity }),
+      Plot.line(data, { ...place, ...stroke, strokeOpacity: count > 1 ? 0.6 : 1 }),
       Plot.dot(last, { ...place, ...marker(index, kind), r: 3.2 }),
     ];
   }
@@ -176,7 +189,8 @@ function lineMarks(line: ChartLine, index: number, numeric: boolean, seeds: numb
   ];
 }
 
-function seedsOf(line: ChartLine, lines: readonly ChartLine[]): number {
+/** How many lines belong to the same series: one for each seed. */
+function alike(line: ChartLine, lines: readonly ChartLine[]): number {
   return lines.filter(({ series }) => series === line.series).length;
 }
 

@@ -55,10 +55,7 @@ export function scrolling(label: string, table: Html): Html {
 }
 
 /** Names and values, one per line. */
-export function settingsTable(
-  caption: string,
-  entries: readonly (readonly [name: string, value: string | Html])[],
-): Html {
+export function settingsTable(caption: string, entries: readonly (readonly [name: string, value: string])[]): Html {
   const rows = entries.map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>\n`);
   const table = html`<table class="settings" aria-label="${caption}">
 <thead hidden><tr><th scope="col">name</th><th scope="col">value</th></tr></thead>
@@ -101,10 +98,9 @@ function svg(chart: ChartModel, panel: ChartPanel, size: { width: number; height
   return trustedHtml(panelSvg(chart, panel, size));
 }
 
-function legend(chart: ChartModel): Html | undefined {
+function legend(chart: ChartModel): Html {
   const lines = chart.panels.flatMap(({ lines }) => lines);
   const published = lines.some(({ kind }) => kind === 'published');
-  if (chart.series.length < 2 && !published) return undefined;
   const kind = lines.some((line) => line.kind === 'trace') ? 'trace' : 'mean';
   const entries = chart.series.map((name, index) => ({ name, icon: legendSvg(index, kind) }));
   if (published) entries.push({ name: 'dashed: as published', icon: legendSvg(0, 'published') });

@@ -65,7 +65,14 @@ describe('problemsOf', () => {
   it('names what is too old, too small or read-only, each with advice', async () => {
     const fine = await diagnosis();
     const native = { name: 'native' as const, available: true, notes: [], simd: 'avx2', peaks: [] };
-    const good = { ...fine, node: '20.19.0', memory: { total: 2 ** 34, free: 2 ** 33 }, devices: [native] };
+    const good = {
+      ...fine,
+      node: '20.19.0',
+      load: 0.5,
+      processors: 2,
+      memory: { total: 2 ** 34, free: 2 ** 33 },
+      devices: [native],
+    };
     expect(problemsOf(good)).toEqual([]);
     const problem = (changes: Partial<Diagnosis>): string =>
       problemsOf({ ...good, ...changes })
@@ -75,6 +82,7 @@ describe('problemsOf', () => {
     expect(problem({ node: '20.18.3' })).toContain('20.18.3');
     expect(problem({ node: '22.0.0' })).toBe('');
     expect(problem({ memory: { total: 2 ** 34, free: 2 ** 29 } })).toContain('memory');
+    expect(problem({ load: 1.5 })).toContain('load 1.5');
     expect(problem({ folders: [{ purpose: 'data', path: '/data', writable: false }] })).toContain('FWP_DATA_DIR');
     expect(problem({ devices: [{ ...native, available: false }], compiler: null })).toContain('build-essential');
   });

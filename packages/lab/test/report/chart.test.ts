@@ -64,6 +64,25 @@ describe('a diagram of results', () => {
     expect(ticks).toEqual(['0.01', '0.1', '1']);
   });
 
+  it('begins the vertical axis at zero, unless the numbers are far from it and near to each other', () => {
+    const ticks = (losses: readonly number[]): string[] => {
+      const rows = losses.map((loss, seed) => ({ model: 'linear', keys: seed, loss, seed: 1 }));
+      const labels = draw(resultsChart(chart, rows, [])).querySelectorAll('[aria-label="y-axis tick label"] text');
+      return [...labels].map((label) => label.textContent);
+    };
+    expect(ticks([0.1, 0.5])[0]).toBe('0');
+    expect(Number(ticks([34, 36])[0])).toBeGreaterThan(30);
+    expect(Number(ticks([34, 36])[0])).toBeLessThanOrEqual(34);
+    expect(ticks([-1, 1])[0]).toBe('−1');
+    expect(ticks([0, 0]).length).toBeGreaterThan(1);
+  });
+
+  it('ends a band at zero where nothing is negative', () => {
+    const rows = [0.001, 0.9].map((loss, seed) => ({ model: 'linear', keys: 1, loss, seed }));
+    const svg = draw(resultsChart(chart, rows, []));
+    expect(svg.querySelector('[aria-label="y-axis tick label"] text')?.textContent).toBe('0');
+  });
+
   it('draws words on the horizontal axis, and a single place', () => {
     const words = draw(resultsChart({ ...chart, x: 'model' }, ROWS, []));
     expect(words.outerHTML).toContain('>delta<');
