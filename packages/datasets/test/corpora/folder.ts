@@ -37,6 +37,8 @@ export interface FileServer {
   readonly ranges: (string | undefined)[];
   /** Handlers for the next requests; after the last of them requests are served as by an ordinary server. */
   readonly next: Handler[];
+  /** Breaks all connections that are open now. */
+  breakConnections(): void;
 }
 
 /** Starts a server on 127.0.0.1 that ends after the test. */
@@ -48,11 +50,12 @@ export async function serve(body: Uint8Array): Promise<FileServer> {
     (next.shift() ?? sendWithRanges)(request, response, body);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const breakConnections = () => server.closeAllConnections();
   cleanups.push(() => {
-    server.closeAllConnections();
+    breakConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/file`, ranges, next };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/file`, ranges, next, breakConnections };
 }
 
 const cleanups: (() => void)[] = [];
@@ -75,25 +78,20 @@ export const sendWithRanges: Handler = ({ headers }, response, body) => {
 export const sendWhole: Handler = (_, response, body) =>
   response.writeHead(200, { 'content-length': body.length }).end(body);
 
-/** Breaks the connection after `count` bytes of what was asked for. */
-export const breakAfter =
+/** Serves the first `count` bytes of what is asked for, then nothing until the connection is broken. */
+export const stallAfter =
   (count: number): Handler =>
   ({ headers }, response, body) => {
     const begin = Number(/^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1] ?? 0);
     response.writeHead(begin > 0 ? 206 : 200, { 'content-length': body.length - begin });
-    response.write(body.subarray(begin, begin + count), () => setTimeout(() => response.destroy(), 30));
+    response.write(body.subarray(begin, begin + count));
   };
+
+/** Breaks the connection without an answer. */
+export const hangUp: Handler = (_, response) => response.destroy();
 
 /** Answers with a status and nothing else. */
 export const answer =
   (status: number): Handler =>
   (_, response) =>
     response.writeHead(status).end();
-
-/** Sends the first `count` bytes, then nothing more. */
-export const stallAfter =
-  (count: number): Handler =>
-  (_, response, body) => {
-    response.writeHead(200, { 'content-length': body.length });
-    response.write(body.subarray(0, count));
-  };
