@@ -4,8 +4,9 @@ import { checkPresets, resolveConfig } from './config.ts';
 import { messageOf } from './errors.ts';
 import type { Experiment, ExperimentDefinition, Measurements, ReportLayout, TrialKey } from './experiment.ts';
 import { RESERVED_FIELDS } from './run-folder.ts';
+import { checkSeeds } from './seeds.ts';
 import { suggestion } from './suggest.ts';
-import { canonicalJson } from './trial-key.ts';
+import { canonicalJson, trialFileName } from './trial-key.ts';
 
 /** Marks experiments among the exports of a module; shared by all copies of this package. */
 const EXPERIMENT = Symbol.for('@fwp/lab/experiment');
@@ -47,12 +48,10 @@ function check(experiment: Experiment): void {
   if (title.trim() === '') throw new RangeError('title is empty.');
   if (Object.keys(presets).length === 0) throw new RangeError("presets is empty; expected at least 'quick'.");
   checkPresets(experiment);
-  for (const [name, { seeds = [] }] of Object.entries(presets)) {
+  for (const [name, { seeds }] of Object.entries(presets)) {
     const config = resolveConfig(experiment, name);
     checkGrid(`preset '${name}'`, experiment.trials(config), report);
-    const bad = seeds.find((seed) => !Number.isSafeInteger(seed) || seed < 0);
-    if (bad !== undefined)
-      throw new RangeError(`preset '${name}' has seed ${bad}; expected integers that are not negative.`);
+    if (seeds !== undefined) checkSeeds(seeds);
   }
   published.forEach(({ source }, index) => {
     if (typeof source !== 'string' || source === '') {
@@ -73,9 +72,10 @@ export function checkGrid(what: string, keys: readonly TrialKey[], report: Repor
   if (keys.length === 0) throw new RangeError(`${what} has an empty grid: trials(config) returned no keys.`);
   const seen = new Set<string>();
   for (const key of keys) {
-    const text = canonicalJson(key);
-    if (seen.has(text)) throw new RangeError(`${what} has the trial ${text} twice in its grid.`);
-    seen.add(text);
+    // Files are named after trials, and some systems don't tell capitals.
+    const name = trialFileName(key, 0).toLowerCase();
+    if (seen.has(name)) throw new RangeError(`${what} has the trial ${canonicalJson(key)} twice in its grid.`);
+    seen.add(name);
     for (const [field, value] of Object.entries(key)) {
       if (RESERVED_FIELDS.includes(field))
         throw new RangeError(`${what}: a trial's key can't have a field '${field}'.`);

@@ -33,6 +33,7 @@ export type {
   TrialKey,
   Verdict,
 } from './experiment.ts';
+export type { RunOptions } from './plan.ts';
 export {
   type LoopInfo,
   type Progress,
@@ -51,16 +52,15 @@ export {
 export { type ClaimResult, evaluateClaims, type SeedVerdict, summarizeClaims } from './report/claims.ts';
 export type { ComparisonInput } from './report/comparison-table.ts';
 export { type FormatTableOptions, formatTable } from './report/format-table.ts';
+export { metricsLines } from './report/metrics.ts';
 export type { ReportedExperiment } from './report/report-data.ts';
 export { writeReport } from './report/write-report.ts';
 export {
   type DryRun,
   type DryRunTrial,
   dryRun,
-  type RunOptions,
   resumeRun,
   runExperiment,
-  type SessionOptions,
 } from './run.ts';
 export { type RunDocument, runDocument } from './run-document.ts';
 export {
@@ -72,7 +72,7 @@ export {
   type RunConfig,
   type RunRecord,
   type RunState,
-  readMetrics,
   readRun,
 } from './run-folder.ts';
+export type { SessionOptions } from './session.ts';
 export { exportTensorBoard, type TensorBoardExport } from './tensorboard/export.ts';

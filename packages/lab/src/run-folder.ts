@@ -172,19 +172,6 @@ function emptyResults({ id, preset }: RunConfig): Results {
   return { version: RUN_FORMAT, id, preset, state: 'running', ...nothing };
 }
 
-/** Reads what was logged; an unfinished last line is left out. No lines if nothing was logged. */
-export async function readMetrics(folder: string): Promise<MetricsLine[]> {
-  const { metrics } = runPaths(folder);
-  const lines = ((await readText(metrics)) ?? '').split('\n').slice(0, -1);
-  return lines.map((line, index) => {
-    try {
-      return JSON.parse(line) as MetricsLine;
-    } catch {
-      throw new CorruptFileError(`${metrics}, line ${index + 1}: expected a JSON object, found ${line.slice(0, 60)}`);
-    }
-  });
-}
-
 /** Writes `config.json`. */
 export function writeRunConfig(folder: string, config: RunConfig): Promise<void> {
   return writeJson(runPaths(folder).config, config);

@@ -20,7 +20,18 @@ export function parseSeeds(text: string): number[] {
     }
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
-  const twice = seeds.find((seed, index) => seeds.indexOf(seed) !== index);
-  if (twice !== undefined) throw new UsageError(`--seed ${text}: seed ${twice} is there twice.`);
   return seeds;
+}
+
+/**
+ * Checks seeds.
+ *
+ * @throws UsageError if there are none, if one is there twice, or isn't an integer from 0
+ */
+export function checkSeeds(seeds: readonly number[]): void {
+  if (seeds.length === 0) throw new UsageError('There are no seeds; expected at least one.');
+  const twice = seeds.find((seed, index) => seeds.indexOf(seed) !== index);
+  if (twice !== undefined) throw new UsageError(`Seed ${twice} is there twice.`);
+  const bad = seeds.find((seed) => !Number.isSafeInteger(seed) || seed < 0);
+  if (bad !== undefined) throw new UsageError(`Seed ${bad} isn't an integer from 0.`);
 }

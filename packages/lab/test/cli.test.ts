@@ -328,7 +328,7 @@ describe('fwp run', () => {
     [['run', 'app/first', '--threads', '1000'], 'threads must be a whole number from 1 to 64'],
     [['run', 'app/first', '--threads', 'two'], 'whole number of at least 1'],
     [['run', 'app/first', '--seed', '3..1'], 'expected seeds such as'],
-    [['run', 'app/first', '--seed', '1,1'], 'seed 1 is there twice'],
+    [['run', 'app/first', '--seed', '1,1'], 'Seed 1 is there twice'],
     [['run', 'app/first', '--prest', 'x'], 'Did you mean --preset?'],
     [['rum', 'app/first'], 'Did you mean run?'],
     [['run', './nothing.mjs'], 'There is no file'],

@@ -58,7 +58,7 @@ describe('rejects', () => {
     ['a reserved field', { trials: () => [{ step: 1, keys: 2 }] }, "can't have a field 'step'"],
     ['a key that is no plain value', { trials: () => [{ keys: Number.NaN }] }, 'must be a string, a finite number'],
     ['a layout of unknown fields', { report: { metric: 'loss', rows: 'key' } }, "Did you mean 'keys'?"],
-    ['a fractional seed', { presets: { quick: { summary: '', seeds: [0.5] } } }, 'seed 0.5'],
+    ['a fractional seed', { presets: { quick: { summary: '', seeds: [0.5] } } }, 'Seed 0.5'],
     ['a number without its source', { published: [{ loss: 1, source: '' }] }, 'published[0] has no source'],
     [
       'two claims of one text',

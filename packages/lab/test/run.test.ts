@@ -12,7 +12,6 @@ import {
   NonFiniteError,
   type RunOptions,
   type RunRecord,
-  readMetrics,
   readRun,
   resumeRun,
   runExperiment,
@@ -22,7 +21,7 @@ import { lockRun } from '../src/lock.ts';
 import { runPaths } from '../src/run-folder.ts';
 import toy from './fixtures/toy.ts';
 import { recordedProgress } from './recorded-progress.ts';
-import { expectSameRun } from './same-run.ts';
+import { expectSameRun, loggedLines } from './same-run.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 afterAll(dispose);
@@ -76,7 +75,7 @@ describe('a run', () => {
       device: { name: 'wasm', threads: 1 },
     });
     expect(config.command).toBe('fwp run toy/line --preset quick --seed 1,2 --set steps=12 --device wasm --threads 1');
-    const metrics = await readMetrics(folder);
+    const metrics = await loggedLines(folder);
     expect(metrics).toHaveLength(4 * (12 + 2));
     expect(metrics[0]).toEqual({ seed: 1, rate: 0.01, step: 1, loss: expect.any(Number), seconds: expect.any(Number) });
     expect(metrics[12]).toMatchObject({ seed: 1, rate: 0.01, loop: 2, step: 5, drawn: expect.any(Number) });
@@ -227,7 +226,7 @@ describe('a run that fails', () => {
     await expect(failing).rejects.toThrow(/loss is NaN at step 7 of rate=0.01 seed=1.*"nanAt":7/);
     const { results } = await readRun(out);
     expect(results).toMatchObject({ state: 'failed', error: expect.stringContaining('NaN'), rows: [] });
-    expect((await readMetrics(out)).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect((await loggedLines(out)).map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(existsSync(runPaths(out).lock)).toBe(false);
   });
 

@@ -54,7 +54,7 @@ interface Information extends Pick<Experiment, 'id' | 'title' | 'description' | 
 async function describe({ experiment, origin }: FoundExperiment, wanted: string | undefined): Promise<Information> {
   const { presetSeeds, resolveConfig } = await import('../config.ts');
   const { jsonSchemaOf, settingsOf } = await import('../settings.ts');
-  const { defaultPreset } = await import('../run.ts');
+  const { defaultPreset } = await import('../plan.ts');
   const { id, title, description, paper, presets, published, claims, report } = experiment;
   const preset = wanted ?? defaultPreset(experiment);
   const config = resolveConfig(experiment, preset);

@@ -3,9 +3,10 @@
 import type { DeviceName } from '@fwp/core';
 import type { Command } from 'commander';
 import { UsageError } from '../errors.ts';
+import type { RunOptions } from '../plan.ts';
 import { formatDuration, formatNumber } from '../report/number-format.ts';
 import { textTable } from '../report/text-table.ts';
-import type { DryRun, RunOptions } from '../run.ts';
+import type { DryRun } from '../run.ts';
 import { parseSeeds } from '../seeds.ts';
 import { suggestion } from '../suggest.ts';
 import { trialName } from '../trial-key.ts';

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import type { Progress } from '../progress.ts';
 import type { RunRecord } from '../run-folder.ts';
+import { shellWord } from '../shell-word.ts';
 import { CLAIM_STATUS, type CliContext, parseCount, print, printJson } from './cli-context.ts';
 
 /** Options of both commands. */
@@ -62,7 +63,6 @@ export async function runSession(
 }
 
 async function showInterruption(cli: CliContext, { folder, results, config }: RunRecord): Promise<void> {
-  const { shellWord } = await import('../run.ts');
   const all = config.trials * config.seeds.length;
   cli.stderr.write(
     `Interrupted with ${results.rows.length} of ${all} trials finished. Go on with: fwp resume ${shellWord(folder)}\n`,

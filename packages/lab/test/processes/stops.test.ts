@@ -80,7 +80,7 @@ describe.skipIf(process.platform === 'win32')('a disk', () => {
     async () => {
       const { status, stderr } = await fwp(['run', TOY, ...WASM, '--out', '/sys/fwp-run']);
       expect(status).toBe(2);
-      expect(stderr).toBe('There is no permission to write: /sys/fwp-run. Choose another folder with --out.\n');
+      expect(stderr).toBe('Permission denied: /sys/fwp-run. Choose another folder with --out.\n');
     },
     60_000,
   );
