@@ -30,7 +30,7 @@ export interface ContiguousBatches {
 
 /**
  * Cuts the tokens into `batchSize` streams of equal length and goes through all of them at once, `length` tokens a step.
- * What doesn't fill a step of every stream (fewer than `batchSize * (length + 1)` tokens at the end) is left out.
+ * What doesn't fill a step, fewer than `length` tokens at the end of each stream, is left out.
  *
  * @throws RangeError if there aren't enough tokens for one step
  */
