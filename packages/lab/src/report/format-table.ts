@@ -15,9 +15,11 @@ import { markdownTable, paint, type TextCell, type TextColumn, textTable } from 
 /** More columns than this don't fit on a page. */
 const MAX_COLUMNS = 6;
 
+const IN_BRACKETS = "in brackets: the paper's";
+
 /** How {@link formatTable} writes. */
 export interface FormatTableOptions {
-  /** Columns of the terminal; a table that is wider is turned into one line per cell. Default: any width. */
+  /** Columns of the terminal; a table that is wider is written in another way. Default: any width. */
   readonly width?: number;
   /** Whether to use ANSI colours. Default `false`. */
   readonly colors?: boolean;
@@ -32,14 +34,14 @@ export interface FormatTableOptions {
  * @returns text without a final newline; `''` without rows
  */
 export function formatTable(input: ComparisonInput, options: FormatTableOptions = {}): string {
-  const { format = 'text', colors = false } = options;
+  const { format = 'text', colors = false, width = Number.POSITIVE_INFINITY } = options;
   return comparisonTables(input)
     .map((table) => {
       if (format === 'markdown') {
-        return `${tableCaption(table, "in brackets: the paper's")}\n\n${markdownTable(...bracketTable(readable(table)))}`;
+        return `${tableCaption(table, IN_BRACKETS)}\n\n${markdownTable(...bracketTable(readable(table)))}`;
       }
-      const caption = tableCaption(table);
-      return `${colors ? paint('bold', caption) : caption}\n\n${fittingTable(table, options)}`;
+      const { caption, layout } = fittingLayout(table, width);
+      return `${colors ? paint('bold', caption) : caption}\n\n${textTable(...layout, { colors })}`;
     })
     .join('\n\n');
 }
@@ -84,21 +86,24 @@ export function readable(table: ComparisonTable): ComparisonTable {
   return columnValues.length > MAX_COLUMNS && rowValues.length < columnValues.length ? transpose(table) : table;
 }
 
-function fittingTable(
-  table: ComparisonTable,
-  { width = Number.POSITIVE_INFINITY, colors = false }: FormatTableOptions,
-) {
-  const layouts = [table, transpose(table)].map(wideTable);
-  const fitting = layouts.find((layout) =>
-    textTable(...layout)
-      .split('\n')
-      .every((line) => [...line].length <= width),
-  );
-  return textTable(...(fitting ?? longTable(table)), { colors });
+/** The first layout that fits: numbers beside each other, then the paper's in brackets, then a line for each cell. */
+function fittingLayout(table: ComparisonTable, width: number): { caption: string; layout: Layout } {
+  const fits = (layout: Layout): boolean => {
+    const lines = textTable(...layout).split('\n');
+    return lines.every((line) => [...line].length <= width);
+  };
+  const orientations = [table, transpose(table)];
+  const wide = orientations.map(wideTable).find(fits);
+  if (wide !== undefined) return { caption: tableCaption(table), layout: wide };
+  const brackets = orientations.map(bracketTable).find(fits);
+  if (brackets !== undefined) return { caption: tableCaption(table, IN_BRACKETS), layout: brackets };
+  return { caption: tableCaption(table), layout: longTable(table) };
 }
 
+type Layout = [columns: TextColumn[], rows: TextCell[][]];
+
 /** One line per row; per column ours, the paper's and the difference. */
-function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
+function wideTable(table: ComparisonTable): Layout {
   const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
   const columns: TextColumn[] = [{ title: rowField, align: alignment(rowValues) }];
   const withPaper = columnValues.map((_, column) => cells.some((row) => row[column]?.published !== undefined));
@@ -118,7 +123,7 @@ function wideTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
 }
 
 /** One line per row; per column ours with the paper's in brackets. */
-function bracketTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
+function bracketTable(table: ComparisonTable): Layout {
   const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
   const columns: TextColumn[] = [
     { title: rowField, align: alignment(rowValues) },
@@ -136,12 +141,12 @@ function bracketTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
 }
 
 /** One line per cell: fits everywhere. */
-function longTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
+function longTable(table: ComparisonTable): Layout {
   const { metric, rowField, columnField, rowValues, columnValues, cells, decimals } = table;
   const paper = hasPublished(table);
   const columns: TextColumn[] = [
-    ...(columnField === undefined ? [] : [{ title: columnField, align: alignment(columnValues) }]),
     { title: rowField, align: alignment(rowValues) },
+    ...(columnField === undefined ? [] : [{ title: columnField, align: alignment(columnValues) }]),
     { title: metric, align: 'right' },
     ...(paper
       ? ([
@@ -150,11 +155,11 @@ function longTable(table: ComparisonTable): [TextColumn[], TextCell[][]] {
         ] as const)
       : []),
   ];
-  const rows = columnValues.flatMap((columnValue, column) =>
-    rowValues.flatMap((rowValue, row): TextCell[][] => {
+  const rows = rowValues.flatMap((rowValue, row) =>
+    columnValues.flatMap((columnValue, column): TextCell[][] => {
       const cell = cells[row]?.[column];
       if (cell === undefined) return [];
-      const key = [...(columnField === undefined ? [] : [formatCell(columnValue)]), formatCell(rowValue)];
+      const key = [formatCell(rowValue), ...(columnField === undefined ? [] : [formatCell(columnValue)])];
       return [[...key, oursText(cell, decimals), ...(paper ? paperCells(cell, decimals) : [])]];
     }),
   );
