@@ -6,6 +6,7 @@ import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
 import { complexKernels } from './complex.ts';
 import { convolutionKernels } from './convolution.ts';
+import { deltaRuleKernels } from './delta-rule.ts';
 import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
@@ -49,5 +50,6 @@ export const kernels: KernelTable = {
   ...linearKernels,
   ...linearAttentionKernels,
   ...lstmKernels,
+  ...deltaRuleKernels,
   ...dropoutKernels,
 };

@@ -1,0 +1,531 @@
+/**
+ * The delta rule (Schlag, Irie, Schmidhuber 2021), with or without a decay a_t (else 1), for each head:
+ *
+ *   e_t = v_t − a_t S_{t-1} k_t     w_t = β_t e_t     S_t = a_t S_{t-1} + w_t k_tᵀ     y_t = S_t q_t
+ *
+ *   q, k [heads, time, key_dim]   v, e, y [heads, time, value_dim]   β, a [heads, time]   S [heads, value_dim, key_dim]
+ *
+ * Forward: keys are known in advance, so the pass over S that writes w_t also reads for the query and for the next
+ * key: three multiply-adds for one load and one store. Reading before the write is reading for the next query.
+ *
+ * Backward, from dy and the gradient of the final state, with e kept: G is the gradient of S_t. From the last step to the
+ * first
+ *
+ *   G += dy_t q_tᵀ   d_t = G k_t   dv_t = β_t d_t   dβ_t = d_t · e_t   dk_t = Gᵀ w_t   P_t = G − dv_t k_tᵀ   G = a_t P_t
+ *
+ * needs no states (P_t and then dy_{t-1} q_{t-1}ᵀ go into one pass); from the first step to the last, with S again,
+ *
+ *   da_t = ⟨P_t, S_{t-1}⟩   dk_t −= a_t S_{t-1}ᵀ dv_t   S_t = a_t S_{t-1} + w_t k_tᵀ   dq_t = S_tᵀ dy_t
+ *
+ * so that S_t is rounded as in the forward and nothing drifts. Only da_t wants P_t and S_{t-1} at once. With a decay, time
+ * is therefore cut into segments of DELTA_SEGMENT steps: a first pass notes S at their starts; then, from the last segment to
+ * the first, the P_t of one segment are noted on the way back and used on the way forth. No division by a decay, no state
+ * computed backwards: a_t = 0 is an ordinary decay.
+ *
+ * A chunk of the parallel loop is one tile of a head in the forward, and in the backward a group of tiles, whose
+ * dq, dk, dβ and da add up. Few heads are spread over several groups; their sums go to memory of their own and are added in
+ * order, so that results don't depend on the number of threads.
+ */
+#include "fwp.h"
+#include "simd.h"
+#include "fast-weights.h"
+
+/** Steps of a segment of the gated backward: its tiles fit into the second-level cache for key_dim <= 128 or so. */
+#define DELTA_SEGMENT 32
+/** Most vectors in a row of a tile of the backward, whose passes need more registers. */
+#define DELTA_BACK_VECTORS 3
+
+typedef struct {
+  fast_weights scan;
+  const f32 *beta;
+  /** Optional. */
+  const f32 *decay;
+  /** e, optional in the forward. */
+  f32 *errors;
+  f32 *output, *final_state;
+  /* Backward. */
+  const f32 *d_output, *d_final_state;
+  f32 *dq, *dk, *dv, *d_beta, *d_decay, *d_initial_state;
+  i64 groups;
+  /** dq, dk, dβ and da of all groups but the first: `groups - 1` times `sums` floats. */
+  f32 *partial;
+  i64 sums;
+  /** With a decay: for each thread, S at the starts of segments and P of one segment, `noted` floats in all. */
+  f32 *notes;
+  i64 noted;
+} delta_rule;
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+/** What a chunk of the forward works on: a tile of a head, at that head's rows. */
+typedef struct {
+  const fast_weights *scan;
+  const fw_tile *tile;
+  const f32 *q, *k, *v, *beta, *decay;
+  f32 *output, *errors;
+  const u8 *reset;
+  /** The tile of S, and rows for three padded rows of q and k. */
+  f32 *s, *padding;
+} delta_forward;
+
+/**
+ * All steps. The pass over the tile: S = a S + w kᵀ, then what the query and the next key read of it. Short rows of a tile have few
+ * sums, each a chain of additions; they take several rows at a time, each with its own.
+ */
+INLINE void delta_forward_steps(const delta_forward *unit, const int vectors, const int gated) {
+  const int unrolled = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
+  const fast_weights *scan = unit->scan;
+  const i64 n = scan->key_dim, values = scan->value_dim, last = scan->time - 1;
+  const i32 rows = (i32)fw_rows(n);
+  vf read[4], expected[4], write[4];
+  UNROLL for (int c = 0; c < 4; c++) read[c] = expected[c] = write[c] = vset(0);
+  const f32 *next = unit->k;
+  /* Step −1 writes nothing: what step 0 reads of the initial state. */
+  for (i64 t = scan->initial_state ? -1 : 0; t <= last; t++) {
+    const i64 to_come = MIN(t + 1, last);
+    /* Two buffers for padded keys, in turns. */
+    const f32 *key = t <= 0 ? fw_padded(unit->padding, unit->k, n) : next;
+    next = fw_padded(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
+    const f32 *query = fw_padded(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
+    vf factor = vset(1);
+    if (t >= 0) {
+      if (unit->reset && unit->reset[t]) {
+        zero_bytes(unit->s, rows * vectors * VF * 4);
+        UNROLL for (int i = 0; i < vectors; i++) read[i] = expected[i] = vset(0);
+      }
+      if (gated) factor = vset(unit->decay[t]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        if (scan->before) fw_store_vector(unit->output + t * values, i, vectors, unit->tile, read[i]);
+        const vf value = fw_load_vector(unit->v + t * values, i, vectors, unit->tile);
+        const vf e = value - (gated ? factor * expected[i] : expected[i]);
+        if (unit->errors) fw_store_vector(unit->errors + t * values, i, vectors, unit->tile, e);
+        write[i] = unit->beta[t] * e;
+      }
+    }
+
+    vf y[4], p[4];
+    UNROLL for (int c = 0; c < 4; c++) y[c] = p[c] = vset(0);
+    f32 *s = unit->s;
+    const f32 *key_at = key, *next_at = next, *query_at = query;
+    for (i32 row = 0; row < rows; row += unrolled) {
+      UNROLL for (int r = 0; r < unrolled; r++) {
+        const vf k = vset(key_at[r]), q = vset(query_at[r]), k_next = vset(next_at[r]);
+        UNROLL for (int i = 0; i < vectors; i++) {
+          f32 *at = s + (r * vectors + i) * VF;
+          vf x = vload(at);
+          if (gated) x *= factor;
+          x = vfma(write[i], k, x);
+          fw_store(at, x);
+          y[r * vectors + i] = vfma(x, q, y[r * vectors + i]);
+          p[r * vectors + i] = vfma(x, k_next, p[r * vectors + i]);
+        }
+      }
+      s += unrolled * vectors * VF, key_at += unrolled, query_at += unrolled, next_at += unrolled;
+    }
+    UNROLL for (int i = 0; i < vectors; i++) {
+      read[i] = y[i], expected[i] = p[i];
+      UNROLL for (int r = 1; r < unrolled; r++) read[i] += y[r * vectors + i], expected[i] += p[r * vectors + i];
+      if (!scan->before && t >= 0) fw_store_vector(unit->output + t * values, i, vectors, unit->tile, read[i]);
+    }
+  }
+}
+
+/* One function for each number of vectors, gated or not: V8 keeps its better register allocator for functions of this size. */
+typedef void (*delta_forward_function)(const delta_forward *unit);
+#define DELTA_FORWARD(vectors)                                                                                       \
+  static void delta_forward_##vectors(const delta_forward *unit) { delta_forward_steps(unit, vectors, 0); }          \
+  static void delta_forward_##vectors##_gated(const delta_forward *unit) { delta_forward_steps(unit, vectors, 1); }
+DELTA_FORWARD(1)
+DELTA_FORWARD(2)
+DELTA_FORWARD(3)
+DELTA_FORWARD(4)
+static const delta_forward_function delta_forward_functions[2][FW_VECTORS] = {
+    {delta_forward_1, delta_forward_2, delta_forward_3, delta_forward_4},
+    {delta_forward_1_gated, delta_forward_2_gated, delta_forward_3_gated, delta_forward_4_gated},
+};
+
+static void delta_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const delta_rule *task = context;
+  const fast_weights *scan = &task->scan;
+  const i64 tiles = fw_tiles(scan->value_dim, FW_VECTORS);
+  for (i64 index = begin; index < end; index++) {
+    const fw_tile tile = fw_tile_at(scan->value_dim, FW_VECTORS, index % tiles);
+    const i64 head = index / tiles, start = head * scan->time, keys = start * scan->key_dim, values = start * scan->value_dim;
+    f32 *s = fwp_scratch(thread);
+    const delta_forward unit = {
+        .scan = scan, .tile = &tile, .q = scan->q + keys, .k = scan->k + keys, .v = scan->v + values,
+        .beta = task->beta + start, .decay = task->decay ? task->decay + start : 0, .output = task->output + values,
+        .errors = task->errors ? task->errors + values : 0, .reset = fw_resets(scan, head),
+        .s = s, .padding = s + fw_tile_size(scan, &tile),
+    };
+    zero_bytes(unit.padding, 3 * fw_rows(scan->key_dim) * 4);
+    fw_load_tile(s, scan, scan->initial_state, head, &tile);
+    delta_forward_functions[task->decay != 0][tile.vectors - 1](&unit);
+    fw_store_tile(s, scan, task->final_state, head, &tile);
+  }
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/** One pass over a tile of the backward. */
+typedef struct {
+  i32 rows;
+  /** The tile of G or S. */
+  f32 *tile;
+  f32 factor;
+  const f32 *key, *next_key, *query;
+  /** P_{t+1} or P_t. */
+  f32 *noted;
+  fw_lanes write, dv, dy;
+  /** Rows that sums across lanes are added to. */
+  f32 *dk, *dq;
+  /** G key, or the lanes of ⟨P_t, S_{t-1}⟩. */
+  fw_lanes result;
+} delta_pass;
+
+/**
+ * On the way back from G_{t+1} to G_t: P = G − dv_{t+1} k_{t+1}ᵀ (noted, with a decay), G = factor P + dy queryᵀ; gives
+ * G key and adds Gᵀ write to dk.
+ */
+INLINE void delta_back(delta_pass *pass, const int vectors, const int gated) {
+  const f32 *key = pass->key, *next = pass->next_key, *query = pass->query;
+  const vf factor = vset(pass->factor);
+  f32 *g = pass->tile, *noted = pass->noted, *dk = pass->dk;
+  vf write[DELTA_BACK_VECTORS], dv[DELTA_BACK_VECTORS], dy[DELTA_BACK_VECTORS], sums[DELTA_BACK_VECTORS];
+  UNROLL for (int i = 0; i < vectors; i++) {
+    write[i] = pass->write.vector[i], dv[i] = -pass->dv.vector[i], dy[i] = pass->dy.vector[i], sums[i] = vset(0);
+  }
+  for (i32 rows = pass->rows; rows > 0; rows -= FW_ROWS) {
+    vf products[FW_ROWS];
+    UNROLL for (int r = 0; r < FW_ROWS; r++) {
+      const vf n = vset(next[r]), q = vset(query[r]), k = vset(key[r]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        const int at = (r * vectors + i) * VF;
+        vf x = vfma(dv[i], n, vload(g + at));
+        if (gated) {
+          vstore(noted + at, x);
+          x *= factor;
+        }
+        x = vfma(dy[i], q, x);
+        vstore(g + at, x);
+        sums[i] = vfma(x, k, sums[i]);
+        products[r] = i == 0 ? x * write[i] : vfma(x, write[i], products[r]);
+      }
+    }
+    fw_add4(dk, fw_sum_lanes(products[0], products[1], products[2], products[3]));
+    g += FW_ROWS * vectors * VF, noted += FW_ROWS * vectors * VF, dk += FW_ROWS;
+    key += FW_ROWS, query += FW_ROWS, next += FW_ROWS;
+  }
+  UNROLL for (int i = 0; i < vectors; i++) pass->result.vector[i] = sums[i];
+}
+
+/**
+ * On the way forth from S_{t-1} to S_t: subtracts factor · S_{t-1}ᵀ dv from dk, S = factor S + write keyᵀ, adds Sᵀ dy to
+ * dq, and with a decay gives the lanes of ⟨P_t, S_{t-1}⟩.
+ */
+INLINE void delta_forth(delta_pass *pass, const int vectors, const int gated) {
+  const f32 *key = pass->key, *noted = pass->noted;
+  const vf factor = vset(pass->factor);
+  f32 *s = pass->tile, *dk = pass->dk, *dq = pass->dq;
+  vf write[DELTA_BACK_VECTORS], dv[DELTA_BACK_VECTORS], dy[DELTA_BACK_VECTORS], inner[DELTA_BACK_VECTORS];
+  UNROLL for (int i = 0; i < vectors; i++) {
+    write[i] = pass->write.vector[i], dv[i] = -pass->dv.vector[i], dy[i] = pass->dy.vector[i], inner[i] = vset(0);
+  }
+  for (i32 rows = pass->rows; rows > 0; rows -= FW_ROWS) {
+    vf erased[FW_ROWS], read[FW_ROWS];
+    UNROLL for (int r = 0; r < FW_ROWS; r++) {
+      const vf k = vset(key[r]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        const int at = (r * vectors + i) * VF;
+        vf x = vload(s + at);
+        if (gated) {
+          inner[i] = vfma(x, vload(noted + at), inner[i]);
+          x *= factor;
+        }
+        erased[r] = i == 0 ? x * dv[i] : vfma(x, dv[i], erased[r]);
+        x = vfma(write[i], k, x);
+        vstore(s + at, x);
+        read[r] = i == 0 ? x * dy[i] : vfma(x, dy[i], read[r]);
+      }
+    }
+    fw_add4(dk, fw_sum_lanes(erased[0], erased[1], erased[2], erased[3]));
+    fw_add4(dq, fw_sum_lanes(read[0], read[1], read[2], read[3]));
+    s += FW_ROWS * vectors * VF, noted += FW_ROWS * vectors * VF, dk += FW_ROWS, dq += FW_ROWS, key += FW_ROWS;
+  }
+  UNROLL for (int i = 0; i < vectors; i++) pass->result.vector[i] = inner[i];
+}
+
+/* Functions of their own, as in the forward. */
+typedef void (*delta_pass_function)(delta_pass *pass);
+#define DELTA_PASS(name, vectors)                                                      \
+  static void name##_##vectors(delta_pass *pass) { name(pass, vectors, 0); }           \
+  static void name##_##vectors##_gated(delta_pass *pass) { name(pass, vectors, 1); }
+DELTA_PASS(delta_back, 1)
+DELTA_PASS(delta_back, 2)
+DELTA_PASS(delta_back, 3)
+DELTA_PASS(delta_forth, 1)
+DELTA_PASS(delta_forth, 2)
+DELTA_PASS(delta_forth, 3)
+static const delta_pass_function delta_back_functions[2][DELTA_BACK_VECTORS] = {
+    {delta_back_1, delta_back_2, delta_back_3},
+    {delta_back_1_gated, delta_back_2_gated, delta_back_3_gated},
+};
+static const delta_pass_function delta_forth_functions[2][DELTA_BACK_VECTORS] = {
+    {delta_forth_1, delta_forth_2, delta_forth_3},
+    {delta_forth_1_gated, delta_forth_2_gated, delta_forth_3_gated},
+};
+
+/** What a tile adds up with the others of its group: rows of one head. */
+typedef struct {
+  f32 *dq, *dk, *d_beta, *d_decay;
+} delta_sums;
+
+/** A tile of a head: the head's rows, and scratch memory. */
+typedef struct {
+  const fast_weights *scan;
+  fw_tile tile;
+  i64 head, rows, size;
+  const f32 *q, *k, *beta, *decay, *errors, *d_output;
+  f32 *dv;
+  const u8 *reset;
+  delta_sums sums;
+  /** Tiles of G and S, five padded rows, and tiles of `notes`. */
+  f32 *g, *s, *padding, *notes;
+} delta_unit;
+
+INLINE i32 delta_is_reset(const delta_unit *unit, i64 t) { return unit->reset && t >= 0 && unit->reset[t]; }
+
+/** The step whose output reads S_t, or none (−1): past the end, or cut off by a reset. */
+INLINE i64 delta_reader(const delta_unit *unit, i64 t) {
+  const i64 reader = t + unit->scan->before;
+  return reader >= unit->scan->time || (reader > t && delta_is_reset(unit, reader)) ? -1 : reader;
+}
+
+/** The lanes of step t of x, or zeros for t < 0. */
+INLINE void delta_lanes(const delta_unit *unit, fw_lanes *lanes, const f32 *x, i64 t) {
+  fw_load_lanes(lanes, t >= 0 ? x + t * unit->scan->value_dim : 0, &unit->tile);
+}
+
+/** β_t times lanes of e_t, or zeros for t < 0. */
+INLINE void delta_writes(const delta_unit *unit, fw_lanes *write, i64 t) {
+  delta_lanes(unit, write, unit->errors, t);
+  for (i64 i = 0; t >= 0 && i < unit->tile.vectors; i++) write->vector[i] *= unit->beta[t];
+}
+
+/** Row t (some other for t < 0) of keys or queries, padded in buffer `buffer`. */
+INLINE const f32 *delta_row(const delta_unit *unit, const f32 *x, i64 t, i64 buffer) {
+  return fw_padded(unit->padding + buffer * unit->rows, x + MAX(t, 0) * unit->scan->key_dim, unit->scan->key_dim);
+}
+
+/** Where a pass adds to row t of dq or dk: the row itself or, if it is too short or t < 0, buffer `buffer`. */
+INLINE f32 *delta_sum_row(const delta_unit *unit, f32 *x, i64 t, i64 buffer) {
+  const i64 n = unit->scan->key_dim;
+  if (t >= 0 && n % FW_ROWS == 0) return x + t * n;
+  f32 *row = unit->padding + buffer * unit->rows;
+  zero_bytes(row, unit->rows * 4);
+  return row;
+}
+/** Afterwards: adds a buffer to its row. */
+INLINE void delta_add_row(const delta_unit *unit, f32 *x, i64 t, const f32 *row) {
+  const i64 n = unit->scan->key_dim;
+  if (t < 0 || n % FW_ROWS == 0) return;
+  for (i64 j = 0; j < n; j++) x[t * n + j] += row[j];
+}
+
+/** The sum of all lanes of x · y. */
+INLINE f32 delta_inner(const delta_unit *unit, const fw_lanes *x, const fw_lanes *y) {
+  vf sum = x->vector[0] * y->vector[0];
+  for (i64 i = 1; i < unit->tile.vectors; i++) sum = vfma(x->vector[i], y->vector[i], sum);
+  return vsum(sum);
+}
+
+/** From the gradient of S_{t+1} to that of S_t, which reads dv_{t+1} and writes dv_t; t = −1 ends at the initial state. */
+static void delta_step_back(const delta_unit *unit, i64 t, f32 *noted) {
+  const i64 next = t + 1, reader = delta_reader(unit, t);
+  const i32 ends = next >= unit->scan->time || delta_is_reset(unit, next);
+  if (next < unit->scan->time && ends) zero_bytes(unit->g, unit->size * 4);
+  delta_pass pass;
+  pass.rows = (i32)unit->rows, pass.tile = unit->g, pass.noted = noted;
+  pass.factor = unit->decay && !ends ? unit->decay[next] : 1;
+  pass.key = delta_row(unit, unit->k, t, 0), pass.next_key = delta_row(unit, unit->k, ends ? t : next, 1);
+  pass.query = delta_row(unit, unit->q, reader, 2), pass.dk = delta_sum_row(unit, unit->sums.dk, t, 3);
+  delta_lanes(unit, &pass.dv, unit->dv, ends ? -1 : next);
+  delta_lanes(unit, &pass.dy, unit->d_output, reader);
+  delta_writes(unit, &pass.write, t);
+  delta_back_functions[unit->decay != 0][unit->tile.vectors - 1](&pass);
+  delta_add_row(unit, unit->sums.dk, t, pass.dk);
+  if (t < 0) return;
+  fw_lanes e;
+  delta_lanes(unit, &e, unit->errors, t);
+  unit->sums.d_beta[t] += delta_inner(unit, &pass.result, &e);
+  for (i64 i = 0; i < unit->tile.vectors; i++) pass.result.vector[i] *= unit->beta[t];
+  fw_store_lanes(&pass.result, unit->dv + t * unit->scan->value_dim, &unit->tile);
+}
+
+/** From S_{t-1} to S_t, with what remains of the gradients of step t; t = −1 only reads S for step 0. */
+static void delta_step_forth(const delta_unit *unit, i64 t, f32 *noted) {
+  const i64 reader = delta_reader(unit, t);
+  if (delta_is_reset(unit, t)) zero_bytes(unit->s, unit->size * 4);
+  delta_pass pass;
+  pass.rows = (i32)unit->rows, pass.tile = unit->s, pass.noted = noted;
+  pass.factor = unit->decay && t >= 0 ? unit->decay[t] : 1, pass.key = delta_row(unit, unit->k, t, 0);
+  pass.dk = delta_sum_row(unit, unit->sums.dk, t, 3), pass.dq = delta_sum_row(unit, unit->sums.dq, reader, 4);
+  delta_lanes(unit, &pass.dv, unit->dv, t);
+  delta_lanes(unit, &pass.dy, unit->d_output, reader);
+  delta_writes(unit, &pass.write, t);
+  delta_forth_functions[unit->decay != 0][unit->tile.vectors - 1](&pass);
+  delta_add_row(unit, unit->sums.dk, t, pass.dk);
+  delta_add_row(unit, unit->sums.dq, reader, pass.dq);
+  if (!unit->decay || t < 0 || delta_is_reset(unit, t)) return;
+  vf sum = pass.result.vector[0];
+  for (i64 i = 1; i < unit->tile.vectors; i++) sum += pass.result.vector[i];
+  unit->sums.d_decay[t] += vsum(sum);
+}
+
+/** S_t from S_{t-1} alone. */
+static void delta_step_state(const delta_unit *unit, i64 t) {
+  if (delta_is_reset(unit, t)) zero_bytes(unit->s, unit->size * 4);
+  fw_lanes write;
+  delta_writes(unit, &write, t);
+  const f32 *key = unit->k + t * unit->scan->key_dim;
+  f32 *s = unit->s;
+  for (i64 j = 0; j < unit->scan->key_dim; j++) {
+    for (i64 i = 0; i < unit->tile.vectors; i++, s += VF) {
+      vstore(s, vfma(write.vector[i], vset(key[j]), vload(s) * unit->decay[t]));
+    }
+  }
+}
+
+static void delta_backward_tile(const delta_rule *task, const delta_unit *unit) {
+  const fast_weights *scan = unit->scan;
+  const i64 time = scan->time, size = unit->size;
+  const i64 length = unit->decay ? DELTA_SEGMENT : time, segments = CEIL_DIV(time, length), note = unit->decay ? size : 0;
+  f32 *starts = unit->notes + DELTA_SEGMENT * size;
+  if (segments > 1) fw_load_tile(unit->s, scan, scan->initial_state, unit->head, &unit->tile);
+  for (i64 t = 0; t < (segments - 1) * length; t++) {
+    delta_step_state(unit, t);
+    if ((t + 1) % length == 0) copy_bytes(starts + ((t + 1) / length - 1) * size, unit->s, size * 4);
+  }
+  fw_load_tile(unit->g, scan, task->d_final_state, unit->head, &unit->tile);
+  for (i64 segment = segments - 1; segment >= 0; segment--) {
+    const i64 first = segment * length, end = MIN(first + length, time);
+    /* The pass of step t gives P of step t + 1: passes are a step ahead of the segment, and the first of all gives none. */
+    for (i64 t = end == time ? end - 1 : end - 2; t >= first - 1; t--) {
+      delta_step_back(unit, t, unit->notes + MIN(t + 1 - first, length - 1) * note);
+    }
+    if (segment > 0) copy_bytes(unit->s, starts + (segment - 1) * size, size * 4);
+    else fw_load_tile(unit->s, scan, scan->initial_state, unit->head, &unit->tile);
+    for (i64 t = first == 0 && scan->before ? -1 : first; t < end; t++) {
+      delta_step_forth(unit, t, unit->notes + MAX(t - first, 0) * note);
+    }
+  }
+  fw_store_tile(unit->g, scan, task->d_initial_state, unit->head, &unit->tile);
+}
+
+/** Where a group keeps its sums: the results themselves, or memory of its own. */
+static delta_sums delta_group_sums(const delta_rule *task, i64 group, i64 head) {
+  const i64 steps = task->scan.heads * task->scan.time, n = task->scan.key_dim, at = head * task->scan.time;
+  if (group == 0) {
+    return (delta_sums){task->dq + at * n, task->dk + at * n, task->d_beta + at, task->d_decay ? task->d_decay + at : 0};
+  }
+  f32 *sums = task->partial + (group - 1) * task->sums;
+  return (delta_sums){sums + at * n, sums + (steps + at) * n, sums + 2 * steps * n + at, sums + 2 * steps * n + steps + at};
+}
+
+static void delta_backward_unit(const delta_rule *task, i64 head, i64 group, i64 thread) {
+  const fast_weights *scan = &task->scan;
+  const i64 n = scan->key_dim, time = scan->time, tiles = fw_tiles(scan->value_dim, DELTA_BACK_VECTORS);
+  const delta_sums sums = delta_group_sums(task, group, head);
+  zero_bytes(sums.dq, time * n * 4);
+  zero_bytes(sums.dk, time * n * 4);
+  zero_bytes(sums.d_beta, time * 4);
+  if (task->decay) zero_bytes(sums.d_decay, time * 4);
+  for (i64 index = tiles * group / task->groups; index < tiles * (group + 1) / task->groups; index++) {
+    const i64 start = head * time, values = start * scan->value_dim;
+    delta_unit unit = {
+        .scan = scan, .tile = fw_tile_at(scan->value_dim, DELTA_BACK_VECTORS, index), .head = head, .rows = fw_rows(n),
+        .q = scan->q + start * n, .k = scan->k + start * n, .beta = task->beta + start,
+        .decay = task->decay ? task->decay + start : 0, .errors = task->errors + values, .d_output = task->d_output + values,
+        .dv = task->dv + values, .reset = fw_resets(scan, head), .sums = sums, .notes = task->notes + thread * task->noted,
+    };
+    unit.size = fw_tile_size(scan, &unit.tile);
+    unit.g = fwp_scratch(thread), unit.s = unit.g + unit.size, unit.padding = unit.s + unit.size;
+    zero_bytes(unit.padding, 5 * unit.rows * 4);
+    delta_backward_tile(task, &unit);
+  }
+}
+
+static void delta_backward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const delta_rule *task = context;
+  for (i64 unit = begin; unit < end; unit++) delta_backward_unit(task, unit / task->groups, unit % task->groups, thread);
+}
+
+/** Adds the sums of all groups to those of the first. */
+static void delta_join_chunk(const void *context, i64 begin, i64 end, i64 thread UNUSED) {
+  const delta_rule *task = context;
+  const i64 time = task->scan.time, n = task->scan.key_dim;
+  for (i64 head = begin; head < end; head++) {
+    const delta_sums target = delta_group_sums(task, 0, head);
+    for (i64 group = 1; group < task->groups; group++) {
+      const delta_sums source = delta_group_sums(task, group, head);
+      for (i64 i = 0; i < time * n; i++) target.dq[i] += source.dq[i];
+      for (i64 i = 0; i < time * n; i++) target.dk[i] += source.dk[i];
+      for (i64 i = 0; i < time; i++) target.d_beta[i] += source.d_beta[i];
+      for (i64 i = 0; task->decay && i < time; i++) target.d_decay[i] += source.d_decay[i];
+    }
+  }
+}
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+/** Copies a state, or zeros. */
+INLINE void delta_copy_state(f32 *target, const f32 *state, const fast_weights *scan) {
+  const i64 bytes = scan->heads * scan->value_dim * scan->key_dim * 4;
+  if (state) copy_bytes(target, state, bytes);
+  else zero_bytes(target, bytes);
+}
+
+/** delta_rule_forward(…the arguments of all scans, beta, decay?, errors?, output, final_state). */
+KERNEL(delta_rule_forward) {
+  delta_rule task = {.scan = fw_read(arg)};
+  arg += FW_ARGUMENTS;
+  task.beta = F32(0), task.decay = OPTIONAL_F32(1), task.errors = OPTIONAL_F32(2), task.output = F32(3), task.final_state = F32(4);
+  const fast_weights *scan = &task.scan;
+  const i64 tiles = fw_tiles(scan->value_dim, FW_VECTORS), units = scan->heads * tiles;
+  if (units == 0) return OK;
+  if (scan->time == 0) {
+    delta_copy_state(task.final_state, scan->initial_state, scan);
+    return OK;
+  }
+  const i64 work = 6 * scan->time * scan->key_dim * MIN(scan->value_dim, FW_VECTORS * VF);
+  fwp_parallel_for(units, MAX(1, FW_GRAIN / MAX(work, 1)), delta_forward_chunk, &task);
+  return OK;
+}
+
+/**
+ * delta_rule_backward(…the arguments of all scans, beta, decay?, errors, d_output, d_final_state, dq, dk, dv, d_beta, d_decay?,
+ * d_initial_state, groups, partial, notes, noted): `groups` is the most groups that `partial` has room for, (groups − 1) times
+ * heads · time · (2 key_dim + 2) floats; with a decay, each thread has `noted` floats of `notes`, at least
+ * (DELTA_SEGMENT + ⌈time / DELTA_SEGMENT⌉) · (key_dim + 3) · DELTA_BACK_VECTORS · VF.
+ */
+KERNEL(delta_rule_backward) {
+  delta_rule task = {.scan = fw_read(arg)};
+  arg += FW_ARGUMENTS;
+  task.beta = F32(0), task.decay = OPTIONAL_F32(1), task.errors = F32(2), task.d_output = F32(3), task.d_final_state = F32(4);
+  task.dq = F32(5), task.dk = F32(6), task.dv = F32(7), task.d_beta = F32(8), task.d_decay = OPTIONAL_F32(9);
+  task.d_initial_state = F32(10), task.partial = F32(12), task.notes = F32(13), task.noted = INT(14);
+  const fast_weights *scan = &task.scan;
+  const i64 tiles = fw_tiles(scan->value_dim, DELTA_BACK_VECTORS);
+  task.groups = MAX(1, MIN(INT(11), tiles));
+  task.sums = scan->heads * scan->time * (2 * scan->key_dim + 2);
+  if (scan->time == 0) {
+    delta_copy_state(task.d_initial_state, task.d_final_state, scan);
+    return OK;
+  }
+  const i64 work = 14 * scan->time * scan->key_dim * scan->value_dim / task.groups;
+  fwp_parallel_for(scan->heads * task.groups, MAX(1, FW_GRAIN / MAX(work, 1)), delta_backward_chunk, &task);
+  if (task.groups > 1) fwp_parallel_for(scan->heads, 1, delta_join_chunk, &task);
+  return OK;
+}
+
+#define DELTA_RULE_KERNELS(ENTRY) ENTRY(delta_rule_forward, 16) ENTRY(delta_rule_backward, 26)
