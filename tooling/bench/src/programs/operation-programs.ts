@@ -105,7 +105,7 @@ const ELEMENTWISE: Readonly<Record<string, (x: tf.Tensor, y: tf.Tensor) => tf.Te
 };
 
 /** A program whose result is one tensor. */
-function forward(inputs: tf.Tensor[], compute: () => tf.Tensor): Program {
+export function forward(inputs: tf.Tensor[], compute: () => tf.Tensor): Program {
   return {
     run: () => compute().dispose(),
     check: () => {
@@ -119,7 +119,7 @@ function forward(inputs: tf.Tensor[], compute: () => tf.Tensor): Program {
 }
 
 /** A program that runs `compute` and then its gradient for all `inputs`, given the gradient of its result. */
-function backward(
+export function backward(
   inputs: tf.Tensor[],
   gradient: tf.Tensor,
   compute: (...inputs: tf.Tensor[]) => tf.Tensor,
