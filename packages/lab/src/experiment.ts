@@ -114,7 +114,9 @@ export interface TrialContext<Config, Key> {
    *       if (solved) break;
    *     }
    *
-   * A resumed trial starts behind its last checkpoint with all parts restored. Between two steps it shows the
+   * A resumed trial runs its code again from the start; the loop begins behind its last checkpoint with all parts restored
+   * (a loop that was left makes no step any more). So everything that a loop changes, and that is needed later, belongs to
+   * its parts or its `state`. A trial may have several loops, one after the other. Between two steps it shows the
    * progress, writes a checkpoint when one is due, and stops here on Ctrl-C.
    */
   readonly steps: (options: StepsOptions) => AsyncIterable<number>;
@@ -172,4 +174,9 @@ export interface Experiment<Config = unknown, Key = TrialKey, Result = Measureme
   readonly claims: readonly Claim<Row<NoInfer<Key>, NoInfer<Result>>>[];
 }
 
-type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+/** The same with everything optional, in nested objects too; lists stay whole. */
+export type DeepPartial<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { [K in keyof T]?: DeepPartial<T[K]> }
+    : T;

@@ -20,6 +20,7 @@ export type {
   Cell,
   Chart,
   Claim,
+  DeepPartial,
   Experiment,
   ExperimentDefinition,
   Measurements,

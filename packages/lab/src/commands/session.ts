@@ -30,6 +30,9 @@ export function addSessionOptions(command: Command): Command {
 /** Signals that ask a process to end, with their numbers. */
 const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 
+/** Signals within so many milliseconds are one: terminals and package managers may each send the same Ctrl-C. */
+const SAME_SIGNAL = 100;
+
 /**
  * Runs something that can be interrupted: at the first signal it may write a checkpoint, at the second the process ends.
  * Afterwards the result is shown and the status set.
@@ -43,9 +46,13 @@ export async function runSession(
   const { quietProgress, textProgress } = await import('../progress.ts');
   const progress = options.quiet ? quietProgress(cli.stderr) : textProgress(cli.stderr);
   const controller = new AbortController();
+  let interrupted = Number.POSITIVE_INFINITY;
   const onSignal = (signal: NodeJS.Signals): void => {
     const status = 128 + SIGNALS[signal as keyof typeof SIGNALS];
-    if (controller.signal.aborted) process.exit(status);
+    const now = performance.now();
+    if (now - interrupted > SAME_SIGNAL) process.exit(status);
+    if (controller.signal.aborted) return;
+    interrupted = now;
     cli.status = status;
     controller.abort();
     progress.warn('Stopping at the next step, with a checkpoint; once more stops at once.');

@@ -18,6 +18,8 @@ export const TOY: string = join(PACKAGE, 'test/fixtures/toy.ts');
 export interface FwpProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<FwpResult>;
+  /** What it wrote to stderr so far. */
+  readonly output: () => string;
 }
 
 /** How a process ended. */
@@ -48,7 +50,7 @@ export function startFwp(
     child.on('error', reject);
     child.on('close', (status) => resolve({ status, stdout, stderr }));
   });
-  return { child, ended };
+  return { child, ended, output: () => stderr };
 }
 
 /** Runs `fwp` to its end. */
@@ -57,9 +59,12 @@ export function fwp(words: readonly string[], options?: Parameters<typeof startF
 }
 
 /** Waits until a run folder has a checkpoint: the first trial is under way. */
-export async function firstCheckpoint(folder: string): Promise<void> {
+export function firstCheckpoint(folder: string): Promise<void> {
   const checkpoints = join(folder, 'checkpoints');
-  while (!existsSync(checkpoints) || !readdirSync(checkpoints).some((name) => name.endsWith('.safetensors'))) {
-    await setTimeout(20);
-  }
+  return until(() => existsSync(checkpoints) && readdirSync(checkpoints).some((name) => name.endsWith('.safetensors')));
+}
+
+/** Waits until something is so. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await setTimeout(20);
 }
