@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { paper } from './paper.ts';
 import { publishedCapacity } from './published.ts';
 import { FAILED, lossesAsPublished, lossesWithin, SOLVED, thresholdsAsPublished } from './retrieval-claims.ts';
+import { retrievalReport } from './retrieval-report.ts';
 import { numbers, retrievalSettings, retrievalTrials, trainRetrieval } from './retrieval-training.ts';
 
 export const capacity = defineExperiment({
@@ -72,28 +73,5 @@ export const capacity = defineExperiment({
       holds: (rows) => lossesAsPublished(rows, publishedCapacity, 0.03),
     },
   ],
-  report: {
-    metric: 'loss',
-    rows: 'model',
-    columns: 'keys',
-    charts: [
-      {
-        title: 'Loss against the number of keys',
-        from: 'results',
-        x: 'keys',
-        y: 'loss',
-        series: 'model',
-        rule: { y: 0.5, label: 'nothing recalled' },
-      },
-      {
-        title: 'Evaluation loss during training',
-        from: 'metrics',
-        x: 'step',
-        y: 'evaluationLoss',
-        series: 'model',
-        facet: 'keys',
-        yScale: 'log',
-      },
-    ],
-  },
+  report: retrievalReport,
 });

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { paper } from './paper.ts';
 import { publishedUpdateRule } from './published.ts';
 import { FAILED, lossesAsPublished, lossesWithin, SOLVED } from './retrieval-claims.ts';
+import { retrievalReport } from './retrieval-report.ts';
 import { numbers, retrievalSettings, retrievalTrials, trainRetrieval } from './retrieval-training.ts';
 
 export const updateRule = defineExperiment({
@@ -70,28 +71,5 @@ export const updateRule = defineExperiment({
       holds: (rows) => lossesAsPublished(rows, publishedUpdateRule, 0.03),
     },
   ],
-  report: {
-    metric: 'loss',
-    rows: 'model',
-    columns: 'keys',
-    charts: [
-      {
-        title: 'Loss against the number of keys',
-        from: 'results',
-        x: 'keys',
-        y: 'loss',
-        series: 'model',
-        rule: { y: 0.5, label: 'nothing recalled' },
-      },
-      {
-        title: 'Evaluation loss during training',
-        from: 'metrics',
-        x: 'step',
-        y: 'evaluationLoss',
-        series: 'model',
-        facet: 'keys',
-        yScale: 'log',
-      },
-    ],
-  },
+  report: retrievalReport,
 });

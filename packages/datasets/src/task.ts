@@ -13,6 +13,14 @@ export type Split = 'train' | 'validation' | 'test';
 
 const SPLITS: readonly Split[] = ['train', 'validation', 'test'];
 
+/** The same for each split, in this order. */
+export function mapSplits<T, U>(
+  { train, validation, test }: Readonly<Record<Split, T>>,
+  map: (value: T, split: Split) => U,
+): Record<Split, U> {
+  return { train: map(train, 'train'), validation: map(validation, 'validation'), test: map(test, 'test') };
+}
+
 /** A generator of batches. */
 export interface Task<Batch> {
   /** Name of the task, for example `'copy'`. Part of what decides the random numbers. */

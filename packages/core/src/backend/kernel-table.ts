@@ -1,6 +1,6 @@
 /** The form in which every file of `kernels/` offers its tfjs kernels. */
 
-import type { NamedAttrMap, TensorInfo } from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from './backend.ts';
 
 /** What a tfjs kernel is called with. `inputs` and `attrs` hold what tfjs documents for that kernel. */
@@ -17,9 +17,3 @@ export type Kernel = (call: KernelCall) => TensorInfo | TensorInfo[];
 
 /** tfjs kernel names and their implementations. */
 export type KernelTable = Readonly<Record<string, Kernel>>;
-
-/** Inputs as tfjs passes them: tensors by name, absent ones left out or null. */
-export type KernelInputs = Readonly<Record<string, TensorInfo | null | undefined>>;
-
-/** Attributes as tfjs passes them. */
-export type KernelAttributes = NamedAttrMap;

@@ -3,7 +3,7 @@
  * array that fits.
  */
 
-import type { Split } from '../task.ts';
+import { mapSplits, type Split } from '../task.ts';
 import { type TokenArray, type TokenSource, tokenSource } from '../tokens.ts';
 import { openByteFile } from './byte-file.ts';
 import type { Corpus, TextPart } from './corpus.ts';
@@ -108,13 +108,6 @@ export function wordTokens({ splits }: Corpus): TokenizedCorpus<WordVocabulary> 
 function arrayFor(vocabularySize: number, length: number): TokenArray {
   if (vocabularySize <= 2 ** 8) return new Uint8Array(length);
   return vocabularySize <= 2 ** 16 ? new Uint16Array(length) : new Int32Array(length);
-}
-
-function mapSplits<T>(
-  { train, validation, test }: Corpus['splits'],
-  map: (part: TextPart, split: Split) => T,
-): Record<Split, T> {
-  return { train: map(train, 'train'), validation: map(validation, 'validation'), test: map(test, 'test') };
 }
 
 /** The text of a part of a file, a megabyte at a time; characters are not torn apart. */

@@ -12,7 +12,7 @@
  */
 
 import type { Random } from '../random.ts';
-import { assertInteger, type Split, type TaskOptions, type TokenTask, tokenTask } from '../task.ts';
+import { assertInteger, mapSplits, type Split, type TaskOptions, type TokenTask, tokenTask } from '../task.ts';
 
 /** A smallest and a largest number, both included. */
 export type IntegerRange = readonly [least: number, most: number];
@@ -128,8 +128,4 @@ function bySplit(task: string, ranges: Record<string, IntegerRange>, least: numb
   }
   const [train, evaluation] = Object.values(ranges) as [IntegerRange, IntegerRange];
   return { train, validation: evaluation, test: evaluation };
-}
-
-function mapSplits<T, U>(values: Record<Split, T>, map: (value: T) => U): Record<Split, U> {
-  return { train: map(values.train), validation: map(values.validation), test: map(values.test) };
 }
