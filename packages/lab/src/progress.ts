@@ -200,10 +200,10 @@ export function describeDevice({ name, simd, threads, notes }: DeviceInfo): stri
   return [parts.join(', '), ...notes].join('; ');
 }
 
-/** `'520'`, `'12.3k'`, `'2.1M'`. */
+/** `'2.5'`, `'520'`, `'12.3k'`, `'2.1M'`. */
 function formatRate(value: number): string {
   if (!Number.isFinite(value)) return '–';
   if (value >= 1e6) return `${(value / 1e6).toFixed(1)}M`;
   if (value >= 1e4) return `${(value / 1e3).toFixed(1)}k`;
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(2);
+  return value >= 10 ? value.toFixed(0) : value.toPrecision(2);
 }

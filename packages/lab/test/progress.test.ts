@@ -75,6 +75,20 @@ it('knows what a resumed loop did before', () => {
   expect(text).toContain('95/100  1.0 steps/s  5.0 s left');
 });
 
+it.each([
+  [1, '0.10 steps/s'],
+  [99, '9.9 steps/s'],
+  [996, '100 steps/s'],
+  [1_000_000, '100.0k steps/s'],
+])('tells %d steps in ten seconds as %s', (steps, expected) => {
+  const text = written({ isTTY: true, columns: 200 }, (progress) => {
+    progress.loopStarted({ total: 2_000_000, done: 0, perStep: {} });
+    vi.advanceTimersByTime(10_000);
+    progress.stepDone(steps);
+  });
+  expect(text).toContain(`/2000000  ${expected}`);
+});
+
 it('quiet says warnings only', () => {
   let text = '';
   const progress = quietProgress({ write: (part) => (text += part) });
