@@ -2,26 +2,9 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { main } from '../src/cli.ts';
 import { readRun } from '../src/index.ts';
+import { fwp } from './commands/run-command-line.ts';
 import { temporaryFolder } from './temporary-folder.ts';
-
-/** What a command wrote, and its status. */
-interface Outcome {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function fwp(...words: string[]): Promise<Outcome> {
-  let stdout = '';
-  let stderr = '';
-  const status = await main(words, {
-    stdout: { write: (text: string) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text) },
-  });
-  return { status, stdout, stderr };
-}
 
 const LAB = pathToFileURL(join(import.meta.dirname, '../src/index.ts')).href;
 const ZOD = pathToFileURL(join(import.meta.dirname, '../node_modules/zod/index.js')).href;

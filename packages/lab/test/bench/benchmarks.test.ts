@@ -1,12 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BenchOptions, type BenchRow, findBenchmarks, runBenchmarks } from '../../src/bench/benchmarks.ts';
 import { formatBench } from '../../src/bench/format-bench.ts';
 import { UsageError } from '../../src/errors.ts';
-import { removeFolders, temporaryFolder } from '../report/run-fixture.ts';
-
-afterEach(removeFolders);
+import { temporaryFolder } from '../temporary-folder.ts';
 
 const ROW: BenchRow = {
   suite: 'gemm',
@@ -22,7 +20,7 @@ const ROW: BenchRow = {
 
 /** A project that depends on packages with benchmarks. */
 async function project(modules: Readonly<Record<string, string>>): Promise<string> {
-  const folder = await temporaryFolder();
+  const folder = temporaryFolder();
   const names = Object.keys(modules);
   await writeFile(
     join(folder, 'package.json'),

@@ -1,10 +1,9 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { removeFolders, temporaryFolder, writeRunFixture } from '../report/run-fixture.ts';
+import { describe, expect, it } from 'vitest';
+import { writeRunFixture } from '../report/run-fixture.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { fwp } from './run-command-line.ts';
-
-afterEach(removeFolders);
 
 describe('fwp report', () => {
   it('writes the report again, with what is stored where the experiment is not installed, and says so', async () => {
@@ -35,7 +34,7 @@ describe('fwp report', () => {
     const { stdout } = await fwp('report', run, '--markdown');
     expect(stdout).toContain('| claim | verdict | observed |');
     expect(await readdir(run)).not.toContain('report.html');
-    const readme = join(await temporaryFolder(), 'README.md');
+    const readme = join(temporaryFolder(), 'README.md');
     await writeFile(readme, '# A\n<!-- fwp results: test/capacity quick -->\n<!-- fwp end -->\nB\n');
     expect((await fwp('report', run, '--update', readme)).status).toBe(0);
     expect(await readFile(readme, 'utf8')).toBe(
@@ -45,7 +44,7 @@ describe('fwp report', () => {
 
   it('ends with status 2 where there is no run, no file or no place in it', async () => {
     const run = await writeRunFixture();
-    const folder = await temporaryFolder();
+    const folder = temporaryFolder();
     expect(await fwp('report', folder)).toMatchObject({ status: 2, stdout: '' });
     expect(await fwp('report', run, '--update', join(folder, 'absent.md'))).toMatchObject({ status: 2 });
     await writeFile(join(folder, 'README.md'), 'nothing');
@@ -58,7 +57,7 @@ describe('fwp report', () => {
 describe('fwp compare', () => {
   it('prints text, Markdown or JSON, and writes a page', async () => {
     const runs = [await writeRunFixture(), await writeRunFixture({ config: { preset: 'standard' } })];
-    const page = join(await temporaryFolder(), 'comparison.html');
+    const page = join(temporaryFolder(), 'comparison.html');
     const text = await fwp('compare', ...runs, '--html', page);
     expect(text.status).toBe(0);
     expect(text.stdout).toMatch(/preset +quick +standard/);
@@ -80,7 +79,7 @@ describe('fwp compare', () => {
 describe('fwp export-tensorboard', () => {
   it('writes a folder for each run', async () => {
     const runs = [await writeRunFixture(), await writeRunFixture()];
-    const out = await temporaryFolder();
+    const out = temporaryFolder();
     const { status, stdout } = await fwp('export-tensorboard', ...runs, '--out', out, '--json');
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toHaveLength(2);

@@ -1,12 +1,10 @@
 import { parseHTML } from 'linkedom';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { compareRuns, readRuns } from '../../src/compare/comparison.ts';
 import { comparisonPage } from '../../src/compare/comparison-page.ts';
 import { formatComparison } from '../../src/compare/format-comparison.ts';
 import { UsageError } from '../../src/errors.ts';
-import { ROWS, type RunFixture, removeFolders, writeRunFixture } from '../report/run-fixture.ts';
-
-afterEach(removeFolders);
+import { ROWS, type RunFixture, writeRunFixture } from '../report/run-fixture.ts';
 
 const SLOWER: RunFixture = {
   config: {

@@ -1,13 +1,11 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DeviceInfo } from '@fwp/core';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Diagnosis, diagnose, problemsOf } from '../../src/doctor/diagnosis.ts';
 import { formatDiagnosis } from '../../src/doctor/format-diagnosis.ts';
 import { measurePeaks } from '../../src/doctor/peaks.ts';
-import { removeFolders, temporaryFolder } from '../report/run-fixture.ts';
-
-afterEach(removeFolders);
+import { temporaryFolder } from '../temporary-folder.ts';
 
 /** A machine where WebAssembly works, and native kernels were not built. */
 const measure: typeof measurePeaks = async (device, threads) => {
@@ -17,7 +15,7 @@ const measure: typeof measurePeaks = async (device, threads) => {
 };
 
 async function diagnosis(folder?: string): Promise<Diagnosis> {
-  return diagnose({ folder: folder ?? (await temporaryFolder()), environment: { CC: '/no/such/compiler' }, measure });
+  return diagnose({ folder: folder ?? temporaryFolder(), environment: { CC: '/no/such/compiler' }, measure });
 }
 
 describe('diagnose', () => {
@@ -32,7 +30,7 @@ describe('diagnose', () => {
   });
 
   it('finds the packages of the project', async () => {
-    const folder = await temporaryFolder();
+    const folder = temporaryFolder();
     const installed = join(folder, 'node_modules', '@fwp', 'something');
     await mkdir(installed, { recursive: true });
     await writeFile(join(installed, 'package.json'), '{"name":"@fwp/something","version":"1.2.3"}');
@@ -42,7 +40,7 @@ describe('diagnose', () => {
   });
 
   it('warns of a second tfjs', async () => {
-    const folder = await temporaryFolder();
+    const folder = temporaryFolder();
     const copy = join(folder, 'node_modules', '@tensorflow', 'tfjs-core');
     await mkdir(copy, { recursive: true });
     await writeFile(join(copy, 'package.json'), '{"name":"@tensorflow/tfjs-core","version":"4.22.0"}');
@@ -52,7 +50,7 @@ describe('diagnose', () => {
   });
 
   it.skipIf(process.getuid?.() === 0)('notices a folder that can not be written to', async () => {
-    const folder = await temporaryFolder();
+    const folder = temporaryFolder();
     await chmod(folder, 0o500);
     const { folders, problems } = await diagnosis(folder);
     await chmod(folder, 0o700);

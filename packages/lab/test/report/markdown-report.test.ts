@@ -1,10 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/errors.ts';
 import { markdownReport, updateReadme } from '../../src/report/markdown-report.ts';
 import { gatherReportData } from '../../src/report/report-data.ts';
-import { removeFolders, writeRunFixture } from './run-fixture.ts';
-
-afterEach(removeFolders);
+import { writeRunFixture } from './run-fixture.ts';
 
 describe('markdownReport', () => {
   it('has what was run, the claims and the table', async () => {

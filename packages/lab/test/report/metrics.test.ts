@@ -1,12 +1,11 @@
 import { appendFile } from 'node:fs/promises';
 import { CorruptFileError } from '@fwp/core';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Downsampler, readMetricLines } from '../../src/report/metrics.ts';
 import { runPaths } from '../../src/run-folder.ts';
-import { removeFolders, temporaryFolder, writeRunFixture } from './run-fixture.ts';
-
-afterEach(removeFolders);
+import { temporaryFolder } from '../temporary-folder.ts';
+import { writeRunFixture } from './run-fixture.ts';
 
 describe('Downsampler', () => {
   it('keeps short curves as they are', () => {
@@ -73,6 +72,6 @@ describe('readMetricLines', () => {
   });
 
   it('is empty if nothing was logged', async () => {
-    expect(await readMetricLines(await temporaryFolder(), [])).toEqual([]);
+    expect(await readMetricLines(temporaryFolder(), [])).toEqual([]);
   });
 });

@@ -1,10 +1,10 @@
 /** A small run folder, written as the runner would, for the tests of everything that reads runs. */
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Cell, Row, TrialKey } from '../../src/experiment.ts';
 import { type Results, RUN_FORMAT, type RunConfig, runPaths } from '../../src/run-folder.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 /** What differs from the usual. */
 export interface RunFixture {
@@ -31,23 +31,9 @@ export const ROWS: readonly Row[] = [1, 2].flatMap((seed) =>
   ),
 );
 
-const folders: string[] = [];
-
-/** A new empty folder, removed by {@link removeFolders}. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'fwp-lab-'));
-  folders.push(folder);
-  return folder;
-}
-
-/** Removes all folders made here. */
-export async function removeFolders(): Promise<void> {
-  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })));
-}
-
 /** Writes a run and returns its folder. */
 export async function writeRunFixture(fixture: RunFixture = {}): Promise<string> {
-  const folder = await temporaryFolder();
+  const folder = temporaryFolder();
   const paths = runPaths(folder);
   const results = resultsFixture(fixture.results);
   const metrics = fixture.metrics ?? results.trials.flatMap(({ key, seed }) => fallingLoss(key, seed, 20));

@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { parseHTML } from 'linkedom';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/errors.ts';
 import type { Row } from '../../src/experiment.ts';
 import { writeReport } from '../../src/report/write-report.ts';
-import { type RunFixture, removeFolders, TITLE, temporaryFolder, writeRunFixture } from './run-fixture.ts';
-
-afterEach(removeFolders);
+import { temporaryFolder } from '../temporary-folder.ts';
+import { type RunFixture, TITLE, writeRunFixture } from './run-fixture.ts';
 
 async function report(fixture: RunFixture = {}, experiment?: Parameters<typeof writeReport>[1]): Promise<Document> {
   const text = await readFile(await writeReport(await writeRunFixture(fixture), experiment), 'utf8');
@@ -135,6 +134,6 @@ describe('the report', () => {
   });
 
   it('needs a run folder', async () => {
-    await expect(writeReport(await temporaryFolder())).rejects.toThrow(UsageError);
+    await expect(writeReport(temporaryFolder())).rejects.toThrow(UsageError);
   });
 });

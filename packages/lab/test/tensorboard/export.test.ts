@@ -1,15 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { UsageError } from '../../src/errors.ts';
 import { crc32c } from '../../src/tensorboard/crc32c.ts';
 import { scalarRecord, versionRecord } from '../../src/tensorboard/event-record.ts';
 import { exportTensorBoard } from '../../src/tensorboard/export.ts';
-import { removeFolders, temporaryFolder, writeRunFixture } from '../report/run-fixture.ts';
+import { writeRunFixture } from '../report/run-fixture.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { decodeEvents } from './decode-events.ts';
-
-afterEach(removeFolders);
 
 it('has the checksums of the standard', () => {
   expect(crc32c(new TextEncoder().encode('123456789'))).toBe(0xe3069283);
@@ -73,7 +72,7 @@ describe('exportTensorBoard', () => {
       seconds: 0,
     }));
     const run = await writeRunFixture({ metrics });
-    const out = await temporaryFolder();
+    const out = temporaryFolder();
     await exportTensorBoard(run, out);
     await exportTensorBoard(run, out);
     expect((await eventsOf(out, 'model=linear,keys=20,seed=1')).map(({ step }) => step)).toEqual([0, 1, 3]);
@@ -81,6 +80,6 @@ describe('exportTensorBoard', () => {
   });
 
   it('needs a run', async () => {
-    await expect(exportTensorBoard(await temporaryFolder())).rejects.toThrow(UsageError);
+    await expect(exportTensorBoard(temporaryFolder())).rejects.toThrow(UsageError);
   });
 });
