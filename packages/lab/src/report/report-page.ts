@@ -16,7 +16,7 @@ export function reportPage(data: ReportData): string {
   const tables = comparisonTables(data);
   const body = html`${header(data)}
 ${section('claims', 'Claims', data.claims.length === 0 ? undefined : claimList(data.claims))}
-${section('results', 'Results', tables.map(resultsTable).concat(sources(tables)))}
+${section('results', 'Results', [...tables.map(resultsTable), sources(tables), allTrials(data)])}
 ${section('charts', 'Curves', data.charts.map(chartFigure))}
 ${section('artifacts', 'Files', artifactList(data.artifacts))}
 ${section('configuration', 'Configuration', configuration(data))}
@@ -142,10 +142,39 @@ function tableHead(
 }
 
 /** Where the published numbers stand. */
-function sources(tables: readonly ComparisonTable[]): Html[] {
+function sources(tables: readonly ComparisonTable[]): Html | undefined {
   const cells = tables.flatMap((table) => table.cells.flat());
   const names = [...new Set(cells.flatMap((cell) => (cell?.source === undefined ? [] : [cell.source])))];
-  return names.length === 0 ? [] : [html`<p class="facts">Published numbers: ${names.join('; ')}.</p>`];
+  return names.length === 0 ? undefined : html`<p class="facts">Published numbers: ${names.join('; ')}.</p>`;
+}
+
+/** Every trial with all that it measured, folded away. */
+function allTrials({ keyFields, run: { results } }: ReportData): Html | undefined {
+  const { rows, trials } = results;
+  if (rows.length === 0) return undefined;
+  const measured = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter(
+    (field) => field !== 'seed' && !keyFields.includes(field),
+  );
+  const fields = [...keyFields, 'seed', ...measured];
+  // What the runner counts, unless the trial measured something of that name.
+  const counted = (['steps', 'seconds', 'parameters'] as const).filter((field) => !fields.includes(field));
+  const body = rows.map((row, index) => {
+    const cells = [...fields.map((field) => row[field]), ...counted.map((field) => trials[index]?.[field])];
+    const [first, ...others] = cells.map(formatCell);
+    return html`<tr><th scope="row">${first}</th>${others.map((text) => html`<td class="number">${text}</td>`)}</tr>\n`;
+  });
+  const [first, ...others] = [...fields, ...counted];
+  const title = rows.length === 1 ? 'The trial' : `All ${rows.length} trials`;
+  return html`<details><summary>${title}</summary>
+${scrolling(
+  title,
+  html`<table class="results" aria-label="${title}">
+<thead><tr><th scope="col">${first}</th>${others.map((field) => html`<th scope="col" class="number">${field}</th>`)}</tr></thead>
+<tbody>
+${body}</tbody>
+</table>`,
+)}</details>
+`;
 }
 
 function artifactList(artifacts: readonly Artifact[]): Html | undefined {

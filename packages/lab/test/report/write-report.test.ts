@@ -97,6 +97,15 @@ describe('the report', () => {
     expect(rows[1]).toContain('0.06 (+0.0150)');
   });
 
+  it('has every trial with all that it measured', async () => {
+    const table = (await report()).querySelector('details table');
+    const head = [...(table?.querySelectorAll('thead th') ?? [])].map((cell) => cell.textContent);
+    expect(head).toEqual(['model', 'keys', 'seed', 'loss', 'solved', 'steps', 'seconds', 'parameters']);
+    const rows = [...(table?.querySelectorAll('tbody tr') ?? [])].map((row) => row.textContent);
+    expect(rows).toHaveLength(12);
+    expect(rows[0]).toBe('linear2010.03false2011000');
+  });
+
   it('tells where it came from and how to do it again', async () => {
     const text = (await report()).body.textContent ?? '';
     for (const part of ['A Processor', '0123456789abcdef', 'training.learningRate', '0.001', '2 min 14 s', 'simd128']) {
@@ -120,7 +129,7 @@ describe('the report', () => {
     expect(document.querySelector('h1')?.textContent).toBe('Another title');
     expect(document.querySelector('.headline')?.textContent).toBe('0 of 1 claim holds.');
     expect(document.querySelector('.claims')?.textContent).toContain('6 rows');
-    expect(document.querySelectorAll('table.results').length).toBe(3);
+    expect(document.querySelectorAll('table.results').length).toBe(3 + 1);
     expect(document.querySelector('.paper')).toBeNull();
   });
 
