@@ -104,8 +104,15 @@ export class TrialCheckpoints {
   }
 }
 
-/** Makes the folder of checkpoints, and removes files that a killed process was writing. */
-export async function prepareCheckpoints(folder: string): Promise<void> {
+/**
+ * Makes the folder of checkpoints, and removes what a killed process left: files that it was writing, and checkpoints of
+ * trials that it finished.
+ *
+ * @param current the file name of the trial that is next; undefined if all are finished
+ */
+export async function prepareCheckpoints(folder: string, current: string | undefined): Promise<void> {
   await mkdir(folder, { recursive: true });
-  for (const name of await readdir(folder)) if (name.endsWith('.tmp')) await rm(join(folder, name));
+  for (const name of await readdir(folder)) {
+    if (current === undefined || !name.startsWith(`${current}.loop`)) await rm(join(folder, name));
+  }
 }

@@ -65,7 +65,8 @@ export async function work(
     await writeResults(folder, results);
   };
 
-  await prepareCheckpoints(paths.checkpoints);
+  const next = grid.find(({ key, seed }) => !finished.has(trialIdentity(key, seed)));
+  await prepareCheckpoints(paths.checkpoints, next && trialFileName(next.key, next.seed));
   const metrics = new MetricsWriter(paths.metrics);
   progress.runStarted({ folder, config: record.config, trials: grid.length, finished: finished.size });
   try {
@@ -135,7 +136,7 @@ async function runTrial(experiment: Experiment, trial: Trial): Promise<Measureme
     if (trial.interruption === undefined) return measured;
   } catch (error) {
     if (trial.interruption === undefined) {
-      await trial.fail();
+      await attempt(() => trial.fail());
       throw error;
     }
   } finally {

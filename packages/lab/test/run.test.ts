@@ -209,12 +209,13 @@ describe('a damaged checkpoint', () => {
     await expectRecovery(folder, 1);
   });
 
-  it('that a killed process was writing is removed', async () => {
-    const { folder } = await interrupted(8);
-    const unfinished = join(runPaths(folder).checkpoints, '.x.safetensors.123.0.tmp');
-    writeFileSync(unfinished, 'half');
+  it('that a killed process was writing, or of a trial that it finished, is removed', async () => {
+    const { folder } = await interrupted(30);
+    const { checkpoints } = runPaths(folder);
+    writeFileSync(join(checkpoints, '.rate=0.1,seed=1.loop1.step6.safetensors.123.0.tmp'), 'half');
+    writeFileSync(join(checkpoints, 'rate=0.01,seed=1.loop1.step12.safetensors'), 'old');
     await expectRecovery(folder, 0);
-    expect(existsSync(unfinished)).toBe(false);
+    expect(readdirSync(checkpoints)).toEqual([]);
   });
 });
 
