@@ -88,7 +88,7 @@ export function mLstm(
   return inTidy(() => {
     // log σ. tf.logSigmoid's gradient would read its input after the forward's tidy has disposed of it.
     const logForget = forgetActivation === 'sigmoid' ? tf.neg(tf.softplus(tf.neg(forgetGate))) : forgetGate;
-    const { before, after } = runningMaximum(inputGate, logForget, initialState?.maximum, resetMask, sizes);
+    const { before, after, last } = runningMaximum(inputGate, logForget, initialState?.maximum, resetMask, sizes);
     const { output, finalState, finalNormalizer } = sumRule(
       sizes,
       {
@@ -100,10 +100,8 @@ export function mLstm(
       { initialState: initialState?.memory, resetMask },
       { initial: initialState?.normalizer, floor: tf.exp(tf.neg(after)) },
     );
-    const { batch, heads, time } = sizes;
-    const last = time === 0 ? before : tf.slice(after, [0, 0, time - 1]);
-    const maximum = time === 0 ? (initialState?.maximum.clone() ?? tf.zeros([batch, heads])) : tf.squeeze(last, [2]);
-    return { output, finalState: { memory: finalState, normalizer: finalNormalizer as tf.Tensor3D, maximum } };
+    const normalizer = finalNormalizer as tf.Tensor3D;
+    return { output, finalState: { memory: finalState, normalizer, maximum: tf.squeeze(last, [2]) } };
   });
 }
 
@@ -152,18 +150,18 @@ export function mLstmStep(
 
 type Five = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 
-/** m before and after each step, `[batch, heads, time]`, without gradient. */
+/** m before and after each step, `[batch, heads, time]`, and after the last one, `[batch, heads, 1]`; without gradient. */
 function runningMaximum(
   inputGate: tf.Tensor,
   logForget: tf.Tensor,
   initial: tf.Tensor | undefined,
   resetMask: tf.Tensor | undefined,
   { batch, heads, time }: ScanSizes,
-): { before: tf.Tensor; after: tf.Tensor } {
+): Record<'before' | 'after' | 'last', tf.Tensor> {
   const start = tf.expandDims(initial ?? tf.zeros([batch, heads]), 2);
-  if (time === 0) return { before: tf.zeros([batch, heads, 0]), after: tf.zeros([batch, heads, 0]) };
-  const reset = resetMask && tf.tile(tf.expandDims(resetMask, 1), [1, heads, 1]);
   const steps = [batch, heads, time];
+  if (time === 0) return { before: tf.zeros(steps), after: tf.zeros(steps), last: start };
+  const reset = resetMask && tf.tile(tf.expandDims(resetMask, 1), [1, heads, 1]);
   const scan = tf.customGrad((...given) => {
     const [exponents, forgets, first] = given as unknown as [tf.Tensor, tf.Tensor, tf.Tensor];
     const value = maxPlusScan(exponents, forgets, first, reset);
@@ -172,7 +170,8 @@ function runningMaximum(
   const after = scan(inputGate, logForget, start);
   const shifted = tf.concat([start, tf.slice(after, [0, 0, 0], [batch, heads, time - 1])], 2);
   // A new sequence begins with m = 0, like the first one.
-  return { before: reset === undefined ? shifted : tf.where(reset, tf.zerosLike(shifted), shifted), after };
+  const before = reset === undefined ? shifted : tf.where(reset, tf.zerosLike(shifted), shifted);
+  return { before, after, last: tf.slice(after, [0, 0, time - 1]) };
 }
 
 /**

@@ -147,6 +147,19 @@ describe.each(devices)('mLSTM on $name', ({ options }) => {
     });
   });
 
+  it('leaves no tensors behind', () => {
+    const run = () =>
+      tf.tidy(() => {
+        const { memory: _, normalizer: __, ...sequences } = tensorsOf(inputs);
+        const loss = (...all: tf.Tensor[]) => tf.sum(mLstm(...(all as Five)).output) as tf.Scalar;
+        tf.grads(loss)(Object.values(sequences));
+      });
+    run();
+    const { numTensors } = tf.memory();
+    run();
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+
   it('keeps its state over no steps', () => {
     tf.tidy(() => {
       const empty = [keyDim, keyDim, valueDim].map((dim) => tf.zeros([1, 1, 0, dim])) as [
