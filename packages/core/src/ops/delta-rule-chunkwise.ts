@@ -18,7 +18,16 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { ScanOptions, ScanResult, ScanSequences, ScanSizes } from './fast-weight-scan.ts';
-import { CHUNK_STEPS, chunkDecay, eachChunk, fromChunks, inChunks, oneLater, triangle } from './scan-chunks.ts';
+import {
+  aliveAfter,
+  CHUNK_STEPS,
+  chunkDecay,
+  eachChunk,
+  fromChunks,
+  inChunks,
+  oneLater,
+  triangle,
+} from './scan-chunks.ts';
 
 /** Inputs of the delta rule; without `decay` (factors) nothing decays. */
 export interface DeltaRuleInputs extends ScanSequences {
@@ -38,7 +47,7 @@ export function chunkwiseDeltaRule(inputs: DeltaRuleInputs, options: ScanOptions
   const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((x) => inChunks(x)) as [tf.Tensor, tf.Tensor, tf.Tensor];
   const beta = tf.expandDims(inChunks(inputs.beta), -1);
   // A reset is a decay to nothing.
-  const alive = resetMask === undefined ? undefined : aliveAfter(resetMask, sizes);
+  const alive = resetMask === undefined ? undefined : aliveAfter(resetMask, heads);
   const factors = inputs.decay === undefined ? alive : tf.mul(inputs.decay, alive ?? 1);
   const decay = factors === undefined ? undefined : chunkDecay(inChunks(factors, 1));
   const [strictlyLower, lower] = [triangle(CHUNK_STEPS, -1), triangle(CHUNK_STEPS, 0)];
@@ -76,12 +85,6 @@ export function chunkwiseDeltaRule(inputs: DeltaRuleInputs, options: ScanOptions
     state = tf.add(held, tf.matMul(writes, writing as tf.Tensor, true, false));
   }
   return { output: fromChunks(outputs, time) as tf.Tensor4D, finalState: state as tf.Tensor4D };
-}
-
-/** 0 at resets, 1 elsewhere: `[batch, heads, time]`. */
-function aliveAfter(resetMask: tf.Tensor, { batch, heads, time }: ScanSizes): tf.Tensor {
-  const alive = tf.cast(tf.logicalNot(resetMask), 'float32');
-  return tf.tile(tf.reshape(alive, [batch, 1, time]), [1, heads, 1]);
 }
 
 /**

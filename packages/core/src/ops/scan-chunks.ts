@@ -65,6 +65,11 @@ export function chunkDecay(a: tf.Tensor): ChunkDecay {
   };
 }
 
+/** What resets `[batch, time]` leave of the state before them: 0 where true, 1 elsewhere, `[batch, heads, time]`. */
+export function aliveAfter(resetMask: tf.Tensor, heads: number): tf.Tensor {
+  return tf.tile(tf.expandDims(tf.cast(tf.logicalNot(resetMask), 'float32'), 1), [1, heads, 1]);
+}
+
 /** `[n, n]`: ones where column ≤ row + diagonal, as `numpy.tri`. */
 export function triangle(n: number, diagonal: number): tf.Tensor2D {
   return tf.tidy(() => {

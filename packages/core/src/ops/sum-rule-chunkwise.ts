@@ -14,7 +14,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { ScanOptions, ScanSizes } from './fast-weight-scan.ts';
-import { CHUNK_STEPS, chunkDecay, inChunks, oneLater, transposed, triangle } from './scan-chunks.ts';
+import { aliveAfter, CHUNK_STEPS, chunkDecay, inChunks, oneLater, transposed, triangle } from './scan-chunks.ts';
 import type { LinearAttentionResult, SumRuleInputs, SumRuleNormalizer } from './sum-rule.ts';
 
 /** Steps of a chunk where each key channel has its own decay: a step costs C · keyDim numbers. */
@@ -70,9 +70,9 @@ function unnormalized(
   const [queries, keys, values] = [q, k, v].map((x) => inChunks(x, 0, steps)) as [tf.Tensor, tf.Tensor, tf.Tensor];
 
   // A reset is a decay to nothing.
-  const kept = resetMask === undefined ? undefined : keptAfter(resetMask, heads);
-  const alive = kept === undefined || !byChannel ? kept : tf.expandDims(kept, 3);
-  const factors = decay === undefined || alive === undefined ? (decay ?? alive) : tf.mul(decay, alive);
+  const alive = resetMask === undefined ? undefined : aliveAfter(resetMask, heads);
+  const spread = alive === undefined || !byChannel ? alive : tf.expandDims(alive, 3);
+  const factors = decay === undefined || spread === undefined ? (decay ?? spread) : tf.mul(decay, spread);
   if (factors === undefined) {
     const written = tf.matMul(values, keys, true, false);
     const before = tf.add(tf.cumsum(written, 2, true), tf.expandDims(initialState, 2));
@@ -90,8 +90,8 @@ function unnormalized(
   let [between, fromStart] = [products.between, inTime(products.fromStart)];
   if (read === 'before') {
     [between, fromStart] = [oneLater(between, 0), oneLater(fromStart, 1)];
-    if (kept !== undefined) {
-      const continued = tf.expandDims(inChunks(kept, 1, steps), -1);
+    if (alive !== undefined) {
+      const continued = tf.expandDims(inChunks(alive, 1, steps), -1);
       between = tf.mul(between, byChannel ? tf.expandDims(continued, 3) : continued);
       fromStart = tf.mul(fromStart, continued);
     }
@@ -129,9 +129,4 @@ function reading(
 function chunk(x: tf.Tensor, n: number): tf.Tensor {
   const [batch, heads, , ...rest] = x.shape as [number, number, number, ...number[]];
   return tf.reshape(tf.slice(x, [0, 0, n], [batch, heads, 1]), [batch, heads, ...rest]);
-}
-
-/** 0 at resets, 1 elsewhere: `[batch, heads, time]`. */
-function keptAfter(resetMask: tf.Tensor, heads: number): tf.Tensor {
-  return tf.tile(tf.expandDims(tf.cast(tf.logicalNot(resetMask), 'float32'), 1), [1, heads, 1]);
 }
