@@ -101,12 +101,11 @@ function printInformation(cli: CliContext, information: Information): void {
   heading('Settings (change them with --set)');
   table(
     ['setting', `in ${preset}`, 'type', 'meaning'],
-    settings.map(({ path, value, type, description: meaning }) => [
-      path,
-      shorten(JSON.stringify(value) ?? ''),
-      type,
-      meaning,
-    ]),
+    settings.flatMap(({ path, value, type, description: meaning }) => {
+      const [firstLine = '', ...otherLines] = type.match(/\S.{0,39}(?= |$)|\S+/g) ?? [];
+      const row = [path, shorten(JSON.stringify(value) ?? ''), firstLine, meaning];
+      return [row, ...otherLines.map((line) => ['', '', line])];
+    }),
   );
   if (claims.length > 0) {
     heading('Claims');

@@ -18,7 +18,7 @@ interface RunCommandOptions extends SessionCommandOptions {
   readonly device: string;
   readonly threads?: number;
   readonly seed?: string;
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly out?: string;
   readonly dryRun?: boolean;
 }
@@ -43,7 +43,7 @@ export function addRunCommand(program: Command, cli: CliContext): void {
     .option('--device <name>', 'auto, native, wasm, webgpu, tensorflow or cpu', 'auto')
     .option('--threads <number>', 'threads of the CPU engine (default: all processors)', parseCount)
     .option('--seed <seeds>', "1, 1..5 or 1,2,7 (default: the preset's)")
-    .option('--set <path=value>', 'changes a setting; may be given several times', collect, [])
+    .option('--set <path=value>', 'changes a setting; may be given several times', collect)
     .option('--out <folder>', 'run folder (default: a new one in runs/)')
     .option('--dry-run', 'two steps of every trial in a temporary folder, and what the run would take');
   addSessionOptions(command)
@@ -53,7 +53,7 @@ export function addRunCommand(program: Command, cli: CliContext): void {
       const { dryRun, runExperiment } = await import('../run.ts');
       const { experiment, origin } = await findExperiment(what, process.cwd(), (text) => cli.stderr.write(`${text}\n`));
       const runOptions: RunOptions = {
-        ...{ origin, overrides: options.set, device: await parseDevice(options.device) },
+        ...{ origin, overrides: options.set ?? [], device: await parseDevice(options.device) },
         ...(options.preset === undefined ? {} : { preset: options.preset }),
         ...(options.seed === undefined ? {} : { seeds: parseSeeds(options.seed) }),
         ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -65,7 +65,7 @@ export function addRunCommand(program: Command, cli: CliContext): void {
     });
 }
 
-function collect(value: string, previous: readonly string[]): readonly string[] {
+function collect(value: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, value];
 }
 
