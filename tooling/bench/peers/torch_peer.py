@@ -334,6 +334,128 @@ def cnn(p):
     return Training(model, lambda: F.cross_entropy(model(x), labels))
 
 
+# ---- the delta rule: over chunks of time (a triangular system each), and as a loop over time ----
+
+
+def delta_rule_inputs(p):
+    shape = [p["batch"], p["heads"], p["length"], p["dim"]]
+    beta = uniform(shape[:3], 4, 0.5) + 0.5
+    return [uniform(shape, 1), uniform(shape, 2, math.sqrt(3 / p["dim"])), uniform(shape, 3), beta]
+
+
+def delta_rule_over_chunks(q, k, v, beta, decay=None, chunk=64):
+    q, k, v, beta = (x.unflatten(2, (-1, chunk)) for x in (q, k, v, beta.unsqueeze(-1)))
+    if decay is None:
+        between, from_start, to_end, whole = 1, 1, 1, None
+    else:
+        sums = decay.log().unflatten(2, (-1, chunk)).cumsum(3)
+        between = (sums.unsqueeze(-1) - sums.unsqueeze(-2)).tril().exp()
+        from_start, to_end = sums.exp().unsqueeze(-1), (sums[..., -1:] - sums).exp().unsqueeze(-1)
+        whole = from_start[:, :, :, -1:]
+    system = (k @ k.transpose(-1, -2) * beta * between).tril(-1) + torch.eye(chunk)
+    solved = torch.linalg.solve_triangular(
+        system, torch.cat([beta * v, beta * from_start * k], -1), upper=False, unitriangular=True
+    )
+    fresh, erased = solved[..., : v.shape[-1]], solved[..., v.shape[-1] :]
+    attended = (q @ k.transpose(-1, -2) * between).tril()
+    queries, keys = q * from_start, k * to_end
+    state, outputs = torch.zeros_like(v[:, :, 0].transpose(-1, -2) @ k[:, :, 0]), []
+    for n in range(q.shape[2]):
+        writes = fresh[:, :, n] - erased[:, :, n] @ state.transpose(-1, -2)
+        outputs.append(queries[:, :, n] @ state.transpose(-1, -2) + attended[:, :, n] @ writes)
+        state = (state if whole is None else state * whole[:, :, n]) + writes.transpose(-1, -2) @ keys[:, :, n]
+    return torch.cat(outputs, 2)
+
+
+def delta_rule_over_steps(q, k, v, beta):
+    state = torch.zeros(*v.shape[:2], v.shape[-1], k.shape[-1])
+    outputs = []
+    for q_t, k_t, v_t, beta_t in zip(q.unbind(2), k.unbind(2), v.unbind(2), beta.unbind(2)):
+        predicted = (state @ k_t.unsqueeze(-1)).squeeze(-1)
+        state = state + (beta_t.unsqueeze(-1) * (v_t - predicted)).unsqueeze(-1) * k_t.unsqueeze(-2)
+        outputs.append((state @ q_t.unsqueeze(-1)).squeeze(-1))
+    return torch.stack(outputs, 2)
+
+
+def delta_rule(p):
+    inputs = delta_rule_inputs(p)
+    return Forward(lambda: delta_rule_over_chunks(*inputs))
+
+
+def delta_rule_backward(p):
+    inputs = delta_rule_inputs(p)
+    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_chunks)
+
+
+def delta_rule_loop_backward(p):
+    inputs = delta_rule_inputs(p)
+    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_steps)
+
+
+def gated_delta_rule_backward(p):
+    inputs = delta_rule_inputs(p)
+    decay = uniform(inputs[3].shape, 6, 0.05) + 0.95
+    return Backward([*inputs, decay], uniform(inputs[0].shape, 5), delta_rule_over_chunks)
+
+
+# ---- linear attention, over chunks of time; for chunks of 64 steps, decays near 1 may be divided by ----
+
+CHUNK = 64
+
+
+def sequences(p):
+    shape = [p["batch"], p["heads"], p["length"], p["dim"]]
+    return [uniform(shape, seed) for seed in (1, 2, 3)]
+
+
+def in_chunks(x):
+    return x.unflatten(2, (-1, CHUNK))
+
+
+def linear_attention_over_chunks(q, k, v):
+    q, k, v = in_chunks(q), in_chunks(k), in_chunks(v)
+    written = v.transpose(-1, -2) @ k
+    states = written.cumsum(2) - written
+    return (q @ states.transpose(-1, -2) + (q @ k.transpose(-1, -2)).tril() @ v).flatten(2, 3)
+
+
+def gated_linear_attention_over_chunks(q, k, v, decay):
+    q, k, v, decay = in_chunks(q), in_chunks(k), in_chunks(v), in_chunks(decay)
+    products = decay.cumprod(3)
+    q, k, whole = q * products, k / products, products[:, :, :, -1:]
+    written = v.transpose(-1, -2) @ (k * whole)
+    state, states = torch.zeros_like(written[:, :, 0]), []
+    for n in range(q.shape[2]):
+        states.append(state)
+        state = state * whole[:, :, n] + written[:, :, n]
+    states = torch.stack(states, 2)
+    return (q @ states.transpose(-1, -2) + (q @ k.transpose(-1, -2)).tril() @ v).flatten(2, 3)
+
+
+def decays(p):
+    return uniform([p["batch"], p["heads"], p["length"], p["dim"]], 5, 0.05) + 0.95
+
+
+def linear_attention(p):
+    q, k, v = sequences(p)
+    return Forward(lambda: linear_attention_over_chunks(q, k, v))
+
+
+def linear_attention_backward(p):
+    inputs = sequences(p)
+    return Backward(inputs, uniform(inputs[0].shape, 4), linear_attention_over_chunks)
+
+
+def gated_linear_attention(p):
+    inputs = [*sequences(p), decays(p)]
+    return Forward(lambda: gated_linear_attention_over_chunks(*inputs))
+
+
+def gated_linear_attention_backward(p):
+    inputs = [*sequences(p), decays(p)]
+    return Backward(inputs, uniform(inputs[0].shape, 4), gated_linear_attention_over_chunks)
+
+
 PROGRAMS = {
     "gemm": gemm,
     "elementwise": elementwise,
@@ -348,6 +470,14 @@ PROGRAMS = {
     "transpose": transpose,
     "dispatch": dispatch,
     "dispatch with gradient": dispatch_with_gradient,
+    "delta rule": delta_rule,
+    "delta rule backward": delta_rule_backward,
+    "delta rule loop backward": delta_rule_loop_backward,
+    "gated delta rule backward": gated_delta_rule_backward,
+    "linear attention": linear_attention,
+    "linear attention backward": linear_attention_backward,
+    "gated linear attention": gated_linear_attention,
+    "gated linear attention backward": gated_linear_attention_backward,
     "transformer": transformer,
     "mlp": mlp,
     "lstm": lstm,

@@ -1,6 +1,8 @@
 /** Everything that is measured. */
 
+import { deltaRuleCases } from './delta-rule-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
+import { linearAttentionCases } from './linear-attention-cases.ts';
 
 /** One line of the tables. */
 export interface Case {
@@ -230,6 +232,8 @@ export const CASES: readonly Case[] = [
   ...movement,
   ...convolutions,
   ...dispatch,
+  ...deltaRuleCases,
+  ...linearAttentionCases,
   ...training,
 ];
 

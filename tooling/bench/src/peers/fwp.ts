@@ -2,8 +2,10 @@
 
 import { type DeviceName, device, dispose, init } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
+import { deltaRulePrograms } from '../programs/delta-rule-programs.ts';
 import { currentEngine } from '../programs/engine.ts';
 import { fwpOperations } from '../programs/fwp-operations.ts';
+import { linearAttentionPrograms } from '../programs/linear-attention-programs.ts';
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
 import { peakPrograms } from '../programs/peak-programs.ts';
@@ -17,6 +19,8 @@ await serve({
   programs: {
     ...peakPrograms(threads),
     ...operationPrograms(fwpOperations),
+    ...deltaRulePrograms,
+    ...linearAttentionPrograms,
     ...trainingPrograms(fwpOperations),
   },
   memory: (steps, every) => memoryTest(fwpOperations, steps, every),
