@@ -20,7 +20,7 @@ export const charlm = defineExperiment({
   presets: {
     quick: {
       summary: 'two layers of size 64 on synthetic text: sum rule, delta rule with keys of length 1, softmax',
-      config: { models: ['linearAttention', 'deltaNet2024', 'softmaxAttention'], steps: 400 },
+      config: { models: ['linearAttention', 'deltaNet2024', 'softmaxAttention'], steps: 600 },
     },
     standard: {
       summary: 'four layers of size 128 with a context of 256 on synthetic text; also the DeltaNet of the paper',
