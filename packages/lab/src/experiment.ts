@@ -136,7 +136,8 @@ export interface StepsOptions extends CheckpointParts {
   readonly total: number;
   /**
    * Whatever else must survive a kill (best loss so far, patience, a carried state as numbers, …): a plain object that the
-   * loop changes in place; a resumed trial finds it as it was.
+   * loop changes in place; a resumed trial finds it as it was. NaN and infinities may be in it. Lists and objects in it are
+   * replaced on resume: reach them through `state`.
    */
   readonly state?: { [name: string]: Json };
   /** What is counted for the speed shown, per step, for example `{ tokens: 4096 }`. */
