@@ -77,7 +77,7 @@ function drawPanel(
     );
   });
   const columns = all.map((key) => `<text x="${(key + 0.5) * CELL}" y="-8">${KEY_NAMES[key]}</text>`);
-  const rows = all.map((value) => `<text x="-14" y="${(value + 0.65) * CELL}">${value + 1}</text>`);
+  const rows = all.map((value) => `<text x="-14" y="${((value + 0.65) * CELL).toFixed(1)}">${value + 1}</text>`);
   const lines = all.flatMap((i) => [`M0 ${i * CELL}H${side}`, `M${i * CELL} 0V${side}`]);
   return [
     `<text y="-54" font-size="16" font-weight="600">${title}</text>`,

@@ -55,7 +55,7 @@ export {
   xavierUniform,
 } from './nn/initializers.ts';
 export { Linear, type LinearLayerOptions } from './nn/linear.ts';
-export { Lstm, type LstmLayerOptions, type LstmModuleState } from './nn/lstm.ts';
+export { Lstm, type LstmCell, type LstmLayerOptions, type LstmModuleState } from './nn/lstm.ts';
 export { Module } from './nn/module.ts';
 export {
   ATTENTION_POSITIONS,

@@ -213,10 +213,13 @@ export class Lstm extends Module implements SequenceMixer<LstmModuleState> {
   }
 }
 
-/** Parameters of one layer and direction. */
-class LstmCell extends Module {
+/** Parameters of one layer and direction of an {@link Lstm}; gates in the order of `lstm`. */
+export class LstmCell extends Module {
+  /** `[inputSize, 4 · hiddenSize]`. */
   readonly inputWeight: Variable & Tensor2D;
+  /** `[hiddenSize, 4 · hiddenSize]`. */
   readonly recurrentWeight: Variable & Tensor2D;
+  /** `[4 · hiddenSize]`; undefined without biases. */
   readonly bias: (Variable & Tensor1D) | undefined;
 
   constructor({ inputSize, hiddenSize, bias = true, forgetBias = 0, random, weightInitializer }: LstmLayerOptions) {
