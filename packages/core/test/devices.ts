@@ -9,6 +9,9 @@ export interface TestDevice {
   readonly options: InitOptions;
 }
 
+/** tfjs's own backend, where operations of ours are composed of tfjs's. */
+export const tfjsCpu: TestDevice = { name: 'tfjs-cpu', options: { device: 'cpu' } };
+
 /** wasm always; native where the add-on was built. */
 export async function availableDevices(): Promise<TestDevice[]> {
   const devices: TestDevice[] = [{ name: 'wasm', options: { device: 'wasm', threads: 2 } }];

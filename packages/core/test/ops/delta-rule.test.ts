@@ -12,7 +12,7 @@ import {
   type ScanOptions,
   type ScanResult,
 } from '../../src/index.ts';
-import { availableDevices, type TestDevice } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 import { type DeltaRuleValues, deltaRuleReference, type ScanSizes } from '../reference/delta-rule.ts';
 import {
   expectMatchesReference,
@@ -24,7 +24,7 @@ import {
 } from './against-reference.ts';
 
 const engineDevices = await availableDevices();
-const devices: TestDevice[] = [...engineDevices, { name: 'tfjs-cpu', options: { device: 'cpu' } }];
+const devices = [...engineDevices, tfjsCpu];
 
 const casesArbitrary = fc.record({
   sizes: fc.record<ScanSizes>({

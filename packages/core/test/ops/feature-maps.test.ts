@@ -17,7 +17,7 @@ import {
   softmaxFeatures,
   sumNormalize,
 } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 import * as reference from '../reference/feature-maps.ts';
 import { toRows } from '../reference/rows.ts';
 import {
@@ -66,7 +66,7 @@ function awayFromZero({ shape, values }: Input): Input {
 const anySize = fc.oneof(fc.integer({ min: 2, max: 40 }), fc.constantFrom(63, 64, 65, 100));
 const anyNormalization = fc.constantFrom(...FEATURE_NORMALIZATIONS);
 
-const devices = [...(await availableDevices()), { name: 'tfjs-cpu', options: { device: 'cpu' } as const }];
+const devices = [...(await availableDevices()), tfjsCpu];
 
 describe.each(devices)('feature maps on $name', ({ name: device, options }) => {
   beforeAll(async () => {

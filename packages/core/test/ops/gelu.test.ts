@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, gelu, init } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 
 const POINTS = Float32Array.from({ length: 133 }, (_, i) => (i - 66) / 8);
 
@@ -33,42 +33,39 @@ const EXPECTED = {
   tanh: { value: (x: number) => tanhForm(x).value, slope: (x: number) => tanhForm(x).slope },
 };
 
-describe.each([...(await availableDevices()), { name: 'tfjs-cpu', options: { device: 'cpu' } as const }])(
-  'gelu on $name',
-  ({ options }) => {
-    beforeAll(async () => {
-      await init(options);
-    });
-    afterAll(dispose);
+describe.each([...(await availableDevices()), tfjsCpu])('gelu on $name', ({ options }) => {
+  beforeAll(async () => {
+    await init(options);
+  });
+  afterAll(dispose);
 
-    it.each(['none', 'tanh'] as const)('has the values and slopes of its equation (approximate: %s)', (approximate) => {
-      const [value, slope] = tf.tidy(() => {
-        const x = tf.tensor1d(POINTS);
-        const gradient = tf.grad((y: tf.Tensor) => gelu(y, { approximate }));
-        return [gelu(x, { approximate }), gradient(x, tf.fill([POINTS.length], 2))].map((t) => t.dataSync());
-      }) as unknown as [Float32Array, Float32Array];
-      POINTS.forEach((x, i) => {
-        expect(Math.abs(value[i]! - EXPECTED[approximate].value(x))).toBeLessThan(2e-6);
-        expect(Math.abs(slope[i]! - 2 * EXPECTED[approximate].slope(x))).toBeLessThan(4e-6);
-      });
+  it.each(['none', 'tanh'] as const)('has the values and slopes of its equation (approximate: %s)', (approximate) => {
+    const [value, slope] = tf.tidy(() => {
+      const x = tf.tensor1d(POINTS);
+      const gradient = tf.grad((y: tf.Tensor) => gelu(y, { approximate }));
+      return [gelu(x, { approximate }), gradient(x, tf.fill([POINTS.length], 2))].map((t) => t.dataSync());
+    }) as unknown as [Float32Array, Float32Array];
+    POINTS.forEach((x, i) => {
+      expect(Math.abs(value[i]! - EXPECTED[approximate].value(x))).toBeLessThan(2e-6);
+      expect(Math.abs(slope[i]! - 2 * EXPECTED[approximate].slope(x))).toBeLessThan(4e-6);
     });
+  });
 
-    it('can be differentiated twice', () => {
-      const second = tf.tidy(() => {
-        const twice = tf.grad((x: tf.Tensor) => tf.sum(tf.grad((y: tf.Tensor) => gelu(y))(x)));
-        return twice(tf.tensor1d([-1, 0, 0.5])).dataSync();
-      });
-      // d/dx (Φ + x φ) = φ (2 - x²)
-      [-1, 0, 0.5].forEach((x, i) => {
-        expect(second[i]).toBeCloseTo(density(x) * (2 - x * x), 5);
-      });
+  it('can be differentiated twice', () => {
+    const second = tf.tidy(() => {
+      const twice = tf.grad((x: tf.Tensor) => tf.sum(tf.grad((y: tf.Tensor) => gelu(y))(x)));
+      return twice(tf.tensor1d([-1, 0, 0.5])).dataSync();
     });
+    // d/dx (Φ + x φ) = φ (2 - x²)
+    [-1, 0, 0.5].forEach((x, i) => {
+      expect(second[i]).toBeCloseTo(density(x) * (2 - x * x), 5);
+    });
+  });
 
-    it('refuses other dtypes and approximations', () => {
-      const x = tf.tensor1d([1], 'int32');
-      expect(() => gelu(x)).toThrow('gelu: x');
-      expect(() => gelu(tf.scalar(1), { approximate: 'sigmoid' as 'tanh' })).toThrow('gelu: approximate');
-      x.dispose();
-    });
-  },
-);
+  it('refuses other dtypes and approximations', () => {
+    const x = tf.tensor1d([1], 'int32');
+    expect(() => gelu(x)).toThrow('gelu: x');
+    expect(() => gelu(tf.scalar(1), { approximate: 'sigmoid' as 'tanh' })).toThrow('gelu: approximate');
+    x.dispose();
+  });
+});

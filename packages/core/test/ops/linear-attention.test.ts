@@ -12,7 +12,7 @@ import {
   linearAttention,
   linearAttentionStep,
 } from '../../src/index.ts';
-import { availableDevices, type TestDevice } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type SumRuleReading, type SumRuleValues, sumRuleGradients, sumRuleReference } from '../reference/sum-rule.ts';
 import {
@@ -25,7 +25,7 @@ import {
 } from './against-reference.ts';
 
 const engineDevices = await availableDevices();
-const devices: TestDevice[] = [...engineDevices, { name: 'tfjs-cpu', options: { device: 'cpu' } }];
+const devices = [...engineDevices, tfjsCpu];
 
 interface Case {
   readonly sizes: ScanSizes;

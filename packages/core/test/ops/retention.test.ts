@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, gatedLinearAttention, init, retention, retentionStep } from '../../src/index.ts';
-import { availableDevices, type TestDevice } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 import { type SumRuleValues, sumRuleReference } from '../reference/sum-rule.ts';
 import { expectMatchesReference, expectWithin, noise, noiseInput } from './against-reference.ts';
 
-const devices: TestDevice[] = [...(await availableDevices()), { name: 'tfjs-cpu', options: { device: 'cpu' } }];
+const devices = [...(await availableDevices()), tfjsCpu];
 
 const sizes = { batch: 2, heads: 3, time: 40, keyDim: 6, valueDim: 5 };
 const inputs = {

@@ -1,4 +1,4 @@
-/** What the kernels of all fast-weight scans share: sizes, and the arguments that their C kernels begin with. */
+/** What the kernels of all fast-weight scans share. */
 
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend.ts';
@@ -30,7 +30,7 @@ export function fastWeightSizes({ k, v }: FastWeightInputs): FastWeightSizes {
   return { batch, heads, time, keyDim, valueDim: v.shape[3] as number };
 }
 
-/** `FW_ARGUMENTS` of `csrc/fast-weights.h`. */
+/** What C kernels with `FW_ARGUMENTS` (`csrc/fast-weights.h`) begin with. */
 export function fastWeightArguments(
   backend: FwpBackend,
   inputs: FastWeightInputs,
@@ -45,7 +45,12 @@ export function fastWeightArguments(
   ];
 }
 
-/** The offset of a tensor, or 0 if it has no elements. */
-export function offsetIfGiven(backend: FwpBackend, tensor: TensorInfo): number {
-  return tensor.shape.includes(0) ? 0 : backend.offsetOf(tensor);
+/** The offset of a tensor, or 0 if it is absent or has no elements. */
+export function offsetIfGiven(backend: FwpBackend, tensor: TensorInfo | undefined): number {
+  return tensor === undefined || isEmpty(tensor) ? 0 : backend.offsetOf(tensor);
+}
+
+/** Whether a tensor has no elements: it was not given. */
+export function isEmpty(tensor: TensorInfo): boolean {
+  return tensor.shape.includes(0);
 }

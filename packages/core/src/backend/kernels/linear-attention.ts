@@ -4,10 +4,16 @@ import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend.ts';
 import type { KernelCall, KernelTable } from '../kernel-table.ts';
 import { floatOutputs } from '../outputs.ts';
+import {
+  type FastWeightAttributes,
+  type FastWeightInputs,
+  fastWeightSizes,
+  isEmpty,
+  offsetIfGiven,
+} from './fast-weights.ts';
 
 /** Attributes of all four kernels. */
-export interface LinearAttentionAttributes {
-  readonly read: 'after' | 'before';
+export interface LinearAttentionAttributes extends FastWeightAttributes {
   /** ε of the normaliser, where no `floor` is given. */
   readonly epsilon: number;
   /** Whether the gradient of the decay is wanted. */
@@ -33,21 +39,10 @@ export const MAX_LINEAR_ATTENTION_DIM = 4096;
 const CHUNK = 32;
 const WIDEST_TILE = 32;
 
-interface Inputs {
-  /** [batch, heads, time, keyDim]. */
-  readonly q: TensorInfo;
-  readonly k: TensorInfo;
-  /** [batch, heads, time, valueDim]. */
-  readonly v: TensorInfo;
-  /** [batch, heads, valueDim, keyDim]. */
-  readonly initialState: TensorInfo;
+/** Those of the normaliser are absent where there is none. */
+interface LinearAttentionInputs extends FastWeightInputs {
   /** [batch, heads, time] or [batch, heads, time, keyDim]. */
   readonly decay: TensorInfo;
-  /** [batch, time], bool. */
-  readonly resetMask: TensorInfo;
-}
-
-interface NormalizedInputs extends Inputs {
   /** [batch, heads, keyDim]. */
   readonly initialNormalizer: TensorInfo;
   /** [batch, heads, time]: the least size of a denominator; without elements, ε is added instead. */
@@ -58,9 +53,8 @@ interface NormalizedInputs extends Inputs {
 }
 
 function linearAttention({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
-  const { q, v, denominators, scales } = inputs as NormalizedInputs;
-  const [batch, heads, time, keyDim] = q.shape as [number, number, number, number];
-  const valueDim = v.shape[3] as number;
+  const { v, denominators, scales } = inputs as LinearAttentionInputs;
+  const { batch, heads, time, keyDim, valueDim } = fastWeightSizes(inputs);
   const shapes = [v.shape, [batch, heads, valueDim, keyDim]];
   if (denominators !== undefined) shapes.push([batch, heads, keyDim]);
   return floatOutputs(backend, shapes, ([output = 0, finalState = 0, finalNormalizer = 0]) => {
@@ -69,10 +63,10 @@ function linearAttention({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
     backend.withWorkspace(discarded ? 2 * rows : 0, (workspace) => {
       const [toDenominators, toScales] = discarded
         ? [workspace, workspace + rows]
-        : [offsetOrNone(backend, denominators), offsetOrNone(backend, scales)];
+        : [offsetIfGiven(backend, denominators), offsetIfGiven(backend, scales)];
       backend.engine.run(
         'linear_attention_forward',
-        ...common(backend, inputs as NormalizedInputs, attrs as LinearAttentionAttributes),
+        ...common(backend, inputs as LinearAttentionInputs, attrs as LinearAttentionAttributes),
         ...[output, toDenominators, toScales, finalState, finalNormalizer],
       );
     });
@@ -81,11 +75,10 @@ function linearAttention({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
 
 /** Inputs: those of the forward, `dOutput`, `dFinalState`; with a normaliser also `output` and `dFinalNormalizer`. */
 function linearAttentionGradient({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
-  const { q, k, v, decay, denominators, scales } = inputs as NormalizedInputs;
+  const { q, k, v, decay, denominators, scales } = inputs as LinearAttentionInputs;
   const given = inputs as Record<'output' | 'dOutput' | 'dFinalState' | 'dFinalNormalizer', TensorInfo>;
   const { decayGradient } = attrs as LinearAttentionAttributes;
-  const [batch, heads, time, keyDim] = q.shape as [number, number, number, number];
-  const valueDim = v.shape[3] as number;
+  const { batch, heads, time, keyDim, valueDim } = fastWeightSizes(inputs);
   const normalize = denominators !== undefined;
   const withDecay = decayGradient && !isEmpty(decay);
   const shapes = [q.shape, k.shape, v.shape, [batch, heads, valueDim, keyDim], decayGradient ? decay.shape : [0]];
@@ -98,9 +91,9 @@ function linearAttentionGradient({ inputs, attrs, backend }: KernelCall): Tensor
       backend.withWorkspace(keptFloats * backend.engine.threads * 4, (kept) => {
         backend.engine.run(
           'linear_attention_backward',
-          ...common(backend, inputs as NormalizedInputs, attrs as LinearAttentionAttributes),
-          ...[given.output, denominators, scales].map((tensor) => offsetOrNone(backend, tensor)),
-          ...[given.dOutput, given.dFinalState, given.dFinalNormalizer].map((tensor) => offsetOrNone(backend, tensor)),
+          ...common(backend, inputs as LinearAttentionInputs, attrs as LinearAttentionAttributes),
+          ...[given.output, denominators, scales].map((tensor) => offsetIfGiven(backend, tensor)),
+          ...[given.dOutput, given.dFinalState, given.dFinalNormalizer].map((tensor) => offsetIfGiven(backend, tensor)),
           ...[dq, dk, dv, withDecay ? dDecay : 0, dState, dNormalizer, slopes, kept, keptFloats],
         );
       });
@@ -111,24 +104,15 @@ function linearAttentionGradient({ inputs, attrs, backend }: KernelCall): Tensor
 /** The arguments that both C kernels begin with, up to `epsilon`. */
 function common(
   backend: FwpBackend,
-  { q, k, v, initialState, decay, resetMask, initialNormalizer, floor, denominators }: NormalizedInputs,
+  { q, k, v, initialState, decay, resetMask, initialNormalizer, floor, denominators }: LinearAttentionInputs,
   { read, epsilon }: LinearAttentionAttributes,
 ): number[] {
   return [
     ...[...q.shape, v.shape[3] as number],
     ...[q, k, v].map((tensor) => backend.offsetOf(tensor)),
-    ...[offsetOrNone(backend, decay), decay.shape.length === 4 ? (decay.shape[3] as number) : 1],
-    ...[offsetOrNone(backend, initialState), offsetOrNone(backend, resetMask), read === 'before' ? 1 : 0],
+    ...[offsetIfGiven(backend, decay), decay.shape.length === 4 ? (decay.shape[3] as number) : 1],
+    ...[offsetIfGiven(backend, initialState), offsetIfGiven(backend, resetMask), read === 'before' ? 1 : 0],
     denominators === undefined ? 0 : 1,
-    ...[offsetOrNone(backend, initialNormalizer), offsetOrNone(backend, floor), epsilon],
+    ...[offsetIfGiven(backend, initialNormalizer), offsetIfGiven(backend, floor), epsilon],
   ];
-}
-
-/** 0 for a tensor that is absent or has no elements. */
-function offsetOrNone(backend: FwpBackend, tensor: TensorInfo | undefined): number {
-  return tensor === undefined || isEmpty(tensor) ? 0 : backend.offsetOf(tensor);
-}
-
-function isEmpty(tensor: TensorInfo): boolean {
-  return tensor.shape.includes(0);
 }
