@@ -21,20 +21,33 @@ export {
   associativeRetrieval,
   type RetrievalBatch,
 } from './tasks/associative-retrieval.ts';
+export {
+  BIT_COPY_TARGETS,
+  BIT_COPY_TOKENS,
+  type BitCopyOptions,
+  type CopyStrictOptions,
+  copyReleased,
+  copyStrict,
+  isBitOfCopy,
+} from './tasks/bit-copy.ts';
 export { COPY_TOKENS, type CopyOptions, copy, selectiveCopy } from './tasks/copy.ts';
+export { type DelayedRecallOptions, delayedRecall } from './tasks/delayed-recall.ts';
+export { type FormalLanguage, type FormalLanguageOptions, formalLanguage } from './tasks/formal-language.ts';
 export {
   type MultiQueryAssociativeRecallOptions,
   multiQueryAssociativeRecall,
 } from './tasks/multi-query-associative-recall.ts';
+export type { IntegerRange } from './tasks/ranges.ts';
 export {
   ARITHMETIC_TOKENS,
-  type IntegerRange,
   type ModularArithmeticOptions,
   modularArithmetic,
   type ParityOptions,
   parity,
 } from './tasks/state-tracking.ts';
+export type { SymbolTask } from './tasks/symbol-task.ts';
 export { type VectorRecallBatch, type VectorRecallOptions, vectorRecall } from './tasks/vector-recall.ts';
+export { type WordProblemOptions, wordProblem } from './tasks/word-problem.ts';
 export {
   type ContiguousBatch,
   type ContiguousBatches,

@@ -11,11 +11,8 @@
  * RNNs Through Negative Eigenvalues" (2024).
  */
 
-import type { Random } from '../random.ts';
-import { assertInteger, mapSplits, type Split, type TaskOptions, type TokenTask, tokenTask } from '../task.ts';
-
-/** A smallest and a largest number, both included. */
-export type IntegerRange = readonly [least: number, most: number];
+import { assertInteger, mapSplits, type TaskOptions, type TokenTask, tokenTask } from '../task.ts';
+import { drawBetween, type IntegerRange, rangesBySplit } from './ranges.ts';
 
 /** Options of {@link parity}. */
 export interface ParityOptions extends TaskOptions {
@@ -38,7 +35,7 @@ export function parity({
   supervision = 'every',
   seed = 0,
 }: ParityOptions = {}): TokenTask {
-  const bits = bySplit('parity', { trainBits, evaluationBits }, 1);
+  const bits = rangesBySplit('parity', { trainBits, evaluationBits }, 1);
   const lengths = mapSplits(bits, ([, most]) => most);
   return tokenTask({ name: 'parity', vocabularySize: 3, targetCount: 2, lengths }, seed, (row, random, split) => {
     const count = drawBetween(bits[split], random);
@@ -87,7 +84,7 @@ export function modularArithmetic({
   seed = 0,
 }: ModularArithmeticOptions = {}): TokenTask {
   assertInteger('modularArithmetic: modulus', modulus, 2, 2 ** 20);
-  const operands = bySplit('modularArithmetic', { trainOperands, evaluationOperands }, 1);
+  const operands = rangesBySplit('modularArithmetic', { trainOperands, evaluationOperands }, 1);
   const { plus, minus, times, equals, firstDigit } = ARITHMETIC_TOKENS;
   const description = {
     name: 'modular-arithmetic',
@@ -114,18 +111,4 @@ export function modularArithmetic({
     row.targets[last] = (sum + product) % modulus;
     row.mask[last] = 1;
   });
-}
-
-function drawBetween([least, most]: IntegerRange, random: Random): number {
-  return least + random.integer(most - least + 1);
-}
-
-/** A range for each split, checked; the options are those for training and evaluation. */
-function bySplit(task: string, ranges: Record<string, IntegerRange>, least: number): Record<Split, IntegerRange> {
-  for (const [option, [from, to]] of Object.entries(ranges)) {
-    assertInteger(`${task}: ${option}[0]`, from, least);
-    assertInteger(`${task}: ${option}[1]`, to, from);
-  }
-  const [train, evaluation] = Object.values(ranges) as [IntegerRange, IntegerRange];
-  return { train, validation: evaluation, test: evaluation };
 }

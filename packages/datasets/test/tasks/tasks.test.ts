@@ -7,6 +7,9 @@ import {
   associativeRetrieval,
   batches,
   copy,
+  copyReleased,
+  copyStrict,
+  delayedRecall,
   modularArithmetic,
   multiQueryAssociativeRecall,
   parity,
@@ -15,6 +18,7 @@ import {
   selectiveCopy,
   type Task,
   vectorRecall,
+  wordProblem,
 } from '../../src/index.ts';
 import { digestOf } from '../digest.ts';
 
@@ -30,12 +34,16 @@ const tasks: [string, (seed: number) => Task<object>, string][] = [
     'b4b2c7465b5e7707',
   ],
   ['copy', (seed) => copy({ count: 10, blanks: 5, seed }), '3e5c10d5220becef'],
+  ['copyReleased', (seed) => copyReleased({ seed }), '04ce8ea0691b47fe'],
+  ['copyStrict', (seed) => copyStrict({ seed }), '925b86f8bc4d04aa'],
+  ['delayedRecall', (seed) => delayedRecall({ seed }), '28511f3305f4e15e'],
   ['modularArithmetic', (seed) => modularArithmetic({ seed }), '545e02243779ed2f'],
   ['multiQueryAssociativeRecall', (seed) => multiQueryAssociativeRecall({ seed }), 'f45e7270e4dfb9e8'],
   ['parity', (seed) => parity({ seed }), '383158a4213ef827'],
   ['randomCrops', (seed) => randomCrops(tokens, { length: 20, seed }), 'e663955830a983f5'],
   ['selectiveCopy', (seed) => selectiveCopy({ count: 10, blanks: 20, seed }), 'bf0807bafc8ff2aa'],
   ['vectorRecall', (seed) => vectorRecall({ keys: 8, reassignments: 8, seed }), 'cb3d8c38a23ed606'],
+  ['wordProblem', (seed) => wordProblem({ seed }), '3cf0391e88cbd136'],
 ];
 
 test('batches gives the batches of a task one after the other', () => {
