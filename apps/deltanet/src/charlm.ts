@@ -24,7 +24,7 @@ export const charlm = defineExperiment({
     },
     standard: {
       summary: 'four layers of size 128 with a context of 256 on synthetic text; also the DeltaNet of the paper',
-      config: { layers: 4, size: 128, heads: 8, feedForwardSize: 512, length: 256, steps: 1200, learningRate: 1e-3 },
+      config: { layers: 4, size: 128, heads: 8, feedForwardSize: 512, length: 256, steps: 800, learningRate: 1e-3 },
     },
     paper: {
       summary: "the paper's small model, on the bytes instead of the words of WikiText-103",

@@ -103,7 +103,7 @@ export async function trainLanguageModel({
   const crops = randomCrops(text.train, { length, seed });
   const windows = slidingWindows(text.validation, { length, stride: Math.ceil(length / 2) });
   const model = makeModel(config, key.model, random.split('weights'));
-  const schedule = warmupCosine(config.warmupSteps, config.steps + 1);
+  const schedule = warmupCosine(Math.min(config.warmupSteps, config.steps), config.steps + 1);
   const optimizer = new Adam(model, { learningRate: config.learningRate, schedule, clipNorm: config.clipNorm });
   const perStep = { bytes: length * batchSize };
 
