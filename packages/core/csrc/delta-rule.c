@@ -57,6 +57,17 @@ typedef struct {
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
+/*
+ * WebAssembly copies rows of keys and queries to buffers next to the tile: elsewhere they are often loaded just when the tile has
+ * been stored to an address that is the same but for multiples of 4 KiB, and the processor takes them for dependent
+ * (29 instead of 42 GFLOP/s in the worst case). Wider vectors have fewer loads and stores.
+ */
+#if defined(__wasm__)
+#define DELTA_ROW fw_copied
+#else
+#define DELTA_ROW fw_padded
+#endif
+
 /** What a chunk of the forward works on: a tile of a head, at that head's rows. */
 typedef struct {
   const fast_weights *scan;
@@ -73,7 +84,11 @@ typedef struct {
  * sums, each a chain of additions; they take several rows at a time, each with its own.
  */
 INLINE void delta_forward_steps(const delta_forward *unit, const int vectors, const int gated) {
+#if defined(__wasm__)
+  const int unrolled = vectors == 1 ? 2 : 1;
+#else
   const int unrolled = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
+#endif
   const fast_weights *scan = unit->scan;
   const i64 n = scan->key_dim, values = scan->value_dim, last = scan->time - 1;
   const i32 rows = (i32)fw_rows(n);
@@ -84,9 +99,9 @@ INLINE void delta_forward_steps(const delta_forward *unit, const int vectors, co
   for (i64 t = scan->initial_state ? -1 : 0; t <= last; t++) {
     const i64 to_come = MIN(t + 1, last);
     /* Two buffers for padded keys, in turns. */
-    const f32 *key = t <= 0 ? fw_padded(unit->padding, unit->k, n) : next;
-    next = fw_padded(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
-    const f32 *query = fw_padded(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
+    const f32 *key = t <= 0 ? DELTA_ROW(unit->padding, unit->k, n) : next;
+    next = DELTA_ROW(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
+    const f32 *query = DELTA_ROW(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
     vf factor = vset(1);
     if (t >= 0) {
       if (unit->reset && unit->reset[t]) {
@@ -138,10 +153,15 @@ typedef void (*delta_forward_function)(const delta_forward *unit);
 DELTA_FORWARD(1)
 DELTA_FORWARD(2)
 DELTA_FORWARD(3)
+#if FW_VECTORS > 3
 DELTA_FORWARD(4)
+#define DELTA_FORWARD_4(name) , name
+#else
+#define DELTA_FORWARD_4(name)
+#endif
 static const delta_forward_function delta_forward_functions[2][FW_VECTORS] = {
-    {delta_forward_1, delta_forward_2, delta_forward_3, delta_forward_4},
-    {delta_forward_1_gated, delta_forward_2_gated, delta_forward_3_gated, delta_forward_4_gated},
+    {delta_forward_1, delta_forward_2, delta_forward_3 DELTA_FORWARD_4(delta_forward_4)},
+    {delta_forward_1_gated, delta_forward_2_gated, delta_forward_3_gated DELTA_FORWARD_4(delta_forward_4_gated)},
 };
 
 static void delta_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
@@ -289,8 +309,8 @@ typedef struct {
   f32 *dv;
   const u8 *reset;
   delta_sums sums;
-  /** Tiles of G and S, five padded rows, and tiles of `notes`. */
-  f32 *g, *s, *padding, *notes;
+  /** Five padded rows, the tiles of G and S, and noted tiles. */
+  f32 *padding, *g, *s, *notes;
 } delta_unit;
 
 INLINE i32 delta_is_reset(const delta_unit *unit, i64 t) { return unit->reset && t >= 0 && unit->reset[t]; }
@@ -334,8 +354,8 @@ INLINE void delta_add_row(const delta_unit *unit, f32 *x, i64 t, const f32 *row)
 
 /** The sum of all lanes of x · y. */
 INLINE f32 delta_inner(const delta_unit *unit, const fw_lanes *x, const fw_lanes *y) {
-  vf sum = x->vector[0] * y->vector[0];
-  for (i64 i = 1; i < unit->tile.vectors; i++) sum = vfma(x->vector[i], y->vector[i], sum);
+  vf sum = vset(0);
+  for (i64 i = 0; i < unit->tile.vectors; i++) sum = vfma(x->vector[i], y->vector[i], sum);
   return vsum(sum);
 }
 
@@ -449,7 +469,7 @@ static void delta_backward_unit(const delta_rule *task, i64 head, i64 group, i64
         .dv = task->dv + values, .reset = fw_resets(scan, head), .sums = sums, .notes = task->notes + thread * task->noted,
     };
     unit.size = fw_tile_size(scan, &unit.tile);
-    unit.g = fwp_scratch(thread), unit.s = unit.g + unit.size, unit.padding = unit.s + unit.size;
+    unit.padding = fwp_scratch(thread), unit.g = unit.padding + ROUND_UP(5 * unit.rows, 16), unit.s = unit.g + unit.size;
     zero_bytes(unit.padding, 5 * unit.rows * 4);
     delta_backward_tile(task, &unit);
   }

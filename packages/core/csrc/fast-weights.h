@@ -1,5 +1,5 @@
 /**
- * What the fast-weight scans share: their arguments, and a state in tiles.
+ * States of fast-weight scans in tiles, and the arguments that such scans begin with.
  *
  *   q, k [heads, time, key_dim]     v [heads, time, value_dim]     S [heads, value_dim, key_dim]
  *
@@ -14,10 +14,12 @@
 #include "simd.h"
 #include "transpose.h"
 
-/** Most vectors in a row of a tile: with two sums for each, all that 16 registers can hold. */
+/** Most vectors in a row of a tile: with two sums for each, all that 16 registers hold, or the 15 that V8 gives. */
+#if defined(__wasm__)
+#define FW_VECTORS 3
+#else
 #define FW_VECTORS 4
-/** Longest keys: two tiles of them, and the rest of what a gradient needs, fit into scratch memory. */
-#define FW_MAX_KEY_DIM 1024
+#endif
 /** Floating-point operations per chunk of a parallel loop: some 20 µs. */
 #define FW_GRAIN 2000000
 
@@ -133,11 +135,19 @@ INLINE void fw_store(f32 *at, vf x) {
 #endif
 }
 
-/** A row [key_dim] of q, k or the like, padded in `buffer` (whose end is 0) where key_dim is no multiple of FW_ROWS. */
-INLINE const f32 *fw_padded(f32 *buffer, const f32 *row, i64 key_dim) {
-  if (key_dim % FW_ROWS == 0) return row;
-  for (i64 j = 0; j < key_dim; j++) buffer[j] = row[j];
+/** A row [key_dim] of q, k or the like, copied to `buffer`, whose end is 0. */
+INLINE const f32 *fw_copied(f32 *buffer, const f32 *row, i64 key_dim) {
+  const i32 n = (i32)key_dim;
+  i32 j = 0;
+  for (; j + 4 * VF <= n; j += 4 * VF) {
+    UNROLL for (int i = 0; i < 4; i++) vstore(buffer + j + i * VF, vload(row + j + i * VF));
+  }
+  for (; j < n; j++) buffer[j] = row[j];
   return buffer;
+}
+/** The row itself or, where its length is no multiple of FW_ROWS, a copy. */
+INLINE const f32 *fw_padded(f32 *buffer, const f32 *row, i64 key_dim) {
+  return key_dim % FW_ROWS == 0 ? row : fw_copied(buffer, row, key_dim);
 }
 
 /* ---- sums across lanes ---------------------------------------------------------------------- */
