@@ -38,49 +38,46 @@ export interface AssociativeMemory {
   recall(pairs: StoredPairs): tf.Tensor3D;
 }
 
-/** Update rules. */
-export const RULES = ['softmax', 'sum', 'delta', 'fwm'] as const;
-export type Rule = (typeof RULES)[number];
+/** How pairs are stored. */
+export type Rule = 'softmax' | 'sum' | 'delta' | 'fwm';
 
 type FeatureMap = (x: tf.Tensor3D, options?: FeatureMapOptions) => tf.Tensor3D;
 
 const EPSILON = 1e-6;
 
+/** What a memory can be called. */
+export const MEMORY_NAME: RegExp =
+  /^(?:softmax|(?<features>linear|tanh|(?:dpfp|favor)-[1-9][0-9]*)(?: (?<rule>sum|delta|fwm))?)$/;
+/** {@link MEMORY_NAME} in words. */
+export const MEMORY_NAMES: string =
+  "'softmax', or features and a rule as in 'dpfp-1 delta': features linear, dpfp-<nu>, favor-<m> or tanh, rules sum (the " +
+  'default), delta or fwm';
+
 /**
  * The memory of a name.
  *
- * @param name `'softmax'`, or features (`linear`, `dpfp-<ν>`, `favor-<m>`, `tanh`) and a rule (`sum`, `delta`, `fwm`)
+ * @param name see {@link MEMORY_NAMES}
  * @param keySize size of keys before the feature map
  * @param random draws the projections of `favor`
  * @throws RangeError if there is no such memory
  */
 export function createMemory(name: string, keySize: number, random: RandomStream): AssociativeMemory {
-  if (name === 'softmax') return { rule: 'softmax', recall: recallBySoftmax };
-  const [features = '', rule = 'sum'] = name.split(' ');
-  const makeMap = featureMaps(features, keySize, random);
+  const match = MEMORY_NAME.exec(name);
+  if (match === null) throw new RangeError(`memory '${name}': expected ${MEMORY_NAMES}.`);
+  const { features, rule = 'sum' } = match.groups as { features?: string; rule?: 'sum' | 'delta' | 'fwm' };
+  if (features === undefined) return { rule: 'softmax', recall: recallBySoftmax };
   const recall = { sum: recallBySum, delta: recallByDelta, fwm: recallByFastWeightMemory }[rule];
-  if (makeMap === undefined || recall === undefined) {
-    throw new RangeError(
-      `memory '${name}': expected 'softmax', or features and a rule as in 'dpfp-1 delta': features linear, dpfp-<nu>, ` +
-        'favor-<m> or tanh, rules sum (the default), delta or fwm.',
-    );
-  }
-  return { rule: rule as Rule, recall: (pairs) => recall(pairs, makeMap()) };
+  return { rule, recall: (pairs) => recall(pairs, featureMap(features, keySize, random)) };
 }
 
-/** Makes φ anew for every sequence: FAVOR+ draws its projection each time. */
-function featureMaps(name: string, keySize: number, random: RandomStream): (() => FeatureMap) | undefined {
-  const [kind, size = '0'] = name.split('-');
-  const count = Number(size);
-  if (name === 'linear') return () => eluPlusOne;
-  if (name === 'tanh') return () => (x) => tf.tanh(x);
-  if (!Number.isInteger(count) || count < 1) return undefined;
-  if (kind === 'dpfp') return () => (x, options) => dpfp(x, { nu: count, ...options });
-  if (kind !== 'favor') return undefined;
-  return () => {
-    const projection = favorProjection(random, keySize, count);
-    return (x, options) => favorPlus(x, projection, options);
-  };
+/** φ; FAVOR+ draws a new projection each time. */
+function featureMap(name: string, keySize: number, random: RandomStream): FeatureMap {
+  const [kind, size] = name.split('-');
+  if (kind === 'linear') return eluPlusOne;
+  if (kind === 'tanh') return (x) => tf.tanh(x);
+  if (kind === 'dpfp') return (x, options) => dpfp(x, { nu: Number(size), ...options });
+  const projection = favorProjection(random, keySize, Number(size));
+  return (x, options) => favorPlus(x, projection, options);
 }
 
 function recallBySoftmax({ keys, values, queries }: StoredPairs): tf.Tensor3D {

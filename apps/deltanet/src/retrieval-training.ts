@@ -9,11 +9,15 @@ import { associativeRetrieval, type RetrievalBatch } from '@fwp/datasets';
 import type { TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { MEMORY_NAME, MEMORY_NAMES } from './associative-memory.ts';
 import { RetrievalModel, type RetrievalTensors } from './retrieval-model.ts';
 
 /** Settings that both retrieval experiments have. */
 export const retrievalSettings = {
-  models: z.array(z.string()).min(1).describe('memories: softmax, or features and rule, as in "dpfp-1 delta"'),
+  models: z
+    .array(z.string().regex(MEMORY_NAME, `expected ${MEMORY_NAMES}`))
+    .min(1)
+    .describe('memories: softmax, or features and rule, as in "dpfp-1 delta"'),
   keys: z.array(z.int().min(2)).min(1).describe('numbers N of keys, and of values'),
   keySize: z.int().min(1).default(64).describe('size of a key before the feature map'),
   batchSize: z.int().min(1).default(32).describe('sequences per training step'),
