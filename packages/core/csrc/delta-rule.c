@@ -57,17 +57,6 @@ typedef struct {
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/*
- * WebAssembly copies rows of keys and queries to buffers next to the tile: elsewhere they are often loaded just when the tile has
- * been stored to an address that is the same but for multiples of 4 KiB, and the processor takes them for dependent
- * (29 instead of 42 GFLOP/s in the worst case). Wider vectors have fewer loads and stores.
- */
-#if defined(__wasm__)
-#define DELTA_ROW fw_copied
-#else
-#define DELTA_ROW fw_padded
-#endif
-
 /** What a chunk of the forward works on: a tile of a head, at that head's rows. */
 typedef struct {
   const fast_weights *scan;
@@ -99,9 +88,9 @@ INLINE void delta_forward_steps(const delta_forward *unit, const int vectors, co
   for (i64 t = scan->initial_state ? -1 : 0; t <= last; t++) {
     const i64 to_come = MIN(t + 1, last);
     /* Two buffers for padded keys, in turns. */
-    const f32 *key = t <= 0 ? DELTA_ROW(unit->padding, unit->k, n) : next;
-    next = DELTA_ROW(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
-    const f32 *query = DELTA_ROW(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
+    const f32 *key = t <= 0 ? fw_padded(unit->padding, unit->k, n) : next;
+    next = fw_padded(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
+    const f32 *query = fw_padded(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
     vf factor = vset(1);
     if (t >= 0) {
       if (unit->reset && unit->reset[t]) {

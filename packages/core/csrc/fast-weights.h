@@ -135,19 +135,11 @@ INLINE void fw_store(f32 *at, vf x) {
 #endif
 }
 
-/** A row [key_dim] of q, k or the like, copied to `buffer`, whose end is 0. */
-INLINE const f32 *fw_copied(f32 *buffer, const f32 *row, i64 key_dim) {
-  const i32 n = (i32)key_dim;
-  i32 j = 0;
-  for (; j + 4 * VF <= n; j += 4 * VF) {
-    UNROLL for (int i = 0; i < 4; i++) vstore(buffer + j + i * VF, vload(row + j + i * VF));
-  }
-  for (; j < n; j++) buffer[j] = row[j];
-  return buffer;
-}
-/** The row itself or, where its length is no multiple of FW_ROWS, a copy. */
+/** A row [key_dim] of q, k or the like; where its length is no multiple of FW_ROWS, a copy in `buffer`, whose end is 0. */
 INLINE const f32 *fw_padded(f32 *buffer, const f32 *row, i64 key_dim) {
-  return key_dim % FW_ROWS == 0 ? row : fw_copied(buffer, row, key_dim);
+  if (key_dim % FW_ROWS == 0) return row;
+  for (i64 j = 0; j < key_dim; j++) buffer[j] = row[j];
+  return buffer;
 }
 
 /* ---- sums across lanes ---------------------------------------------------------------------- */
