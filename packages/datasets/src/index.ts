@@ -58,3 +58,6 @@ export {
   slidingWindows,
 } from './token-batches.ts';
 export { type TokenArray, type TokenSource, tokenSource } from './tokens.ts';
+export { type CodeExecutionOptions, codeExecution } from './tasks/code-execution.ts';
+export { type ListOpsOptions, listOps } from './tasks/list-ops.ts';
+export { trimPadding } from './trim-padding.ts';

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type FormalLanguage, formalLanguage, type SymbolTask, type TokenBatch } from '../../src/index.ts';
+import { digestOf } from '../digest.ts';
 import { sequencesOf } from './token-rows.ts';
 
 /** What is left of a word when all matching brackets next to each other have gone. */
@@ -62,6 +63,18 @@ function wordsOf({ symbols, targetSymbols }: SymbolTask, batch: TokenBatch) {
   });
 }
 
+/** Fingerprints of the first training batch of four with seed 1. */
+const fingerprints: Record<FormalLanguage, string> = {
+  parity: '706d2a4c1d86a84f',
+  'aa-star': '28ebf32b014d4f2b',
+  'abab-star': 'd89d2d18e47cb17f',
+  'counter-2': 'a4e8ec6968b2a03f',
+  'counter-3': '26cdc4fa9c700392',
+  'dyck-1': 'b352e33a84f53a76',
+  'shuffle-2': '7cdd36b240dfb2a3',
+  'reset-dyck-1': '2a44419843ab6171',
+};
+
 const languages = Object.keys(isWord) as FormalLanguage[];
 const [least, most] = [4, 24];
 
@@ -90,6 +103,10 @@ describe.each(languages)('%s', (language) => {
       }),
       { numRuns: 25 },
     );
+  });
+
+  test('has the same bytes on every platform', () => {
+    expect(digestOf(formalLanguage({ language, seed: 1 }).batch(0, 4))).toBe(fingerprints[language]);
   });
 
   test('evaluation words are longer than training words by default; symbols and targets all occur', () => {
