@@ -13,6 +13,34 @@ export {
   syntheticText,
   syntheticTextEntropy,
 } from './synthetic-text.ts';
+export {
+  type CompositionalTableLookup,
+  type CompositionalTableLookupOptions,
+  type CompositionalTableLookupPart,
+  compositionalTableLookup,
+} from './systematic/compositional-table-lookup.ts';
+export {
+  type CtlPlusPlus,
+  type CtlPlusPlusOptions,
+  type CtlPlusPlusPart,
+  type CtlPlusPlusVariant,
+  ctlPlusPlus,
+} from './systematic/ctl-plus-plus.ts';
+export {
+  type ClassificationBatch,
+  type ClassificationSet,
+  depthBalanced,
+  type ExampleSet,
+  orderedBatches,
+  type SentencePairBatch,
+  type SentencePairSet,
+  type ShuffledBatches,
+  type ShuffledBatchesOptions,
+  shuffledBatches,
+} from './systematic/example-sets.ts';
+export type { RestrictedEdge } from './systematic/function-graph.ts';
+export type { CompositionFormat } from './systematic/function-tables.ts';
+export { SENTENCE_TOKENS, type SentenceVocabulary } from './systematic/sentences.ts';
 export { batches, type Split, type Task, type TaskOptions, type TokenBatch, type TokenTask } from './task.ts';
 export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts';
 export {
@@ -30,9 +58,11 @@ export {
   copyStrict,
   isBitOfCopy,
 } from './tasks/bit-copy.ts';
+export { type CodeExecutionOptions, codeExecution } from './tasks/code-execution.ts';
 export { COPY_TOKENS, type CopyOptions, copy, selectiveCopy } from './tasks/copy.ts';
 export { type DelayedRecallOptions, delayedRecall } from './tasks/delayed-recall.ts';
 export { type FormalLanguage, type FormalLanguageOptions, formalLanguage } from './tasks/formal-language.ts';
+export { type ListOpsOptions, listOps } from './tasks/list-ops.ts';
 export {
   type MultiQueryAssociativeRecallOptions,
   multiQueryAssociativeRecall,
@@ -58,6 +88,4 @@ export {
   slidingWindows,
 } from './token-batches.ts';
 export { type TokenArray, type TokenSource, tokenSource } from './tokens.ts';
-export { type CodeExecutionOptions, codeExecution } from './tasks/code-execution.ts';
-export { type ListOpsOptions, listOps } from './tasks/list-ops.ts';
 export { trimPadding } from './trim-padding.ts';
