@@ -1,10 +1,10 @@
 /**
- * Powers with the same bits on every platform. `Math.pow`, `Math.log` and `Math.exp` may differ in their last bits from one
- * engine to the next; what decides the bytes of a task must not. Here are only +, −, ·, / of float64, which IEEE 754
- * defines to the last bit. Relative error below 10⁻¹³ for results between 10⁻¹⁰⁰ and 10¹⁰⁰.
+ * Powers, sines and cosines with the same bits on every platform. `Math.pow`, `Math.log`, `Math.sin` and their like may
+ * differ in their last bits from one engine to the next; what decides the bytes of a task must not. Here are only +, −, ·, /
+ * of float64, which IEEE 754 defines to the last bit.
  */
 
-/** `base` to the power of `exponent`, for a base above 0. */
+/** `base` to the power of `exponent`, for a base above 0. Relative error below 10⁻¹³ for results from 10⁻¹⁰⁰ to 10¹⁰⁰. */
 export function power(base: number, exponent: number): number {
   return exponential(exponent * logarithm(base));
 }
@@ -29,5 +29,19 @@ function exponential(x: number): number {
   for (let n = 18; n >= 1; n--) sum = 1 + (r / n) * sum;
   for (let i = 0; i < k; i++) sum *= 2;
   for (let i = 0; i > k; i--) sum /= 2;
+  return sum;
+}
+
+/** The sine of an angle from −1 to 1 (in radians), by its series. Error below 10⁻¹⁵. */
+export function sine(angle: number): number {
+  let sum = 1;
+  for (let n = 18; n >= 2; n -= 2) sum = 1 - ((angle * angle) / (n * (n + 1))) * sum;
+  return angle * sum;
+}
+
+/** The cosine of an angle from −1 to 1 (in radians), by its series. Error below 10⁻¹⁵. */
+export function cosine(angle: number): number {
+  let sum = 1;
+  for (let n = 17; n >= 1; n -= 2) sum = 1 - ((angle * angle) / (n * (n + 1))) * sum;
   return sum;
 }

@@ -127,10 +127,14 @@ export function tokenTask(
 export function openStreams(name: string, seed: number, index: number, batchSize: number, split: Split): Random[] {
   assertInteger(`${name}: index`, index, 0);
   assertInteger(`${name}: batchSize`, batchSize, 1);
-  if (!SPLITS.includes(split)) {
-    throw new RangeError(`${name}: split must be one of ${SPLITS.join(', ')}, but is ${String(split)}.`);
-  }
+  assertSplit(name, split);
   return Array.from({ length: batchSize }, (_, row) => createRandom(seed, name, split, index * batchSize + row));
+}
+
+/** Makes sure that `split` is one; `name` is what the message calls the task. */
+export function assertSplit(name: string, split: Split): void {
+  if (SPLITS.includes(split)) return;
+  throw new RangeError(`${name}: split must be one of ${SPLITS.join(', ')}, but is ${String(split)}.`);
 }
 
 /**

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { format } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import * as corpora from '../src/corpora/index.ts';
+import * as environments from '../src/environments/index.ts';
 import * as datasets from '../src/index.ts';
 import { temporaryFolder } from './corpora/folder.ts';
 
@@ -17,7 +18,11 @@ const examples = [...readme.matchAll(/```ts\n(.*?)```\n\n```text\n(.*?)```/gs)].
 function run(code: string): string {
   const body = code.replaceAll(/^import \{(.*)\} from '(.*)';$/gm, "const {$1} = modules['$2'];");
   const printed: string[] = [];
-  const modules = { '@fwp/datasets': datasets, '@fwp/datasets/corpora': corpora };
+  const modules = {
+    '@fwp/datasets': datasets,
+    '@fwp/datasets/corpora': corpora,
+    '@fwp/datasets/environments': environments,
+  };
   const console = { log: (...values: unknown[]) => printed.push(`${format(...values)}\n`) };
   new Function('modules', 'console', body)(modules, console);
   return printed.join('');
