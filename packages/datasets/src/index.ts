@@ -5,6 +5,18 @@
  * @packageDocumentation
  */
 
+export { type ClassSource, type ClassSplits, withRotations } from './few-shot/class-source.ts';
+export {
+  type FewShotBatch,
+  type FewShotOptions,
+  type FewShotTask,
+  fewShot,
+  type SequentialFewShotBatch,
+  type SequentialFewShotOptions,
+  sequentialFewShot,
+} from './few-shot/few-shot.ts';
+export { type GaussianClassesOptions, gaussianClasses } from './few-shot/gaussian-classes.ts';
+export { type StrokeCharactersOptions, strokeCharacters } from './few-shot/stroke-characters.ts';
 export { createRandom, type Random } from './random.ts';
 export {
   markLookUps,

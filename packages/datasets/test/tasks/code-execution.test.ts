@@ -96,8 +96,8 @@ describe('codeExecution', () => {
       expect(Math.abs(count - 1200)).toBeLessThan(4.5 * Math.sqrt(900));
     }
     expect(new Set(statements.map((statement) => /([a-z]) =/.exec(statement)?.[1]))).toContain('b');
-    const [program] = programsOf(task, task.batch(0, 1, 'test')) as [{ code: string }];
-    expect(program.code.match(/;/g)).toHaveLength(10);
+    const [program] = programsOf(task, task.batch(0, 1, 'test'));
+    expect(program?.code.match(/;/g)).toHaveLength(10);
     expect(task.lengths.test).toBe(79);
   });
 

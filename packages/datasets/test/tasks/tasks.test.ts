@@ -11,7 +11,9 @@ import {
   copyReleased,
   copyStrict,
   delayedRecall,
+  fewShot,
   formalLanguage,
+  gaussianClasses,
   listOps,
   modularArithmetic,
   multiQueryAssociativeRecall,
@@ -19,6 +21,8 @@ import {
   randomCrops,
   type Split,
   selectiveCopy,
+  sequentialFewShot,
+  strokeCharacters,
   type Task,
   vectorRecall,
   wordProblem,
@@ -26,6 +30,8 @@ import {
 import { digestOf } from '../digest.ts';
 
 const tokens = Int32Array.from({ length: 1_000_000 }, (_, i) => i);
+
+const vectorClasses = [gaussianClasses(), gaussianClasses({ deviation: 1 })];
 
 /** Each task by its seed, and the fingerprint of its first training batch of four with seed 1. */
 const tasks: [string, (seed: number) => Task<object>, string][] = [
@@ -46,12 +52,18 @@ const tasks: [string, (seed: number) => Task<object>, string][] = [
     (seed) => formalLanguage({ language: 'shuffle-2', trainLengths: [40, 60], seed }),
     'f336bd861c490756',
   ],
+  ['fewShot', (seed) => fewShot({ classes: strokeCharacters({ size: 14 }), seed }), '2f3637b775c557b9'],
   ['listOps', (seed) => listOps({ depth: 5, seed }), '7d84ed098b910b22'],
   ['modularArithmetic', (seed) => modularArithmetic({ seed }), '545e02243779ed2f'],
   ['multiQueryAssociativeRecall', (seed) => multiQueryAssociativeRecall({ seed }), 'f45e7270e4dfb9e8'],
   ['parity', (seed) => parity({ seed }), '383158a4213ef827'],
   ['randomCrops', (seed) => randomCrops(tokens, { length: 20, seed }), 'e663955830a983f5'],
   ['selectiveCopy', (seed) => selectiveCopy({ count: 10, blanks: 20, seed }), 'bf0807bafc8ff2aa'],
+  [
+    'sequentialFewShot',
+    (seed) => sequentialFewShot({ classes: vectorClasses, ways: 3, shots: 3, seed }),
+    '792a6aff19bdeb21',
+  ],
   ['vectorRecall', (seed) => vectorRecall({ keys: 8, reassignments: 8, seed }), 'cb3d8c38a23ed606'],
   ['wordProblem', (seed) => wordProblem({ seed }), '3cf0391e88cbd136'],
 ];
