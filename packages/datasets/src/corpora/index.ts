@@ -1,5 +1,6 @@
 /**
- * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words.
+ * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And the
+ * pictures of Omniglot.
  *
  * @packageDocumentation
  */
@@ -21,9 +22,7 @@ export type { DownloadOptions, DownloadProgress } from './download.ts';
 export { type ByteCorpus, byteTokens, charTokens, type TokenizedCorpus, wordTokens } from './tokenize.ts';
 export {
   byteVocabulary,
-export { MATHEMATICS_SPACE, type MathematicsOptions, type MathematicsPart, openMathematics } from './mathematics.ts';
 export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
-export type { SentencePairFiles } from './sentence-pair-files.ts';
   type CharVocabulary,
   END_OF_LINE,
   UNKNOWN,
