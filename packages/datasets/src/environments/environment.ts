@@ -153,8 +153,7 @@ export function createEnvironment<E extends Episode>(
     running.total += outcome.reward;
     return running.actions.length < maximumSteps ? outcome : { ...outcome, truncated: true };
   };
-  const observations = (): Float32Array => {
-    const all = new Float32Array(batchSize * size);
+  const observe = (all: Float32Array = new Float32Array(batchSize * size)): Float32Array => {
     rows.forEach(({ episode }, row) => {
       episode.observe(all.subarray(row * size, (row + 1) * size));
     });
@@ -169,7 +168,7 @@ export function createEnvironment<E extends Episode>(
     },
     reset: () => {
       rows = Array.from({ length: batchSize }, (_, row) => start(row));
-      return observations();
+      return observe();
     },
     step: (actions) => {
       if (rows.length === 0) throw new Error(`${name}: call reset() before step().`);
@@ -182,7 +181,7 @@ export function createEnvironment<E extends Episode>(
           rows[row] = start(running.number + batchSize);
         }
       });
-      step.observations.set(observations());
+      observe(step.observations);
       return step;
     },
     snapshot: () => ({
@@ -197,7 +196,7 @@ export function createEnvironment<E extends Episode>(
       rows.forEach((running, row) => {
         for (const action of actions[row] as readonly number[]) act(running, action);
       });
-      return observations();
+      return observe();
     },
   };
 }
