@@ -19,10 +19,10 @@ export {
   textCorpus,
 } from './corpus.ts';
 export type { DownloadOptions, DownloadProgress } from './download.ts';
+export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
 export { type ByteCorpus, byteTokens, charTokens, type TokenizedCorpus, wordTokens } from './tokenize.ts';
 export {
   byteVocabulary,
-export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
   type CharVocabulary,
   END_OF_LINE,
   UNKNOWN,
