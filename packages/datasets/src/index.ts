@@ -39,6 +39,11 @@ export {
   ctlPlusPlus,
 } from './systematic/ctl-plus-plus.ts';
 export {
+  type DependencyBalancedListOps,
+  type DependencyBalancedListOpsOptions,
+  dependencyBalancedListOps,
+} from './systematic/dependency-balanced-list-ops.ts';
+export {
   type ClassificationBatch,
   type ClassificationSet,
   depthBalanced,
@@ -52,6 +57,13 @@ export {
 } from './systematic/example-sets.ts';
 export type { RestrictedEdge } from './systematic/function-graph.ts';
 export type { CompositionFormat } from './systematic/function-tables.ts';
+export {
+  type NestedArithmetic,
+  type NestedArithmeticOptions,
+  nestedArithmetic,
+} from './systematic/nested-arithmetic.ts';
+export { PCFG_HELD_OUT_PAIRS, type PcfgSet, type PcfgSetOptions, pcfgSet } from './systematic/pcfg-set.ts';
+export { type Scan, type ScanOptions, type ScanSplit, type ScanVerb, scan } from './systematic/scan.ts';
 export { SENTENCE_TOKENS, type SentenceVocabulary } from './systematic/sentences.ts';
 export { batches, type Split, type Task, type TaskOptions, type TokenBatch, type TokenTask } from './task.ts';
 export { type AssociativeRecallOptions, associativeRecall } from './tasks/associative-recall.ts';

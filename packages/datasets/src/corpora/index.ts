@@ -7,7 +7,9 @@
 
 export { type ByteFile, openByteFile } from './byte-file.ts';
 export { type CorpusDescription, type CorpusFile, type CorpusName, corpora } from './catalog.ts';
+export { type CfqPart, openCfq } from './cfq.ts';
 export { CorruptDataError, type FileIdentity } from './checksum.ts';
+export { type Cogs, type CogsPart, openCogs } from './cogs.ts';
 export {
   type Corpus,
   dataFolder,
@@ -19,7 +21,9 @@ export {
   textCorpus,
 } from './corpus.ts';
 export type { DownloadOptions, DownloadProgress } from './download.ts';
+export { MATHEMATICS_SPACE, type MathematicsOptions, type MathematicsPart, openMathematics } from './mathematics.ts';
 export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
+export type { SentencePairFiles } from './sentence-pair-files.ts';
 export { type ByteCorpus, byteTokens, charTokens, type TokenizedCorpus, wordTokens } from './tokenize.ts';
 export {
   byteVocabulary,
