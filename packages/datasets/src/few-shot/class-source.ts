@@ -1,6 +1,6 @@
 /** Where few-shot learning takes its examples from: classes, each with examples of one shape. */
 
-import type { Split } from '../task.ts';
+import { assertInteger, mapSplits, type Split } from '../task.ts';
 
 /** Classes with examples. What an example is depends on nothing but the numbers of class and example. */
 export interface ClassSource {
@@ -22,6 +22,18 @@ export type ClassSplits = Readonly<Record<Split, ClassSource>>;
 /** Numbers in an example. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/** The number of classes of each split, checked. */
+export function countBySplit(
+  name: string,
+  classes: number | Readonly<Record<Split, number>>,
+): Readonly<Record<Split, number>> {
+  const counts = typeof classes === 'number' ? { train: classes, validation: classes, test: classes } : classes;
+  return mapSplits(counts, (count, split) => {
+    assertInteger(`${name}: classes of ${split}`, count, 0, 2 ** 31);
+    return count;
+  });
 }
 
 /**

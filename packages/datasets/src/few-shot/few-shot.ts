@@ -135,7 +135,7 @@ export interface SequentialFewShotOptions extends TaskOptions {
 /**
  * Adaptation to one task after the other: the parts of a sequence are few-shot problems of different sources, in random
  * order, with delayed labels that don't stop at the border. In training each part loses a random number of its last examples,
- * so that a change of task can't be foreseen.
+ * so that a change of task can't be foreseen. Order and number are drawn for each sequence; in the paper, for each batch.
  *
  * @throws RangeError if an option is out of range; `batch` if a split hasn't enough classes or examples
  */

@@ -5,7 +5,7 @@
 
 import { createRandom } from '../random.ts';
 import { assertInteger, mapSplits, type Split, type TaskOptions } from '../task.ts';
-import type { ClassSplits } from './class-source.ts';
+import { type ClassSplits, countBySplit } from './class-source.ts';
 
 /** Options of {@link gaussianClasses}. */
 export interface GaussianClassesOptions extends TaskOptions {
@@ -48,16 +48,4 @@ export function gaussianClasses({
       for (let i = 0; i < size; i++) into[i] = mean.normal() + deviation * noise.normal();
     },
   }));
-}
-
-/** The number of classes of each split, checked. */
-export function countBySplit(
-  name: string,
-  classes: number | Readonly<Record<Split, number>>,
-): Readonly<Record<Split, number>> {
-  const counts = typeof classes === 'number' ? { train: classes, validation: classes, test: classes } : classes;
-  return mapSplits(counts, (count, split) => {
-    assertInteger(`${name}: classes of ${split}`, count, 0, 2 ** 31);
-    return count;
-  });
 }

@@ -11,8 +11,7 @@
 import { createRandom, type Random } from '../random.ts';
 import { assertInteger, mapSplits, type Split, type TaskOptions } from '../task.ts';
 import { BITMAP_SIZE, type Bitmap, reduceBitmap } from './bitmap.ts';
-import type { ClassSplits } from './class-source.ts';
-import { countBySplit } from './gaussian-classes.ts';
+import { type ClassSplits, countBySplit } from './class-source.ts';
 
 /** Options of {@link strokeCharacters}. */
 export interface StrokeCharactersOptions extends TaskOptions {
