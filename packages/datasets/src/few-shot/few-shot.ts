@@ -50,7 +50,7 @@ export interface FewShotOptions extends TaskOptions {
   readonly shots?: number;
   /** The same for a validation or test sequence. Default: `shots`. */
   readonly evaluationShots?: number;
-  /** Further labelled examples of each class, which all come after the first ones. Default 0. */
+  /** Further labelled examples of each class, which all come after the first ones, in every split. Default 0. */
   readonly futureShots?: number;
   /** Whether each example has its own label and a query follows, or that of the example before. Default `'synchronous'`. */
   readonly labels?: 'synchronous' | 'delayed';
