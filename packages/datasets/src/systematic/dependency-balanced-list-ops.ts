@@ -27,9 +27,9 @@ export interface DependencyBalancedListOpsOptions extends TaskOptions {
   readonly deeperValidationDepths?: IntegerRange;
   /** Dependency depths of `deeper`. Default: 2 and 3 more. */
   readonly deeperDepths?: IntegerRange;
-  /** Training lists. Default 1,000,000; generating so many takes about a minute. */
+  /** Training lists. Default 1,000,000, which takes about a minute. */
   readonly trainExamples?: number;
-  /** Examples of each other part. Default 1,000. */
+  /** Examples of each other part. Default 1,000, which takes about a minute too, as the deepest lists are rare. */
   readonly evaluationExamples?: number;
   /** Most elements of a list; at least 2. Default 5. */
   readonly maxElements?: number;
