@@ -1,6 +1,6 @@
 /**
  * Finite sets of examples, and batches of them. A set is one part of a data set, for example its training examples; no
- * example is in two parts, and none twice in one.
+ * example is in two parts, and none twice in one, unless a data set says otherwise.
  *
  * - {@link ClassificationSet}: a sentence and a class.
  * - {@link SentencePairSet}: a sentence and another that is to be produced from it.

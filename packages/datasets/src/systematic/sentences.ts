@@ -33,23 +33,28 @@ export interface SentenceVocabulary {
 export function sentenceVocabulary(words: readonly string[]): SentenceVocabulary {
   const names = ['<pad>', '<start>', '<end>', ...words];
   const tokenOf = new Map(words.map((word, i) => [word, SENTENCE_TOKENS.firstWord + i]));
-  const encode = (text: string): Int32Array =>
-    Int32Array.from(
-      text.split(' ').filter((word) => word !== ''),
-      (word) => {
-        const token = tokenOf.get(word);
-        if (token !== undefined) return token;
+  const encode = (text: string): Int32Array => {
+    const tokens: number[] = [];
+    for (const word of text.split(' ')) {
+      if (word === '') continue;
+      const token = tokenOf.get(word);
+      if (token === undefined) {
         throw new RangeError(`The word ${JSON.stringify(word)} is not among the ${words.length} of the vocabulary.`);
-      },
-    );
-  const decode = (tokens: ArrayLike<number>): string =>
-    Array.from(tokens, (token) => {
-      const name = names[token];
-      if (name !== undefined) return token < SENTENCE_TOKENS.firstWord ? '' : name;
-      throw new RangeError(`There is no token ${token}; the vocabulary has ${names.length}.`);
-    })
-      .filter((name) => name !== '')
-      .join(' ');
+      }
+      tokens.push(token);
+    }
+    return new Int32Array(tokens);
+  };
+  const decode = (tokens: ArrayLike<number>): string => {
+    const decoded: string[] = [];
+    for (let i = 0; i < tokens.length; i++) {
+      const name = names[tokens[i] as number];
+      if (name === undefined)
+        throw new RangeError(`There is no token ${tokens[i]}; the vocabulary has ${names.length}.`);
+      if ((tokens[i] as number) >= SENTENCE_TOKENS.firstWord) decoded.push(name);
+    }
+    return decoded.join(' ');
+  };
   return { size: names.length, names, encode, decode };
 }
 
