@@ -9,7 +9,7 @@ import { execFile } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { writeResults } from '@fwp/results';
@@ -124,7 +124,7 @@ async function testCommand() {
       document.claims.map(({ pass }) => pass),
       [true],
     );
-    assert.match(readFileSync(join(folder, document.report), 'utf8'), /Gradient descent on a parabola/);
+    assert.match(readFileSync(resolve(folder, document.report), 'utf8'), /Gradient descent on a parabola/);
   });
   await test('fwp report, of a run alone', async () => {
     assert.match(await fwp('report', 'run', '--markdown'), /start/);

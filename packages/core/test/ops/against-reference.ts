@@ -72,7 +72,8 @@ export function expectMatchesReference({ inputs, operation, reference, tolerance
         });
         const slope = (loss(moved(1)) - loss(moved(-1))) / (2 * step);
         const error = Math.abs(dot(gradient, direction) - slope);
-        if (!(error <= 3e-5 * norm + 1e-5)) {
+        // Where the gradient is nothing but rounding errors, these add up like a random walk.
+        if (!(error <= 3e-5 * norm + 1e-5 + 1e-6 * Math.sqrt(gradient.length))) {
           expect.fail(`gradient of ${name}: ${dot(gradient, direction)} along a direction, expected ${slope}`);
         }
       }
