@@ -22,6 +22,7 @@ export const capacity = defineExperiment({
   presets: {
     quick: {
       summary: 'softmax, linear and DPFP-1 with 20 to 160 keys, at most 1500 steps',
+      measuredSeconds: { wasm: 38 },
       config: { models: ['softmax', 'linear', 'dpfp-1'], keys: [20, 60, 100, 160], maxSteps: 1500 },
     },
     standard: {

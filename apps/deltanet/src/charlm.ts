@@ -20,6 +20,7 @@ export const charlm = defineExperiment({
   presets: {
     quick: {
       summary: 'two layers of size 64 on synthetic text: sum rule, delta rule with keys of length 1, softmax',
+      measuredSeconds: { wasm: 137 },
       config: { models: ['linearAttention', 'deltaNet2024', 'softmaxAttention'], steps: 600 },
     },
     standard: {

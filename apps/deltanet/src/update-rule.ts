@@ -23,6 +23,7 @@ export const updateRule = defineExperiment({
   presets: {
     quick: {
       summary: 'DPFP-1 with sum and delta rule, 20 and 40 keys, at most 1500 steps',
+      measuredSeconds: { wasm: 20 },
       config: { models: ['dpfp-1 sum', 'dpfp-1 delta'], keys: [20, 40], maxSteps: 1500 },
     },
     standard: {
