@@ -33,6 +33,7 @@
 #include "linear.c"
 #include "attention.c"
 #include "lstm.c"
+#include "elementwise-lstm.c"
 #include "delta-rule.c"
 #include "linear-attention.c"
 
@@ -60,6 +61,7 @@ static const fwp_kernel fwp_kernels[] = {
     LINEAR_KERNELS(FWP_ENTRY)
     ATTENTION_KERNELS(FWP_ENTRY)
     LSTM_KERNELS(FWP_ENTRY)
+    ELEMENTWISE_LSTM_KERNELS(FWP_ENTRY)
     DELTA_RULE_KERNELS(FWP_ENTRY)
     LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
 };

@@ -33,6 +33,11 @@ export {
 } from './io/safetensors.ts';
 export { CrossAttention, type CrossAttentionOptions, type CrossAttentionState } from './nn/cross-attention.ts';
 export { Dropout, type DropoutOptions } from './nn/dropout.ts';
+export {
+  ElementwiseLstm,
+  type ElementwiseLstmLayerOptions,
+  type ElementwiseLstmState,
+} from './nn/elementwise-lstm.ts';
 export { Embedding, type EmbeddingOptions } from './nn/embedding.ts';
 export {
   FEED_FORWARD_ACTIVATIONS,
@@ -74,6 +79,13 @@ export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
 export { deltaRule, deltaRuleStep } from './ops/delta-rule.ts';
 export { dropout } from './ops/dropout.ts';
+export {
+  type ElementwiseLstmOptions,
+  type ElementwiseLstmResult,
+  type ElementwiseLstmWeights,
+  elementwiseLstm,
+  elementwiseLstmStep,
+} from './ops/elementwise-lstm.ts';
 export { embedding } from './ops/embedding.ts';
 export type { DecayOptions, ScanOptions, ScanResult, ScanStepResult } from './ops/fast-weight-scan.ts';
 export { type DpfpOptions, dpfp } from './ops/feature-maps/dpfp.ts';

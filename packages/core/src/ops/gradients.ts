@@ -23,6 +23,7 @@ import { registerGradient } from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
 import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
+import { elementwiseLstmGradients } from './elementwise-lstm.ts';
 import { embeddingGradients } from './embedding.ts';
 import { dpfpGradients } from './feature-maps/dpfp.ts';
 import { elementwiseFeatureGradients } from './feature-maps/elementwise.ts';
@@ -71,6 +72,7 @@ export function registerGradients(): void {
     favorPlusGradients,
     linearGradients,
     lstmGradients,
+    elementwiseLstmGradients,
     sumRuleGradients,
     deltaRuleGradients,
     gatedDeltaRuleGradients,

@@ -10,6 +10,7 @@ import { deltaRuleKernels } from './delta-rule.ts';
 import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
+import { elementwiseLstmKernels } from './elementwise-lstm.ts';
 import { featureMapKernels } from './feature-maps.ts';
 import { indexingKernels } from './indexing.ts';
 import { linearKernels } from './linear.ts';
@@ -50,6 +51,7 @@ export const kernels: KernelTable = {
   ...linearKernels,
   ...linearAttentionKernels,
   ...lstmKernels,
+  ...elementwiseLstmKernels,
   ...deltaRuleKernels,
   ...dropoutKernels,
 };
