@@ -57,93 +57,155 @@ typedef struct {
 
 /* ---- forward -------------------------------------------------------------------------------- */
 
-/** What a chunk of the forward works on: a tile of a head, at that head's rows. */
+/** Steps of one pass over a tile: two where there are 32 registers, for half of the loads, stores and waiting. */
+#if defined(__AVX512F__)
+#define DELTA_STEPS 2
+#else
+#define DELTA_STEPS 1
+#endif
+/** Steps that a tile stays in the nearest cache before the next tile of the same head takes the same steps. */
+#define DELTA_BLOCK 64
+/** Most tiles of a unit, and the heads below which these are fewer, for several threads. */
+#define DELTA_TILES 16
+#define DELTA_HEADS 8
+
+/** A head: its rows, and three padded rows for each step of a pass. */
 typedef struct {
   const fast_weights *scan;
-  const fw_tile *tile;
   const f32 *q, *k, *v, *beta, *decay;
   f32 *output, *errors;
   const u8 *reset;
-  /** The tile of S, and rows for three padded rows of q and k. */
-  f32 *s, *padding;
-} delta_forward;
+  f32 *padding;
+} delta_head;
+
+/** A tile of S on its way through time, and what the keys of the next pass read of it. */
+typedef struct {
+  fw_tile tile;
+  f32 *s;
+  fw_lanes expected[DELTA_STEPS];
+} delta_tile;
+
+/** k_t · k_{t+1}. */
+INLINE f32 delta_key_product(const delta_head *head, i64 t) {
+  const i64 n = head->scan->key_dim;
+  const f32 *k = head->k + t * n;
+  vf sum = vset(0);
+  i64 j = 0;
+  for (; j + VF <= n; j += VF) sum = vfma(vload(k + j), vload(k + n + j), sum);
+  if (j < n) sum = vfma(vload_first(k + j, n - j, 0), vload_first(k + n + j, n - j, 0), sum);
+  return vsum(sum);
+}
 
 /**
- * All steps. The pass over the tile: S = a S + w kᵀ, then what the query and the next key read of it. Short rows of a tile have few
- * sums, each a chain of additions; they take several rows at a time, each with its own.
+ * A pass: the steps t … t + steps − 1. The second of two corrects what its key read of the state before the first one:
+ * S_t k_{t+1} = a_t S_{t-1} k_{t+1} + w_t (k_t · k_{t+1}), the last factor being `product`. Short rows of a tile have few sums, each a
+ * chain of additions; they take several rows at a time, each with its own.
  */
-INLINE void delta_forward_steps(const delta_forward *unit, const int vectors, const int gated) {
+INLINE void delta_forward_pass(const delta_head *head, delta_tile *unit, i64 t, f32 product, const int steps,
+                               const int vectors, const int gated) {
 #if defined(__wasm__)
   const int unrolled = vectors == 1 ? 2 : 1;
 #else
   const int unrolled = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
 #endif
-  const fast_weights *scan = unit->scan;
-  const i64 n = scan->key_dim, values = scan->value_dim, last = scan->time - 1;
+  const fast_weights *scan = head->scan;
+  const i64 n = scan->key_dim, values = scan->value_dim, last = scan->time - 1, reader = t + scan->before;
   const i32 rows = (i32)fw_rows(n);
-  vf read[4], expected[4], write[4];
-  UNROLL for (int c = 0; c < 4; c++) read[c] = expected[c] = write[c] = vset(0);
-  const f32 *next = unit->k;
-  /* Step −1 writes nothing: what step 0 reads of the initial state. */
-  for (i64 t = scan->initial_state ? -1 : 0; t <= last; t++) {
-    const i64 to_come = MIN(t + 1, last);
-    /* Two buffers for padded keys, in turns. */
-    const f32 *key = t <= 0 ? fw_padded(unit->padding, unit->k, n) : next;
-    next = fw_padded(unit->padding + (t % 2 ? 0 : 2 * rows), unit->k + to_come * n, n);
-    const f32 *query = fw_padded(unit->padding + rows, unit->q + (scan->before ? to_come : MAX(t, 0)) * n, n);
-    vf factor = vset(1);
-    if (t >= 0) {
-      if (unit->reset && unit->reset[t]) {
-        zero_bytes(unit->s, rows * vectors * VF * 4);
-        UNROLL for (int i = 0; i < vectors; i++) read[i] = expected[i] = vset(0);
+  const f32 *key[DELTA_STEPS], *query[DELTA_STEPS], *next[DELTA_STEPS];
+  vf factor[DELTA_STEPS], write[DELTA_STEPS][FW_VECTORS];
+  UNROLL for (int s = 0; s < DELTA_STEPS; s++) {
+    f32 *padding = head->padding + 3 * s * rows;
+    next[s] = fw_padded(padding, head->k + MIN(t + steps + s, last) * n, n);
+    if (s >= steps) continue;
+    key[s] = fw_padded(padding + rows, head->k + (t + s) * n, n);
+    query[s] = fw_padded(padding + 2 * rows, head->q + MIN(reader + s, last) * n, n);
+    factor[s] = vset(gated ? head->decay[t + s] : 1);
+  }
+  UNROLL for (int i = 0; i < vectors; i++) {
+    UNROLL for (int s = 0; s < steps; s++) {
+      vf expected = unit->expected[s].vector[i];
+      if (gated) expected *= factor[0];
+      if (s > 0) {
+        expected = vfma(write[0][i], vset(product), expected);
+        if (gated) expected *= factor[s];
       }
-      if (gated) factor = vset(unit->decay[t]);
-      UNROLL for (int i = 0; i < vectors; i++) {
-        if (scan->before) fw_store_vector(unit->output + t * values, i, vectors, unit->tile, read[i]);
-        const vf value = fw_load_vector(unit->v + t * values, i, vectors, unit->tile);
-        const vf e = value - (gated ? factor * expected[i] : expected[i]);
-        if (unit->errors) fw_store_vector(unit->errors + t * values, i, vectors, unit->tile, e);
-        write[i] = unit->beta[t] * e;
-      }
+      const vf e = fw_load_vector(head->v + (t + s) * values, i, vectors, &unit->tile) - expected;
+      if (head->errors) fw_store_vector(head->errors + (t + s) * values, i, vectors, &unit->tile, e);
+      write[s][i] = head->beta[t + s] * e;
     }
+  }
 
-    vf y[4], p[4];
-    UNROLL for (int c = 0; c < 4; c++) y[c] = p[c] = vset(0);
-    f32 *s = unit->s;
-    const f32 *key_at = key, *next_at = next, *query_at = query;
-    for (i32 row = 0; row < rows; row += unrolled) {
-      UNROLL for (int r = 0; r < unrolled; r++) {
-        const vf k = vset(key_at[r]), q = vset(query_at[r]), k_next = vset(next_at[r]);
-        UNROLL for (int i = 0; i < vectors; i++) {
-          f32 *at = s + (r * vectors + i) * VF;
-          vf x = vload(at);
-          if (gated) x *= factor;
-          x = vfma(write[i], k, x);
-          fw_store(at, x);
-          y[r * vectors + i] = vfma(x, q, y[r * vectors + i]);
-          p[r * vectors + i] = vfma(x, k_next, p[r * vectors + i]);
-        }
+  vf y[DELTA_STEPS][4], p[DELTA_STEPS][4];
+  UNROLL for (int s = 0; s < DELTA_STEPS; s++) {
+    UNROLL for (int c = 0; c < 4; c++) y[s][c] = p[s][c] = vset(0);
+  }
+  f32 *tile = unit->s;
+  for (i32 row = 0; row < rows; row += unrolled) {
+    UNROLL for (int r = 0; r < unrolled; r++) {
+      vf k[DELTA_STEPS], q[DELTA_STEPS], k_next[DELTA_STEPS];
+      UNROLL for (int s = 0; s < DELTA_STEPS; s++) {
+        if (s < steps) k[s] = fw_broadcast(key[s] + r), q[s] = fw_broadcast(query[s] + r);
+        k_next[s] = fw_broadcast(next[s] + r);
       }
-      s += unrolled * vectors * VF, key_at += unrolled, query_at += unrolled, next_at += unrolled;
+      UNROLL for (int i = 0; i < vectors; i++) {
+        const int c = r * vectors + i;
+        vf x = vload(tile + c * VF);
+        UNROLL for (int s = 0; s < steps; s++) {
+          if (gated) x *= factor[s];
+          x = vfma(write[s][i], k[s], x);
+          y[s][c] = vfma(x, q[s], y[s][c]);
+        }
+        fw_store(tile + c * VF, x);
+        UNROLL for (int s = 0; s < DELTA_STEPS; s++) p[s][c] = vfma(x, k_next[s], p[s][c]);
+      }
     }
-    UNROLL for (int i = 0; i < vectors; i++) {
-      read[i] = y[i], expected[i] = p[i];
-      UNROLL for (int r = 1; r < unrolled; r++) read[i] += y[r * vectors + i], expected[i] += p[r * vectors + i];
-      if (!scan->before && t >= 0) fw_store_vector(unit->output + t * values, i, vectors, unit->tile, read[i]);
+    tile += unrolled * vectors * VF;
+    UNROLL for (int s = 0; s < DELTA_STEPS; s++) {
+      if (s < steps) key[s] += unrolled, query[s] += unrolled;
+      next[s] += unrolled;
+    }
+  }
+  UNROLL for (int i = 0; i < vectors; i++) {
+    UNROLL for (int s = 0; s < DELTA_STEPS; s++) {
+      UNROLL for (int r = 1; r < unrolled; r++) y[s][i] += y[s][r * vectors + i], p[s][i] += p[s][r * vectors + i];
+      unit->expected[s].vector[i] = p[s][i];
+      if (s >= steps || reader + s > last) continue;
+      const i32 nothing = scan->before && head->reset && head->reset[reader + s];
+      fw_store_vector(head->output + (reader + s) * values, i, vectors, &unit->tile, nothing ? vset(0) : y[s][i]);
     }
   }
 }
 
+/** The steps [begin, end), without resets. */
+INLINE void delta_forward_steps(const delta_head *head, delta_tile *unit, i64 begin, i64 end, const int vectors,
+                                const int gated) {
+  i64 t = begin;
+#if DELTA_STEPS == 2
+  f32 product = end - t > 1 ? delta_key_product(head, t) : 0;
+  for (; t + 2 <= end; t += 2) {
+    const f32 following = t + 4 <= end ? delta_key_product(head, t + 2) : 0;
+    delta_forward_pass(head, unit, t, product, 2, vectors, gated);
+    product = following;
+  }
+#endif
+  for (; t < end; t++) delta_forward_pass(head, unit, t, 0, 1, vectors, gated);
+}
+
 /* One function for each number of vectors, gated or not: V8 keeps its better register allocator for functions of this size. */
-typedef void (*delta_forward_function)(const delta_forward *unit);
-#define DELTA_FORWARD(vectors)                                                                                       \
-  static void delta_forward_##vectors(const delta_forward *unit) { delta_forward_steps(unit, vectors, 0); }          \
-  static void delta_forward_##vectors##_gated(const delta_forward *unit) { delta_forward_steps(unit, vectors, 1); }
-DELTA_FORWARD(1)
-DELTA_FORWARD(2)
-DELTA_FORWARD(3)
+typedef void (*delta_forward_function)(const delta_head *head, delta_tile *unit, i64 begin, i64 end);
+#define DELTA_FORWARD(name, vectors, gated)                                                      \
+  static void name(const delta_head *head, delta_tile *unit, i64 begin, i64 end) {               \
+    delta_forward_steps(head, unit, begin, end, vectors, gated);                                 \
+  }
+DELTA_FORWARD(delta_forward_1, 1, 0)
+DELTA_FORWARD(delta_forward_2, 2, 0)
+DELTA_FORWARD(delta_forward_3, 3, 0)
+DELTA_FORWARD(delta_forward_1_gated, 1, 1)
+DELTA_FORWARD(delta_forward_2_gated, 2, 1)
+DELTA_FORWARD(delta_forward_3_gated, 3, 1)
 #if FW_VECTORS > 3
-DELTA_FORWARD(4)
+DELTA_FORWARD(delta_forward_4, 4, 0)
+DELTA_FORWARD(delta_forward_4_gated, 4, 1)
 #define DELTA_FORWARD_4(name) , name
 #else
 #define DELTA_FORWARD_4(name)
@@ -153,25 +215,81 @@ static const delta_forward_function delta_forward_functions[2][FW_VECTORS] = {
     {delta_forward_1_gated, delta_forward_2_gated, delta_forward_3_gated DELTA_FORWARD_4(delta_forward_4_gated)},
 };
 
+/** The steps [begin, end) of a tile. */
+static void delta_forward_block(const delta_head *head, delta_tile *unit, i64 begin, i64 end) {
+  const delta_forward_function steps = delta_forward_functions[head->decay != 0][unit->tile.vectors - 1];
+  while (begin < end) {
+    if (head->reset && head->reset[begin]) {
+      zero_bytes(unit->s, fw_tile_size(head->scan, &unit->tile) * 4);
+      zero_bytes(unit->expected, sizeof unit->expected);
+    }
+    i64 stop = begin + 1;
+    while (stop < end && !(head->reset && head->reset[stop])) stop++;
+    steps(head, unit, begin, stop);
+    begin = stop;
+  }
+}
+
+/** S row, for a row of keys or queries. */
+static void delta_read(const delta_head *head, const delta_tile *unit, const f32 *row, fw_lanes *sums) {
+  fw_load_lanes(sums, 0, &unit->tile);
+  const f32 *s = unit->s;
+  for (i64 j = 0; j < head->scan->key_dim; j++) {
+    for (i64 i = 0; i < unit->tile.vectors; i++, s += VF) sums->vector[i] = vfma(vload(s), vset(row[j]), sums->vector[i]);
+  }
+}
+
+/** Loads a tile, and reads what the first steps want of the initial state. */
+static void delta_forward_open(const delta_head *head, delta_tile *unit, i64 index) {
+  const fast_weights *scan = head->scan;
+  fw_load_tile(unit->s, scan, scan->initial_state, index, &unit->tile);
+  for (i64 s = 0; s < DELTA_STEPS; s++) {
+    delta_read(head, unit, head->k + MIN(s, scan->time - 1) * scan->key_dim, &unit->expected[s]);
+  }
+  if (!scan->before) return;
+  fw_lanes y;
+  delta_read(head, unit, head->q, &y);
+  if (head->reset && head->reset[0]) fw_load_lanes(&y, 0, &unit->tile);
+  fw_store_lanes(&y, head->output, &unit->tile);
+}
+
+/** How many groups the tiles of a head are cut into: each fits half of the scratch memory, and few heads have several. */
+static i64 delta_forward_groups(const fast_weights *scan) {
+  const i64 tiles = fw_tiles(scan->value_dim, FW_VECTORS), bytes = fw_rows(scan->key_dim) * FW_VECTORS * VF * 4;
+  const i64 most = MAX(1, MIN(DELTA_TILES, FWP_SCRATCH_BYTES / 2 / MAX(bytes, 1)));
+  return MAX(CEIL_DIV(tiles, most), MIN(tiles, CEIL_DIV(DELTA_HEADS, MAX(scan->heads, 1))));
+}
+
+static void delta_forward_unit(const delta_rule *task, i64 index, i64 group, i64 thread) {
+  const fast_weights *scan = &task->scan;
+  const i64 start = index * scan->time, keys = start * scan->key_dim, values = start * scan->value_dim;
+  const i64 padded = 3 * DELTA_STEPS * fw_rows(scan->key_dim);
+  const delta_head head = {
+      .scan = scan, .q = scan->q + keys, .k = scan->k + keys, .v = scan->v + values, .beta = task->beta + start,
+      .decay = task->decay ? task->decay + start : 0, .output = task->output + values,
+      .errors = task->errors ? task->errors + values : 0, .reset = fw_resets(scan, index), .padding = fwp_scratch(thread),
+  };
+  zero_bytes(head.padding, padded * 4);
+  delta_tile tiles[DELTA_TILES];
+  const i64 all = fw_tiles(scan->value_dim, FW_VECTORS), groups = delta_forward_groups(scan);
+  const i64 first = all * group / groups, count = all * (group + 1) / groups - first;
+  f32 *s = head.padding + ROUND_UP(padded, 16);
+  for (i64 i = 0; i < count; i++) {
+    tiles[i].tile = fw_tile_at(scan->value_dim, FW_VECTORS, first + i), tiles[i].s = s;
+    s += fw_tile_size(scan, &tiles[i].tile);
+    delta_forward_open(&head, &tiles[i], index);
+  }
+  for (i64 begin = 0; begin < scan->time; begin += DELTA_BLOCK) {
+    const i64 end = MIN(begin + DELTA_BLOCK, scan->time);
+    for (i64 i = 0; i < count; i++) delta_forward_block(&head, &tiles[i], begin, end);
+  }
+  for (i64 i = 0; i < count; i++) fw_store_tile(tiles[i].s, scan, task->final_state, index, &tiles[i].tile);
+}
+
 static void delta_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
   const delta_rule *task = context;
-  const fast_weights *scan = &task->scan;
-  const i64 tiles = fw_tiles(scan->value_dim, FW_VECTORS);
-  for (i64 index = begin; index < end; index++) {
-    const fw_tile tile = fw_tile_at(scan->value_dim, FW_VECTORS, index % tiles);
-    const i64 head = index / tiles, start = head * scan->time, keys = start * scan->key_dim, values = start * scan->value_dim;
-    f32 *s = fwp_scratch(thread);
-    const delta_forward unit = {
-        .scan = scan, .tile = &tile, .q = scan->q + keys, .k = scan->k + keys, .v = scan->v + values,
-        .beta = task->beta + start, .decay = task->decay ? task->decay + start : 0, .output = task->output + values,
-        .errors = task->errors ? task->errors + values : 0, .reset = fw_resets(scan, head),
-        .s = s, .padding = s + fw_tile_size(scan, &tile),
-    };
-    zero_bytes(unit.padding, 3 * fw_rows(scan->key_dim) * 4);
-    fw_load_tile(s, scan, scan->initial_state, head, &tile);
-    delta_forward_functions[task->decay != 0][tile.vectors - 1](&unit);
-    fw_store_tile(s, scan, task->final_state, head, &tile);
-  }
+  const i64 groups = delta_forward_groups(&task->scan);
+  for (i64 unit = begin; unit < end; unit++) delta_forward_unit(task, unit / groups, unit % groups, thread);
 }
 
 /* ---- backward ------------------------------------------------------------------------------- */
@@ -500,13 +618,13 @@ KERNEL(delta_rule_forward) {
   arg += FW_ARGUMENTS;
   task.beta = F32(0), task.decay = OPTIONAL_F32(1), task.errors = OPTIONAL_F32(2), task.output = F32(3), task.final_state = F32(4);
   const fast_weights *scan = &task.scan;
-  const i64 tiles = fw_tiles(scan->value_dim, FW_VECTORS), units = scan->heads * tiles;
+  const i64 units = scan->heads * delta_forward_groups(scan);
   if (units == 0) return OK;
   if (scan->time == 0) {
     delta_copy_state(task.final_state, scan->initial_state, scan);
     return OK;
   }
-  const i64 work = 6 * scan->time * scan->key_dim * MIN(scan->value_dim, FW_VECTORS * VF);
+  const i64 work = 6 * scan->time * scan->key_dim * scan->value_dim * scan->heads / units;
   fwp_parallel_for(units, MAX(1, FW_GRAIN / MAX(work, 1)), delta_forward_chunk, &task);
   return OK;
 }

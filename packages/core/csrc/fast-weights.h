@@ -135,6 +135,18 @@ INLINE void fw_store(f32 *at, vf x) {
 #endif
 }
 
+/**
+ * A number in all lanes of a register. gcc for AVX-512 would rather read it from memory in every operation that it enters, and
+ * there are more of those in a step than loads (146 instead of 184 of 220 GFLOP/s in the forward delta rule, Zen 5).
+ */
+INLINE vf fw_broadcast(const f32 *x) {
+  vf all = vset(*x);
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(all));
+#endif
+  return all;
+}
+
 /** A row [key_dim] of q, k or the like; where its length is no multiple of FW_ROWS, a copy in `buffer`, whose end is 0. */
 INLINE const f32 *fw_padded(f32 *buffer, const f32 *row, i64 key_dim) {
   if (key_dim % FW_ROWS == 0) return row;
