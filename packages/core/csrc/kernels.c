@@ -36,6 +36,7 @@
 #include "elementwise-lstm.c"
 #include "delta-rule.c"
 #include "linear-attention.c"
+#include "self-referential.c"
 
 static const fwp_kernel fwp_kernels[] = {
     GEMM_KERNELS(FWP_ENTRY)
@@ -64,6 +65,7 @@ static const fwp_kernel fwp_kernels[] = {
     ELEMENTWISE_LSTM_KERNELS(FWP_ENTRY)
     DELTA_RULE_KERNELS(FWP_ENTRY)
     LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
+    SELF_REFERENTIAL_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 

@@ -122,6 +122,14 @@ export {
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
 export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
+export {
+  type SelfReferentialOptions,
+  type SelfReferentialResult,
+  type SelfReferentialStepResult,
+  selfReferential,
+  selfReferentialRead,
+  selfReferentialStep,
+} from './ops/self-referential.ts';
 export { type Reduction, type SoftmaxCrossEntropyOptions, softmaxCrossEntropy } from './ops/softmax-cross-entropy.ts';
 export { type SsdOptions, type SsdSkipOptions, ssd, ssdStep } from './ops/ssd.ts';
 export type {

@@ -43,6 +43,7 @@ import { layerNormGradients } from './layer-norm.ts';
 import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
 import { rmsNormGradients } from './rms-norm.ts';
+import { selfReferentialGradients } from './self-referential.ts';
 import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
 import { sumRuleGradients } from './sum-rule.ts';
 
@@ -76,6 +77,7 @@ export function registerGradients(): void {
     sumRuleGradients,
     deltaRuleGradients,
     gatedDeltaRuleGradients,
+    selfReferentialGradients,
     dropoutGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);

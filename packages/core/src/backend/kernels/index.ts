@@ -24,6 +24,7 @@ import { poolingKernels } from './pooling.ts';
 import { reductionKernels } from './reduction.ts';
 import { scanKernels } from './scan.ts';
 import { selectionKernels } from './selection.ts';
+import { selfReferentialKernels } from './self-referential.ts';
 import { softmaxKernels } from './softmax.ts';
 import { unaryKernels } from './unary.ts';
 
@@ -53,5 +54,6 @@ export const kernels: KernelTable = {
   ...lstmKernels,
   ...elementwiseLstmKernels,
   ...deltaRuleKernels,
+  ...selfReferentialKernels,
   ...dropoutKernels,
 };

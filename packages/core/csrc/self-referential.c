@@ -1,0 +1,648 @@
+/**
+ * The self-referential weight matrix (Irie, Schlag, Csordás, Schmidhuber 2022, equations 5 to 8), for each head. W is one
+ * matrix [dim, columns] whose columns are four blocks, for the output, the query, the key and the learning rates:
+ *
+ *   (y_t, q′_t, k′_t, b′_t) = x_t W_{t-1}     q_t = softmax q′_t     k_t = softmax k′_t     β_t = σ(b′_t), one for each block
+ *   D_t = (q_t − k_t) W_{t-1}     w_t = β_t ∘ D_t, block by block     W_t = W_{t-1} + k_tᵀ w_t
+ *
+ *   x [batch, heads, time, dim]   y [batch, heads, time, output_dim]   columns = output_dim + 2 dim + 4
+ *
+ * Of what the query and the key read only the difference D is needed. As x is known in advance, and x_{t+1} W_t is
+ * x_{t+1} W_{t-1} + (x_{t+1} · k_t) w_t, one pass over W does a whole step: it carries out the write of step t − 1, and reads D_t and
+ * x_{t+1} W_{t-1}. That is three multiply-adds for one load and one store.
+ *
+ * Backward, from the last step to the first, W and its gradient G are wanted at once. W goes back by subtracting what was
+ * written, which rounding makes drift; so it starts afresh from an *anchor*, a copy of W, every SR_SEGMENT steps. Two passes a step:
+ *
+ *   rewind   W_{t-1} = W_t − k_tᵀ w_t     du = W_{t-1} dD     G += (q_t − k_t)ᵀ dD           with dD = β ∘ dw, dβ = Σ_block dw ∘ D
+ *   read     dx_t = W_{t-1} g     G += x_tᵀ g     then, for step t − 1:   dw = k_{t-1} G     dk = G w_{t-1}
+ *
+ * where g joins dy_t and the gradients before softmax and σ of dq = du, dk − du and dβ. Before a reset W is none of
+ * these: it is made again from the anchor before, by the same writes, with the same bits.
+ *
+ * Within the kernels a block fills whole vectors, so that each vector belongs to one block, and W is cut into tiles, of some vectors of
+ * all rows, that lie one after the other. Heads of all batch elements are what threads share.
+ */
+#include "fwp.h"
+#include "simd.h"
+#include "vector-math.h"
+#include "fast-weights.h"
+
+#define SR_BLOCKS 4
+enum { SR_OUTPUT, SR_QUERY, SR_KEY, SR_RATES };
+/** Steps between anchors: as long as the inputs of `backend/kernels/self-referential.ts` say. */
+#define SR_SEGMENT 128
+/** Most vectors in a row of a tile of the backward, whose passes need three sums for each and lanes to add up. */
+#if VF == 16
+#define SR_BACK_VECTORS 4
+#else
+#define SR_BACK_VECTORS 2
+#endif
+
+typedef struct {
+  i64 batch, heads, time, dim, output_dim, columns;
+  const f32 *x, *weights;
+  /** What W is more than `weights` before the first step; optional. */
+  const f32 *initial_state;
+  /** Optional [batch, time]. */
+  const u8 *reset;
+  /** q, k and β [.., 2 dim + 4], D [.., columns], and W [.., ⌈time / SR_SEGMENT⌉, dim, columns]; the forward may leave them out. */
+  f32 *activations, *differences, *anchors;
+  f32 *output, *final_state;
+  /* Backward. */
+  const f32 *d_output, *d_final_state;
+  f32 *dx, *d_weights, *d_initial_state;
+  /** The gradient of `weights` by batch element. */
+  f32 *partial;
+} self_referential;
+
+/* ---- rows and tiles ------------------------------------------------------------------------- */
+
+/** Most vectors in a row of W. */
+#define SR_MAX_VECTORS 512
+
+/** How columns lie in vectors. */
+typedef struct {
+  i64 rows, vectors, most;
+  /** First vector of each block, and the end of the last. */
+  i64 start[SR_BLOCKS + 1];
+  i64 sizes[SR_BLOCKS];
+  /** For each vector, its first column, and how many there are. */
+  i32 column[SR_MAX_VECTORS], lanes[SR_MAX_VECTORS];
+} sr_layout;
+
+static void sr_make_layout(sr_layout *layout, const self_referential *task, i64 most) {
+  const i64 sizes[SR_BLOCKS] = {task->output_dim, task->dim, task->dim, SR_BLOCKS};
+  layout->rows = fw_rows(task->dim), layout->vectors = 0, layout->most = most;
+  i64 column = 0;
+  for (i64 block = 0; block < SR_BLOCKS; block++) {
+    layout->start[block] = layout->vectors, layout->sizes[block] = sizes[block];
+    for (i64 at = 0; at < sizes[block]; at += VF) {
+      layout->column[layout->vectors] = (i32)(column + at);
+      layout->lanes[layout->vectors++] = (i32)MIN(VF, sizes[block] - at);
+    }
+    column += sizes[block];
+  }
+  layout->start[SR_BLOCKS] = layout->vectors;
+}
+
+/** Floats of a matrix in tiles. */
+INLINE i64 sr_matrix_size(const sr_layout *layout) { return layout->rows * layout->vectors * VF; }
+INLINE i64 sr_tiles(const sr_layout *layout) { return CEIL_DIV(layout->vectors, layout->most); }
+/** First vector of a tile, or where the last one ends. */
+INLINE i64 sr_tile_start(const sr_layout *layout, i64 tile) { return layout->vectors * tile / sr_tiles(layout); }
+
+/** Runs `statement` for all vectors of a matrix in tiles: at `x` in the tiles, at element `at` of [dim, columns], where `lanes` are. */
+#define SR_EACH_VECTOR(layout, matrix, dim, columns, statement)                                                     \
+  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {                                                             \
+    const i64 first = sr_tile_start(layout, tile), end_ = sr_tile_start(layout, tile + 1);                          \
+    f32 *x = (matrix) + first * (layout)->rows * VF;                                                                \
+    for (i64 row = 0; row < (dim); row++) {                                                                         \
+      for (i64 i = first; i < end_; i++, x += VF) {                                                                 \
+        const i64 at = row * (columns) + (layout)->column[i], lanes = (layout)->lanes[i];                           \
+        statement;                                                                                                  \
+      }                                                                                                             \
+    }                                                                                                               \
+  }
+
+INLINE vf sr_load_lanes(const f32 *x, i64 lanes) { return lanes == VF ? vload(x) : vload_first(x, lanes, 0); }
+INLINE void sr_store_lanes(f32 *target, vf x, i64 lanes) {
+  if (lanes == VF) vstore(target, x);
+  else vstore_first(target, x, lanes);
+}
+
+/** A row of columns, in vectors; lanes that are no columns are 0. */
+INLINE void sr_load_row(const sr_layout *layout, f32 *target, const f32 *row) {
+  for (i64 i = 0; i < layout->vectors; i++) vstore(target + i * VF, sr_load_lanes(row + layout->column[i], layout->lanes[i]));
+}
+INLINE void sr_store_row(const sr_layout *layout, f32 *target, const f32 *row, i64 vectors) {
+  for (i64 i = 0; i < vectors; i++) sr_store_lanes(target + layout->column[i], vload(row + i * VF), layout->lanes[i]);
+}
+
+/** Fills tiles from `a` [dim, columns], plus `b` (if not null). */
+NOINLINE void sr_load_matrix(const sr_layout *layout, f32 *matrix, const f32 *a, const f32 *b, i64 dim, i64 columns) {
+  if (dim < layout->rows) zero_bytes(matrix, sr_matrix_size(layout) * 4);
+  if (b) SR_EACH_VECTOR(layout, matrix, dim, columns, vstore(x, sr_load_lanes(a + at, lanes) + sr_load_lanes(b + at, lanes)))
+  else SR_EACH_VECTOR(layout, matrix, dim, columns, vstore(x, sr_load_lanes(a + at, lanes)))
+}
+
+/** target [dim, columns] = tiles − `minus` (if not null). */
+NOINLINE void sr_store_matrix(const sr_layout *layout, f32 *matrix, f32 *target, const f32 *minus, i64 dim, i64 columns) {
+  if (minus) SR_EACH_VECTOR(layout, matrix, dim, columns, sr_store_lanes(target + at, vload(x) - sr_load_lanes(minus + at, lanes), lanes))
+  else SR_EACH_VECTOR(layout, matrix, dim, columns, sr_store_lanes(target + at, vload(x), lanes))
+}
+
+/** target [dim, columns] += tiles. */
+NOINLINE void sr_add_matrix(const sr_layout *layout, f32 *matrix, f32 *target, i64 dim, i64 columns) {
+  SR_EACH_VECTOR(layout, matrix, dim, columns, sr_store_lanes(target + at, vload(x) + sr_load_lanes(target + at, lanes), lanes))
+}
+
+/* ---- what happens to a row between two passes ----------------------------------------------- */
+
+/** Lanes of a block's vector `i` that are columns. */
+INLINE vi sr_present(i64 size, i64 i) {
+  vi lane;
+  for (int j = 0; j < VF; j++) lane[j] = j;
+  return lane < viset((i32)MIN(VF, size - i * VF));
+}
+
+/** p = softmax of x; 0 in lanes beyond `size`. */
+INLINE void sr_softmax(f32 *p, const f32 *x, i64 size) {
+  const i64 vectors = CEIL_DIV(size, VF);
+  const vi present = sr_present(size, vectors - 1);
+  vf most = vselect(present, vload(x + (vectors - 1) * VF), vset(-VM_INFINITY));
+  for (i64 i = 0; i < vectors - 1; i++) most = vmax(vload(x + i * VF), most);
+  const vf shift = vset(vmax_across(most));
+  vf sum = vset(0);
+  for (i64 i = 0; i < vectors; i++) {
+    vf e = vexp_nonpositive(vload(x + i * VF) - shift);
+    if (i == vectors - 1) e = vselect(present, e, vset(0));
+    vstore(p + i * VF, e);
+    sum += e;
+  }
+  const vf scale = vset(1 / vsum(sum));
+  for (i64 i = 0; i < vectors; i++) vstore(p + i * VF, vload(p + i * VF) * scale);
+}
+
+/** dx of p = softmax(x): p ∘ (dp − p · dp). */
+INLINE void sr_softmax_back(f32 *dx, const f32 *p, const f32 *dp, i64 size) {
+  const i64 vectors = CEIL_DIV(size, VF);
+  vf sum = vset(0);
+  for (i64 i = 0; i < vectors; i++) sum = vfma(vload(p + i * VF), vload(dp + i * VF), sum);
+  const vf inner = vset(vsum(sum));
+  for (i64 i = 0; i < vectors; i++) vstore(dx + i * VF, vload(p + i * VF) * (vload(dp + i * VF) - inner));
+}
+
+/** write = β ∘ D, block by block. */
+INLINE void sr_scale_blocks(const sr_layout *layout, f32 *write, const f32 *difference, const f32 *rates) {
+  for (i64 block = 0; block < SR_BLOCKS; block++) {
+    const vf rate = vset(rates[block]);
+    for (i64 i = layout->start[block]; i < layout->start[block + 1]; i++) {
+      vstore(write + i * VF, rate * vload(difference + i * VF));
+    }
+  }
+}
+
+/* ---- forward -------------------------------------------------------------------------------- */
+
+/** y = x W, for one row. */
+NOINLINE void sr_read(const sr_layout *layout, const f32 *matrix, const f32 *x, f32 *y) {
+  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
+    const i64 first = sr_tile_start(layout, tile), width = sr_tile_start(layout, tile + 1) - first;
+    const f32 *w = matrix + first * layout->rows * VF;
+    vf sums[FW_VECTORS];
+    for (i64 i = 0; i < width; i++) sums[i] = vset(0);
+    for (i64 row = 0; row < layout->rows; row++, w += width * VF) {
+      for (i64 i = 0; i < width; i++) sums[i] = vfma(vset(x[row]), vload(w + i * VF), sums[i]);
+    }
+    for (i64 i = 0; i < width; i++) vstore(y + (first + i) * VF, sums[i]);
+  }
+}
+
+/** W += keyᵀ write; the same arithmetic as in a step. */
+NOINLINE void sr_write(const sr_layout *layout, f32 *matrix, const f32 *key, const f32 *write) {
+  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
+    const i64 first = sr_tile_start(layout, tile), width = sr_tile_start(layout, tile + 1) - first;
+    f32 *w = matrix + first * layout->rows * VF;
+    for (i64 row = 0; row < layout->rows; row++, w += width * VF) {
+      for (i64 i = 0; i < width; i++) {
+        vstore(w + i * VF, vfma(vload(write + (first + i) * VF), vset(key[row]), vload(w + i * VF)));
+      }
+    }
+  }
+}
+
+/** One step on a tile: W += keyᵀ write, D = change W, y = next W. */
+typedef struct {
+  i64 rows;
+  f32 *tile;
+  const f32 *key, *change, *next, *write;
+  f32 *difference, *y;
+} sr_pass;
+
+INLINE void sr_step(const sr_pass *pass, const int vectors) {
+#if defined(__wasm__)
+  const int unrolled = vectors == 1 ? 2 : 1;
+#else
+  const int unrolled = vectors == 1 ? 4 : vectors == 2 ? 2 : 1;
+#endif
+  const f32 *key = pass->key, *change = pass->change, *next = pass->next;
+  f32 *w = pass->tile;
+  vf write[4], d[4], y[4];
+  UNROLL for (int c = 0; c < 4; c++) d[c] = y[c] = vset(0);
+  UNROLL for (int i = 0; i < vectors; i++) write[i] = vload(pass->write + i * VF);
+  for (i32 rows = (i32)pass->rows; rows > 0; rows -= unrolled) {
+    UNROLL for (int r = 0; r < unrolled; r++) {
+      const vf k = vset(key[r]), c = vset(change[r]), x = vset(next[r]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        f32 *at = w + (r * vectors + i) * VF;
+        const vf value = vfma(write[i], k, vload(at));
+        fw_store(at, value);
+        d[r * vectors + i] = vfma(value, c, d[r * vectors + i]);
+        y[r * vectors + i] = vfma(value, x, y[r * vectors + i]);
+      }
+    }
+    w += unrolled * vectors * VF, key += unrolled, change += unrolled, next += unrolled;
+  }
+  UNROLL for (int i = 0; i < vectors; i++) {
+    UNROLL for (int r = 1; r < unrolled; r++) d[i] += d[r * vectors + i], y[i] += y[r * vectors + i];
+    vstore(pass->difference + i * VF, d[i]);
+    vstore(pass->y + i * VF, y[i]);
+  }
+}
+
+/* One function for each number of vectors: V8 keeps its better register allocator for functions of this size. */
+typedef void (*sr_step_function)(const sr_pass *pass);
+static void sr_step_1(const sr_pass *pass) { sr_step(pass, 1); }
+static void sr_step_2(const sr_pass *pass) { sr_step(pass, 2); }
+static void sr_step_3(const sr_pass *pass) { sr_step(pass, 3); }
+#if FW_VECTORS > 3
+static void sr_step_4(const sr_pass *pass) { sr_step(pass, 4); }
+static const sr_step_function sr_step_functions[] = {sr_step_1, sr_step_2, sr_step_3, sr_step_4};
+#else
+static const sr_step_function sr_step_functions[] = {sr_step_1, sr_step_2, sr_step_3};
+#endif
+
+/** Scratch memory: `next` points to what is still free of it. */
+INLINE f32 *sr_take(f32 **next, i64 floats) {
+  f32 *taken = *next;
+  *next += ROUND_UP(floats, 16);
+  return taken;
+}
+
+INLINE i32 sr_is_reset(const self_referential *task, i64 unit, i64 t) {
+  return task->reset && task->reset[unit / task->heads * task->time + t];
+}
+
+/** Where W is noted after step t: at the ends of segments, and of time. */
+INLINE f32 *sr_anchor(const self_referential *task, i64 unit, i64 t) {
+  if (!task->anchors || ((t + 1) % SR_SEGMENT != 0 && t + 1 < task->time)) return 0;
+  const i64 segments = CEIL_DIV(task->time, SR_SEGMENT);
+  return task->anchors + (unit * segments + t / SR_SEGMENT) * task->dim * task->columns;
+}
+
+static void sr_forward_unit(const self_referential *task, const sr_layout *layout, i64 unit, f32 *scratch) {
+  const i64 time = task->time, dim = task->dim, columns = task->columns, width = layout->vectors * VF;
+  const i64 size = dim * columns, steps = unit * time, tiles = sr_tiles(layout);
+  const f32 *weights = task->weights + unit % task->heads * size;
+  f32 *w = sr_take(&scratch, sr_matrix_size(layout));
+  f32 *y = sr_take(&scratch, width), *difference = sr_take(&scratch, width), *write = sr_take(&scratch, width);
+  f32 *query = sr_take(&scratch, width), *keys[2] = {sr_take(&scratch, width), sr_take(&scratch, width)};
+  f32 *change = sr_take(&scratch, width), *padding[2] = {sr_take(&scratch, width), sr_take(&scratch, width)};
+  f32 *rates = sr_take(&scratch, VF);
+  zero_bytes(padding[0], 2 * ROUND_UP(width, 16) * 4);
+
+  sr_load_matrix(layout, w, weights, task->initial_state ? task->initial_state + unit * size : 0, dim, columns);
+  /* Whether y is what x_t reads, and whether a write is still to be carried out. */
+  i32 is_read = 0, is_written = 1;
+  for (i64 t = 0; t < time; t++) {
+    const i64 step = steps + t;
+    const f32 *x = fw_padded(padding[t % 2], task->x + step * dim, dim);
+    f32 *key = keys[t % 2];
+    if (sr_is_reset(task, unit, t)) sr_load_matrix(layout, w, weights, 0, dim, columns), is_read = 0, is_written = 1;
+    if (!is_read) sr_read(layout, w, x, y);
+    sr_store_row(layout, task->output + step * task->output_dim, y, layout->start[SR_QUERY]);
+    sr_softmax(query, y + layout->start[SR_QUERY] * VF, dim);
+    sr_softmax(key, y + layout->start[SR_KEY] * VF, dim);
+    vstore(rates, vsigmoid(vload(y + layout->start[SR_RATES] * VF)));
+    for (i64 i = 0; i < dim; i += VF) vstore(change + i, vload(query + i) - vload(key + i));
+    if (task->activations) {
+      f32 *target = task->activations + step * (2 * dim + SR_BLOCKS);
+      for (i64 i = 0; i < dim; i++) target[i] = query[i], target[dim + i] = key[i];
+      for (i64 i = 0; i < SR_BLOCKS; i++) target[2 * dim + i] = rates[i];
+    }
+
+    const i32 goes_on = t + 1 < time && !sr_is_reset(task, unit, t + 1);
+    const f32 *next = goes_on ? fw_padded(padding[(t + 1) % 2], task->x + (step + 1) * dim, dim) : x;
+    if (is_written) zero_bytes(write, width * 4);
+    for (i64 tile = 0; tile < tiles; tile++) {
+      const i64 first = sr_tile_start(layout, tile), vectors = sr_tile_start(layout, tile + 1) - first;
+      const sr_pass pass = {
+          .rows = layout->rows, .tile = w + first * layout->rows * VF, .key = is_written ? key : keys[(t + 1) % 2],
+          .change = change, .next = next, .write = write + first * VF, .difference = difference + first * VF, .y = y + first * VF,
+      };
+      sr_step_functions[vectors - 1](&pass);
+    }
+    if (task->differences) sr_store_row(layout, task->differences + step * columns, difference, layout->vectors);
+    sr_scale_blocks(layout, write, difference, rates);
+    vf inner = vset(0);
+    for (i64 i = 0; i < dim; i += VF) {
+      inner = vfma(vload(key + i), sr_load_lanes(next + i, MIN(VF, dim - i)), inner);
+    }
+    const vf factor = vset(vsum(inner));
+    for (i64 i = 0; i < width; i += VF) vstore(y + i, vfma(factor, vload(write + i), vload(y + i)));
+    is_read = goes_on, is_written = 0;
+
+    f32 *anchor = sr_anchor(task, unit, t);
+    if (anchor || t + 1 == time) {
+      sr_write(layout, w, key, write);
+      is_written = 1;
+      if (anchor) sr_store_matrix(layout, w, anchor, 0, dim, columns);
+    }
+  }
+  sr_store_matrix(layout, w, task->final_state + unit * size, weights, dim, columns);
+}
+
+static void sr_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  sr_layout layout;
+  sr_make_layout(&layout, context, FW_VECTORS);
+  for (i64 unit = begin; unit < end; unit++) sr_forward_unit(context, &layout, unit, fwp_scratch(thread));
+}
+
+/* ---- backward ------------------------------------------------------------------------------- */
+
+/** A pass over a tile of W and the tile of G. */
+typedef struct {
+  i64 rows;
+  f32 *w, *g;
+  const f32 *x, *key, *gradient, *write;
+  /** dw, read by vector. */
+  f32 *dw;
+  /** Rows that sums across lanes are added to. */
+  f32 *dx, *dk;
+} sr_back_pass;
+
+/** dx += W gradient, G += xᵀ gradient, dw = key G, dk += G write. */
+INLINE void sr_back_read(const sr_back_pass *pass, const int vectors) {
+  const f32 *x = pass->x, *key = pass->key, *w = pass->w;
+  f32 *g = pass->g, *dx = pass->dx, *dk = pass->dk;
+  vf gradient[SR_BACK_VECTORS], write[SR_BACK_VECTORS], dw[SR_BACK_VECTORS];
+  UNROLL for (int i = 0; i < vectors; i++) {
+    gradient[i] = vload(pass->gradient + i * VF), write[i] = vload(pass->write + i * VF), dw[i] = vset(0);
+  }
+  for (i32 rows = (i32)pass->rows; rows > 0; rows -= FW_ROWS) {
+    vf read[FW_ROWS], erased[FW_ROWS];
+    UNROLL for (int r = 0; r < FW_ROWS; r++) {
+      const vf xr = vset(x[r]), k = vset(key[r]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        const int at = (r * vectors + i) * VF;
+        const vf weight = vload(w + at);
+        read[r] = i == 0 ? weight * gradient[i] : vfma(weight, gradient[i], read[r]);
+        const vf value = vfma(xr, gradient[i], vload(g + at));
+        fw_store(g + at, value);
+        dw[i] = vfma(value, k, dw[i]);
+        erased[r] = i == 0 ? value * write[i] : vfma(value, write[i], erased[r]);
+      }
+    }
+    fw_add4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]));
+    fw_add4(dk, fw_sum_lanes(erased[0], erased[1], erased[2], erased[3]));
+    w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS, dk += FW_ROWS;
+  }
+  UNROLL for (int i = 0; i < vectors; i++) vstore(pass->dw + i * VF, dw[i]);
+}
+
+/** W −= keyᵀ write, dx += W gradient, G += xᵀ gradient. */
+INLINE void sr_back_rewind(const sr_back_pass *pass, const int vectors) {
+  const f32 *x = pass->x, *key = pass->key;
+  f32 *w = pass->w, *g = pass->g, *dx = pass->dx;
+  vf gradient[SR_BACK_VECTORS], write[SR_BACK_VECTORS];
+  UNROLL for (int i = 0; i < vectors; i++) {
+    gradient[i] = vload(pass->gradient + i * VF), write[i] = -vload(pass->write + i * VF);
+  }
+  for (i32 rows = (i32)pass->rows; rows > 0; rows -= FW_ROWS) {
+    vf read[FW_ROWS];
+    UNROLL for (int r = 0; r < FW_ROWS; r++) {
+      const vf xr = vset(x[r]), k = vset(key[r]);
+      UNROLL for (int i = 0; i < vectors; i++) {
+        const int at = (r * vectors + i) * VF;
+        const vf weight = vfma(write[i], k, vload(w + at));
+        fw_store(w + at, weight);
+        read[r] = i == 0 ? weight * gradient[i] : vfma(weight, gradient[i], read[r]);
+        fw_store(g + at, vfma(xr, gradient[i], vload(g + at)));
+      }
+    }
+    fw_add4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]));
+    w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS;
+  }
+}
+
+typedef void (*sr_back_function)(const sr_back_pass *pass);
+#define SR_BACK_FUNCTIONS(vectors)                                                                       \
+  static void sr_back_read_##vectors(const sr_back_pass *pass) { sr_back_read(pass, vectors); }          \
+  static void sr_back_rewind_##vectors(const sr_back_pass *pass) { sr_back_rewind(pass, vectors); }
+SR_BACK_FUNCTIONS(1)
+SR_BACK_FUNCTIONS(2)
+#if SR_BACK_VECTORS > 2
+SR_BACK_FUNCTIONS(3)
+SR_BACK_FUNCTIONS(4)
+static const sr_back_function sr_back_read_functions[] = {sr_back_read_1, sr_back_read_2, sr_back_read_3, sr_back_read_4};
+static const sr_back_function sr_back_rewind_functions[] = {sr_back_rewind_1, sr_back_rewind_2, sr_back_rewind_3, sr_back_rewind_4};
+#else
+static const sr_back_function sr_back_read_functions[] = {sr_back_read_1, sr_back_read_2};
+static const sr_back_function sr_back_rewind_functions[] = {sr_back_rewind_1, sr_back_rewind_2};
+#endif
+
+/** What the forward kept of a step, in vectors. */
+typedef struct {
+  f32 *query, *key, *rates, *difference, *write;
+} sr_kept;
+
+/** Scratch memory of a unit of the backward. */
+typedef struct {
+  f32 *w, *g;
+  /** Of the step, and of the one before it. */
+  sr_kept kept[2];
+  f32 *x, *change, *dw, *gradient, *zeros, *dx, *du, *dk, *free;
+} sr_back_scratch;
+
+static void sr_load_kept(const self_referential *task, const sr_layout *layout, const sr_kept *kept, i64 step) {
+  const i64 dim = task->dim;
+  const f32 *activations = task->activations + step * (2 * dim + SR_BLOCKS);
+  for (i64 i = 0; i < dim; i++) kept->query[i] = activations[i], kept->key[i] = activations[dim + i];
+  for (i64 i = 0; i < SR_BLOCKS; i++) kept->rates[i] = activations[2 * dim + i];
+  sr_load_row(layout, kept->difference, task->differences + step * task->columns);
+  sr_scale_blocks(layout, kept->write, kept->difference, kept->rates);
+}
+
+static sr_back_scratch sr_make_back_scratch(const sr_layout *layout, f32 *memory) {
+  const i64 width = layout->vectors * VF, matrix = sr_matrix_size(layout);
+  sr_back_scratch scratch;
+  scratch.w = sr_take(&memory, matrix), scratch.g = sr_take(&memory, matrix);
+  f32 *rows = memory;
+  for (i64 i = 0; i < 2; i++) {
+    sr_kept *kept = &scratch.kept[i];
+    kept->query = sr_take(&memory, width), kept->key = sr_take(&memory, width), kept->rates = sr_take(&memory, VF);
+    kept->difference = sr_take(&memory, width), kept->write = sr_take(&memory, width);
+  }
+  scratch.x = sr_take(&memory, width), scratch.change = sr_take(&memory, width), scratch.dw = sr_take(&memory, width);
+  scratch.gradient = sr_take(&memory, width), scratch.zeros = sr_take(&memory, width), scratch.dx = sr_take(&memory, width);
+  scratch.du = sr_take(&memory, width), scratch.dk = sr_take(&memory, width);
+  zero_bytes(rows, (memory - rows) * 4);
+  return scratch;
+}
+
+/** Runs a pass over all tiles; it is given what belongs to the first row and column. */
+INLINE void sr_back_all(const sr_layout *layout, const sr_back_function *functions, const sr_back_pass *pass) {
+  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
+    const i64 first = sr_tile_start(layout, tile), vectors = sr_tile_start(layout, tile + 1) - first;
+    sr_back_pass part = *pass;
+    part.w += first * layout->rows * VF, part.g += first * layout->rows * VF;
+    part.gradient += first * VF, part.write += first * VF;
+    if (part.dw) part.dw += first * VF;
+    functions[vectors - 1](&part);
+  }
+}
+
+/** dD = β ∘ dw into `gradient`, and dβ of the four blocks. */
+INLINE void sr_back_rates(const sr_layout *layout, const sr_kept *kept, const f32 *dw, f32 *gradient, f32 *d_rates) {
+  sr_scale_blocks(layout, gradient, dw, kept->rates);
+  for (i64 block = 0; block < SR_BLOCKS; block++) {
+    vf sum = vset(0);
+    for (i64 i = layout->start[block]; i < layout->start[block + 1]; i++) {
+      sum = vfma(vload(dw + i * VF), vload(kept->difference + i * VF), sum);
+    }
+    d_rates[block] = vsum(sum);
+  }
+}
+
+/** W after step `end` − 1 of a run of steps from `start` on that has no reset but at `start`. */
+static void sr_restore(const self_referential *task, const sr_layout *layout, i64 unit, i64 start, i64 end, sr_back_scratch *scratch) {
+  const i64 dim = task->dim, columns = task->columns, size = dim * columns;
+  const f32 *weights = task->weights + unit % task->heads * size;
+  const f32 *anchor = sr_anchor(task, unit, end - 1);
+  if (anchor) {
+    sr_load_matrix(layout, scratch->w, anchor, 0, dim, columns);
+    return;
+  }
+  if (sr_is_reset(task, unit, start)) sr_load_matrix(layout, scratch->w, weights, 0, dim, columns);
+  else if (start > 0) sr_load_matrix(layout, scratch->w, sr_anchor(task, unit, start - 1), 0, dim, columns);
+  else sr_load_matrix(layout, scratch->w, weights, task->initial_state ? task->initial_state + unit * size : 0, dim, columns);
+  for (i64 t = start; t < end; t++) {
+    sr_load_kept(task, layout, &scratch->kept[0], unit * task->time + t);
+    sr_write(layout, scratch->w, scratch->kept[0].key, scratch->kept[0].write);
+  }
+}
+
+/** Steps `end` − 1 to `start`, with the gradient of W after them in G. */
+static void sr_backward_run(const self_referential *task, const sr_layout *layout, i64 unit, i64 start, i64 end, sr_back_scratch *scratch) {
+  const i64 dim = task->dim, steps = unit * task->time, row_bytes = layout->rows * 4;
+  sr_restore(task, layout, unit, start, end, scratch);
+  sr_load_kept(task, layout, &scratch->kept[(end - 1) % 2], steps + end - 1);
+  sr_back_pass read = {
+      .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->zeros, .key = scratch->kept[(end - 1) % 2].key,
+      .gradient = scratch->zeros, .write = scratch->kept[(end - 1) % 2].write, .dw = scratch->dw, .dx = scratch->dx, .dk = scratch->dk,
+  };
+  zero_bytes(scratch->dk, row_bytes);
+  sr_back_all(layout, sr_back_read_functions, &read);
+  for (i64 t = end - 1; t >= start; t--) {
+    const i64 step = steps + t;
+    const sr_kept *kept = &scratch->kept[t % 2], *before = &scratch->kept[(t + 1) % 2];
+    f32 d_rates[SR_BLOCKS];
+    sr_back_rates(layout, kept, scratch->dw, scratch->gradient, d_rates);
+    for (i64 i = 0; i < dim; i += VF) vstore(scratch->change + i, vload(kept->query + i) - vload(kept->key + i));
+    zero_bytes(scratch->du, row_bytes);
+    const sr_back_pass rewind = {
+        .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->change, .key = kept->key,
+        .gradient = scratch->gradient, .write = kept->write, .dx = scratch->du,
+    };
+    sr_back_all(layout, sr_back_rewind_functions, &rewind);
+
+    f32 *gradient = scratch->gradient;
+    for (i64 i = 0; i < dim; i += VF) vstore(scratch->dk + i, vload(scratch->dk + i) - vload(scratch->du + i));
+    sr_softmax_back(gradient + layout->start[SR_QUERY] * VF, kept->query, scratch->du, dim);
+    sr_softmax_back(gradient + layout->start[SR_KEY] * VF, kept->key, scratch->dk, dim);
+    for (i64 i = 0; i < SR_BLOCKS; i++) {
+      gradient[layout->start[SR_RATES] * VF + i] = kept->rates[i] * (1 - kept->rates[i]) * d_rates[i];
+    }
+    for (i64 i = 0; i < layout->start[SR_QUERY]; i++) {
+      vstore(gradient + i * VF, sr_load_lanes(task->d_output + step * task->output_dim + i * VF, layout->lanes[i]));
+    }
+
+    if (t > start) sr_load_kept(task, layout, before, step - 1);
+    zero_bytes(scratch->dx, row_bytes);
+    zero_bytes(scratch->dk, row_bytes);
+    read.x = fw_padded(scratch->x, task->x + step * dim, dim), read.gradient = gradient;
+    read.key = t > start ? before->key : scratch->zeros, read.write = t > start ? before->write : scratch->zeros;
+    sr_back_all(layout, sr_back_read_functions, &read);
+    for (i64 i = 0; i < dim; i++) task->dx[step * dim + i] = scratch->dx[i];
+  }
+}
+
+static void sr_backward_unit(const self_referential *task, const sr_layout *layout, i64 unit, f32 *memory) {
+  const i64 dim = task->dim, columns = task->columns, at = unit * dim * columns;
+  sr_back_scratch scratch = sr_make_back_scratch(layout, memory);
+  zero_bytes(task->partial + at, dim * columns * 4);
+  sr_load_matrix(layout, scratch.g, task->d_final_state + at, 0, dim, columns);
+  for (i64 end = task->time; end > 0;) {
+    /* A run begins where a segment does, or at a reset. */
+    i64 start = end - 1;
+    while (start % SR_SEGMENT != 0 && !sr_is_reset(task, unit, start)) start--;
+    sr_backward_run(task, layout, unit, start, end, &scratch);
+    if (sr_is_reset(task, unit, start)) {
+      sr_add_matrix(layout, scratch.g, task->partial + at, dim, columns);
+      zero_bytes(scratch.g, sr_matrix_size(layout) * 4);
+    }
+    end = start;
+  }
+  sr_store_matrix(layout, scratch.g, task->d_initial_state + at, 0, dim, columns);
+}
+
+static void sr_backward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  sr_layout layout;
+  sr_make_layout(&layout, context, SR_BACK_VECTORS);
+  for (i64 unit = begin; unit < end; unit++) sr_backward_unit(context, &layout, unit, fwp_scratch(thread));
+}
+
+/**
+ * The gradient of `weights`, head by head: W is weights plus state, the state is W less weights, and at a reset W is
+ * weights alone.
+ */
+static void sr_join_chunk(const void *context, i64 begin, i64 end, i64 thread UNUSED) {
+  const self_referential *task = context;
+  const i64 size = task->dim * task->columns;
+  for (i64 head = begin; head < end; head++) {
+    f32 *target = task->d_weights + head * size;
+    zero_bytes(target, size * 4);
+    for (i64 batch = 0; batch < task->batch; batch++) {
+      const i64 at = (batch * task->heads + head) * size;
+      const f32 *reset = task->partial + at, *initial = task->d_initial_state + at, *final = task->d_final_state + at;
+      for (i64 i = 0; i < size; i++) target[i] += reset[i] + initial[i] - final[i];
+    }
+  }
+}
+
+/* ---- kernels -------------------------------------------------------------------------------- */
+
+#define SR_ARGUMENTS 12
+INLINE self_referential sr_read_arguments(const f64 *arg) {
+  return (self_referential){
+      .batch = INT(0), .heads = INT(1), .time = INT(2), .dim = INT(3), .output_dim = INT(4),
+      .columns = INT(4) + 2 * INT(3) + SR_BLOCKS, .x = F32(5), .weights = F32(6), .initial_state = OPTIONAL_F32(7),
+      .reset = PRESENT(8) ? U8(8) : 0, .activations = OPTIONAL_F32(9), .differences = OPTIONAL_F32(10), .anchors = OPTIONAL_F32(11),
+  };
+}
+
+/** self_referential_forward(batch, heads, time, dim, output_dim, x, weights, initial_state?, reset?, activations?, differences?, anchors?, output, final_state) */
+KERNEL(self_referential_forward) {
+  self_referential task = sr_read_arguments(arg);
+  arg += SR_ARGUMENTS;
+  task.output = F32(0), task.final_state = F32(1);
+  const i64 units = task.batch * task.heads, work = 6 * (task.time + 2) * task.dim * (task.columns + SR_BLOCKS * VF / 2);
+  if (units == 0) return OK;
+  if (task.time == 0) {
+    const i64 bytes = units * task.dim * task.columns * 4;
+    if (task.initial_state) copy_bytes(task.final_state, task.initial_state, bytes);
+    else zero_bytes(task.final_state, bytes);
+    return OK;
+  }
+  fwp_parallel_for(units, MAX(1, FW_GRAIN / work), sr_forward_chunk, &task);
+  return OK;
+}
+
+/**
+ * self_referential_backward(…the same 12, d_output, d_final_state, dx, d_weights, d_initial_state, partial): `partial` has
+ * batch · heads · dim · columns floats.
+ */
+KERNEL(self_referential_backward) {
+  self_referential task = sr_read_arguments(arg);
+  arg += SR_ARGUMENTS;
+  task.d_output = F32(0), task.d_final_state = F32(1);
+  task.dx = F32(2), task.d_weights = F32(3), task.d_initial_state = F32(4), task.partial = F32(5);
+  const i64 units = task.batch * task.heads, work = 14 * (task.time + 2) * task.dim * (task.columns + SR_BLOCKS * VF / 2);
+  if (task.heads == 0) return OK;
+  fwp_parallel_for(units, MAX(1, FW_GRAIN / work), sr_backward_chunk, &task);
+  fwp_parallel_for(task.heads, 1, sr_join_chunk, &task);
+  return OK;
+}
+
+#define SELF_REFERENTIAL_KERNELS(ENTRY) ENTRY(self_referential_forward, 14) ENTRY(self_referential_backward, 18)
