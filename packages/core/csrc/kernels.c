@@ -37,6 +37,7 @@
 #include "delta-rule.c"
 #include "linear-attention.c"
 #include "self-referential.c"
+#include "vector-quantization.c"
 
 static const fwp_kernel fwp_kernels[] = {
     GEMM_KERNELS(FWP_ENTRY)
@@ -66,6 +67,7 @@ static const fwp_kernel fwp_kernels[] = {
     DELTA_RULE_KERNELS(FWP_ENTRY)
     LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
     SELF_REFERENTIAL_KERNELS(FWP_ENTRY)
+    VECTOR_QUANTIZATION_KERNELS(FWP_ENTRY)
 };
 #define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 

@@ -6,6 +6,8 @@ import * as tf from '@tensorflow/tfjs-core';
 export const TARGET_ADVICE = 'the size of the last dimension of logits. Mask positions that have no target.';
 /** What a message about a bad row of an embedding table ends with. */
 export const ID_ADVICE = 'the number of rows of the table.';
+/** What a message about a bad segment ends with. */
+export const SEGMENT_ADVICE = 'the number of segments.';
 
 /** The error for `indices[position] = value` where values from 0 to `limit` (exclusive) are expected. */
 export function indexError(

@@ -77,6 +77,13 @@ export type { MixerOptions, SequenceMixer } from './nn/sequence-mixer.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
+export {
+  type CodebookAverageOptions,
+  type CodebookState,
+  codebookAverage,
+  SMOOTHINGS,
+  type Smoothing,
+} from './ops/codebook-average.ts';
 export { deltaRule, deltaRuleStep } from './ops/delta-rule.ts';
 export { dropout } from './ops/dropout.ts';
 export {
@@ -106,6 +113,7 @@ export {
   gatedLinearAttentionStep,
 } from './ops/gated-linear-attention.ts';
 export { type GeluOptions, gelu } from './ops/gelu.ts';
+export { gridNeighborSum } from './ops/grid-neighbor-sum.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
 export { type LinearAttentionOptions, linearAttention, linearAttentionStep } from './ops/linear-attention.ts';
@@ -130,14 +138,17 @@ export {
   selfReferentialRead,
   selfReferentialStep,
 } from './ops/self-referential.ts';
+export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';
 export { type Reduction, type SoftmaxCrossEntropyOptions, softmaxCrossEntropy } from './ops/softmax-cross-entropy.ts';
 export { type SsdOptions, type SsdSkipOptions, ssd, ssdStep } from './ops/ssd.ts';
+export { stopGradient, straightThrough } from './ops/stop-gradient.ts';
 export type {
   LinearAttentionResult,
   LinearAttentionStepResult,
   NormalizerOptions,
   NormalizerStepOptions,
 } from './ops/sum-rule.ts';
+export { vqAssign } from './ops/vq-assign.ts';
 export { GradientAccumulator } from './optim/accumulate.ts';
 export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
 export { type ClippedGradients, clipByGlobalNorm, globalNorm } from './optim/clip.ts';

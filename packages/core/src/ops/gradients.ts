@@ -39,11 +39,13 @@ import { rearrangingGradients } from './gradients/rearranging.ts';
 import { savedOutputGradients } from './gradients/saved-outputs.ts';
 import { scanGradients } from './gradients/scans.ts';
 import { windowGradients } from './gradients/windows.ts';
+import { gridNeighborSumGradients } from './grid-neighbor-sum.ts';
 import { layerNormGradients } from './layer-norm.ts';
 import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
 import { rmsNormGradients } from './rms-norm.ts';
 import { selfReferentialGradients } from './self-referential.ts';
+import { segmentSumGradients } from './segment-sum.ts';
 import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
 import { sumRuleGradients } from './sum-rule.ts';
 
@@ -79,6 +81,8 @@ export function registerGradients(): void {
     gatedDeltaRuleGradients,
     selfReferentialGradients,
     dropoutGradients,
+    segmentSumGradients,
+    gridNeighborSumGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
 }

@@ -27,6 +27,7 @@ import { selectionKernels } from './selection.ts';
 import { selfReferentialKernels } from './self-referential.ts';
 import { softmaxKernels } from './softmax.ts';
 import { unaryKernels } from './unary.ts';
+import { vectorQuantizationKernels } from './vector-quantization.ts';
 
 /** Kernel name → implementation; everything else that tfjs has takes the fallback. */
 export const kernels: KernelTable = {
@@ -56,4 +57,5 @@ export const kernels: KernelTable = {
   ...deltaRuleKernels,
   ...selfReferentialKernels,
   ...dropoutKernels,
+  ...vectorQuantizationKernels,
 };

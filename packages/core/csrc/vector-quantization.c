@@ -1,0 +1,310 @@
+/**
+ * Vector quantisation: the nearest code of every vector, sums of the vectors by code, sums over neighbours on a grid, and
+ * the moving average by which a codebook follows its data.
+ *
+ *   assign    index[n] = argmin_k ½‖w_k‖² − z_n · w_k                               z [n, d], w [k, d]
+ *   stencil   y[i] = x[i] + weight · Σ x[j] over the grid neighbours j of i         x [cells, d]
+ *   average   c ← b c + (1 − b) n,  m ← b m + (1 − b) s,  w = m / c                 Irie, Csordás, Schmidhuber 2023
+ *
+ * The n × k distances never exist as a whole: a chunk of vectors keeps those of one block of codes, and the best so far.
+ */
+#include "gemm.h"
+#include "rows.h"
+
+/* ---- assignment --------------------------------------------------------------------------------- */
+
+/** Vectors per chunk at most, and codes whose scores are kept at once. */
+#define VQ_ROWS 64
+#define VQ_COLUMNS 768
+/** Multiply-adds worth a chunk. */
+#define VQ_PRODUCTS 1e6
+
+typedef struct {
+  const f32 *z, *codes;
+  i32 *indices;
+  /** The packed codes: column panels [d][width]; and ½‖w‖² of all of them, padded with +infinity to whole vectors. */
+  f32 *packed, *half_norms;
+  i64 vectors, count, d;
+} vq_assign_plan;
+
+INLINE gemm_split vq_panels(const vq_assign_plan *plan) { return gemm_divide(CEIL_DIV(plan->count, VF), GEMM_VECTORS); }
+
+/** Packs panels [begin, end) of the codes, and halves their squared lengths. */
+static void vq_pack_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const vq_assign_plan *plan = context;
+  const gemm_split wide = vq_panels(plan);
+  const i64 d = plan->d;
+  for (i64 j = begin; j < end; j++) {
+    const i64 width = (wide.most - (j >= wide.at_most)) * VF;
+    const i64 first = (j * wide.most - MAX(0, j - wide.at_most)) * VF, used = MIN(width, plan->count - first);
+    gemm_pack_panel(plan->codes + first * d, d, 1, used, width, d, plan->packed + first * d);
+    for (i64 k = first; k < first + width; k++) {
+      f32 half = __builtin_inff();
+      if (k < plan->count) {
+        const f32 *w = plan->codes + k * d;
+        vf total;
+#define JOIN(s, i, n)                      \
+  {                                        \
+    vf x = ROW_LOAD(w, i, n, 0);           \
+    s = vfma(x, x, s);                     \
+  }
+        ROW_REDUCE(total, d, vset(0), JOIN, ROW_PLUS);
+#undef JOIN
+        half = 0.5f * vsum(total);
+      }
+      plan->half_norms[k] = half;
+    }
+  }
+}
+
+INLINE vi vq_lanes(void) {
+  union { vi v; i32 s[VF]; } lanes;
+  for (i32 i = 0; i < VF; i++) lanes.s[i] = i;
+  return lanes.v;
+}
+
+/**
+ * The largest of dot[j] − half[j] for j < vectors · VF, if it is larger than *best: the lowest j where several are equal.
+ * Comparisons with NaN are false, so NaN never wins.
+ */
+NOINLINE void vq_best(const f32 *dot, const f32 *half, i64 vectors, i64 first, f32 *best, i32 *index) {
+  vf top_a = vset(-__builtin_inff()), top_b = top_a;
+  vi at_a = viset(0), at_b = at_a;
+  const vi lanes = vq_lanes();
+  i64 j = 0;
+  for (; j + 2 <= vectors; j += 2) {
+    const vf a = vload(dot + j * VF) - vload(half + j * VF), b = vload(dot + (j + 1) * VF) - vload(half + (j + 1) * VF);
+    const vi more_a = a > top_a, more_b = b > top_b;
+    top_a = vselect(more_a, a, top_a), at_a = viselect(more_a, viset((i32)j), at_a);
+    top_b = vselect(more_b, b, top_b), at_b = viselect(more_b, viset((i32)j + 1), at_b);
+  }
+  if (j < vectors) {
+    const vf a = vload(dot + j * VF) - vload(half + j * VF);
+    const vi more = a > top_a;
+    top_a = vselect(more, a, top_a), at_a = viselect(more, viset((i32)j), at_a);
+  }
+  at_a = at_a * VF + lanes, at_b = at_b * VF + lanes;
+  const vi take_b = (top_b > top_a) | ((top_b == top_a) & (at_b < at_a));
+  union { vf v; f32 s[VF]; } top = {.v = vselect(take_b, top_b, top_a)};
+  union { vi v; i32 s[VF]; } at = {.v = viselect(take_b, at_b, at_a)};
+  f32 most = top.s[0];
+  i32 where = at.s[0];
+  for (int i = 1; i < VF; i++) {
+    if (top.s[i] > most || (top.s[i] == most && at.s[i] < where)) most = top.s[i], where = at.s[i];
+  }
+  if (most > *best) *best = most, *index = (i32)first + where;
+}
+
+static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const vq_assign_plan *plan = context;
+  const gemm_split wide = vq_panels(plan);
+  const i64 d = plan->d;
+  f32 *scores = fwp_scratch(thread), *best = scores + VQ_ROWS * VQ_COLUMNS;
+#if defined(__wasm__)
+  f32 *packed_z = best + VQ_ROWS;
+  const i32 copies = VQ_ROWS * (VQ_COLUMNS + 1 + d) * 4 <= FWP_SCRATCH_BYTES;
+#else
+  const i32 copies = 0;
+#endif
+  for (i64 row = begin; row < end; row += VQ_ROWS) {
+    const i64 rows = MIN(VQ_ROWS, end - row);
+    const gemm_split tall = gemm_divide(rows, GEMM_ROWS);
+    const f32 *z = plan->z + row * d;
+#if defined(__wasm__)
+    if (copies) gemm_pack_operand(z, d, 1, d, rows, tall, 1, packed_z);
+#endif
+    for (i64 i = 0; i < rows; i++) best[i] = -__builtin_inff(), plan->indices[row + i] = 0;
+    i64 column = 0;
+    for (i64 j = 0; j < wide.panels;) {
+      /* Scores of as many panels as fit. */
+      i64 columns = 0;
+      for (; j < wide.panels; j++) {
+        const i64 vectors = wide.most - (j >= wide.at_most), width = vectors * VF;
+        if (columns + width > VQ_COLUMNS) break;
+        for (i64 part = 0; part < 2; part++) {
+          const i64 height = tall.most - part, first = part ? tall.at_most * tall.most : 0;
+          gemm_strip_task strip = {
+              .count = part ? tall.panels - tall.at_most : tall.at_most, .k = d,
+              .a = z + first * d, .a_panel = height * d, .a_step = d,
+              .b = plan->packed + (column + columns) * d, .b_step = width,
+              .c = scores + first * VQ_COLUMNS + columns, .c_row = VQ_COLUMNS, .alpha = 1, .last = VF,
+          };
+#if defined(__wasm__)
+          if (copies) strip.a = packed_z + first * d, strip.a_step = height;
+#endif
+          if (strip.count > 0 && height > 0) gemm_strips[!copies][height - 1][vectors - 1](&strip);
+        }
+        columns += width;
+      }
+      for (i64 i = 0; i < rows; i++) {
+        vq_best(scores + i * VQ_COLUMNS, plan->half_norms + column, columns / VF, column, best + i, plan->indices + row + i);
+      }
+      column += columns;
+    }
+  }
+}
+
+/**
+ * vq_assign(z, codes, indices, workspace, vectors, count, d): the lowest index of the nearest code; 0 if no distance is a
+ * number. Workspace: (d + 1) · (count rounded up to 16) floats.
+ */
+KERNEL(vq_assign) {
+  vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .packed = F32(3), .vectors = INT(4),
+                         .count = INT(5), .d = INT(6)};
+  plan.half_norms = plan.packed + ROUND_UP(plan.count, VF) * plan.d;
+  if (plan.vectors == 0) return OK;
+  fwp_parallel_for(vq_panels(&plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan.d + 1))), vq_pack_chunk, &plan);
+  const i64 wanted = (i64)MIN(1e9, VQ_PRODUCTS / ((f64)plan.count * (f64)(plan.d + 1))) + 1;
+  fwp_parallel_for(plan.vectors, ROUND_UP(wanted, VQ_ROWS), vq_assign_chunk, &plan);
+  return OK;
+}
+
+/* ---- sums by code ------------------------------------------------------------------------------- */
+
+/**
+ * segment_statistics(indices, x, sums, counts, count, slice, segments): sums [segments, slice] of the rows of x by index, and
+ * how many rows each segment has, as floats. Status: 1 + the position of an index outside [0, segments).
+ */
+KERNEL(segment_statistics) {
+  const i32 *indices = I32(0);
+  f32 *counts = F32(3);
+  const i64 count = INT(4), segments = INT(6);
+  const i64 status = indexing_check(indices, count, segments);
+  if (status != OK) return status;
+  scatter_plan plan = {.rows = indices, .updates = FWP_POINTER(char, arg[1]), .y = FWP_POINTER(char, arg[2]),
+                       .mode = SCATTER_ADD_F32, .element = 4, .count = count, .slice = INT(5), .limit = segments,
+                       .step = INT(5)};
+  scatter(&plan);
+  zero_bytes(counts, segments * 4);
+  for (i64 i = 0; i < count; i++) counts[indices[i]] += 1;
+  return OK;
+}
+
+/* ---- neighbours on a grid ------------------------------------------------------------------------ */
+
+/** Most axes of a grid. */
+#define GRID_AXES 4
+
+typedef struct {
+  const f32 *x;
+  f32 *y;
+  i64 axes, sizes[GRID_AXES], d;
+  f32 weight;
+} grid_plan;
+
+/** Cells [begin, end): a cell's number is Σ coordinate · product of the sizes of the axes before. */
+static void grid_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const grid_plan *plan = context;
+  const i64 d = plan->d;
+  i64 steps = 1;
+  for (i64 axis = 0; axis < plan->axes; axis++) steps *= 3;
+  for (i64 cell = begin; cell < end; cell++) {
+    i64 neighbours[81], found = 0;
+    for (i64 step = 0; step < steps; step++) {
+      i64 rest = step, place = cell, stride = 1, other = cell, moved = 0, inside = 1;
+      for (i64 axis = 0; axis < plan->axes; axis++) {
+        const i64 size = plan->sizes[axis], shift = rest % 3 - 1, to = place % size + shift;
+        inside &= to >= 0 && to < size;
+        moved += shift != 0;
+        other += shift * stride;
+        rest /= 3, place /= size, stride *= size;
+      }
+      /* At a distance below 1.5 at most two coordinates differ, by one. */
+      if (inside && (moved == 1 || moved == 2)) neighbours[found++] = other;
+    }
+    const f32 *x = plan->x;
+    f32 *y = plan->y + cell * d;
+    const f32 weight = plan->weight;
+#define BODY(j, count)                                                                               \
+  {                                                                                                  \
+    vf sum = vset(0);                                                                                \
+    for (i64 i = 0; i < found; i++) sum += ROW_LOAD(x + neighbours[i] * d, j, count, 0);             \
+    ROW_STORE(y, j, count, vfma(vset(weight), sum, ROW_LOAD(x + cell * d, j, count, 0)));            \
+  }
+    ROW_EACH(d, BODY);
+#undef BODY
+  }
+}
+
+/** grid_neighbor_sum(x, y, weight, cells, d, axes, 4 × size): y = x + weight · the sum of x over each cell's neighbours. */
+KERNEL(grid_neighbor_sum) {
+  grid_plan plan = {.x = F32(0), .y = F32(1), .weight = NUM(2), .d = INT(4), .axes = INT(5),
+                    .sizes = {INT(6), INT(7), INT(8), INT(9)}};
+  fwp_parallel_for(INT(3), CEIL_DIV(ROWS_GRAIN / 4, MAX(plan.d, 8)), grid_chunk, &plan);
+  return OK;
+}
+
+/* ---- the moving average --------------------------------------------------------------------------- */
+
+enum { SMOOTHING_NONE, SMOOTHING_STORED, SMOOTHING_DIVISOR };
+
+typedef struct {
+  const f32 *sums, *batch_counts, *batch_sums, *divisors, *codes;
+  f32 *new_sums, *new_codes;
+  i64 d;
+  f32 decay;
+  i32 keep_unused;
+} vq_average_plan;
+
+static void vq_average_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const vq_average_plan *plan = context;
+  const i64 d = plan->d;
+  const vf decay = vset(plan->decay), rest = vset(1 - plan->decay);
+  for (i64 k = begin; k < end; k++) {
+    const f32 *sums = plan->sums + k * d, *batch = plan->batch_sums + k * d;
+    f32 *new_sums = plan->new_sums + k * d, *codes = plan->new_codes + k * d;
+    if (plan->keep_unused && plan->batch_counts[k] == 0) {
+      copy_bytes(new_sums, sums, d * 4);
+      copy_bytes(codes, plan->codes + k * d, d * 4);
+      continue;
+    }
+    const vf divisor = vset(plan->divisors[k]);
+#define BODY(j, count)                                                                               \
+  {                                                                                                  \
+    const vf m = vfma(decay, ROW_LOAD(sums, j, count, 0), rest * ROW_LOAD(batch, j, count, 0));      \
+    ROW_STORE(new_sums, j, count, m);                                                                \
+    ROW_STORE(codes, j, count, m / divisor);                                                         \
+  }
+    ROW_EACH(d, BODY);
+#undef BODY
+  }
+}
+
+/**
+ * vq_average(counts, sums, codes, batch_counts, batch_sums, new_counts, new_sums, new_codes, divisors, count, d, decay,
+ * epsilon, smoothing, keep_unused): the moving averages of counts [count] and sums [count, d], and their quotients. Laplace
+ * smoothing (c + ε) / (Σc + count ε) · Σc is stored (1), of the divisor only (2), or left out (0). With keep_unused, what
+ * has a batch count of 0 stays as it is. Workspace `divisors`: count floats.
+ */
+KERNEL(vq_average) {
+  const f32 *counts = F32(0), *batch_counts = F32(3);
+  f32 *new_counts = F32(5), *divisors = F32(8);
+  const i64 count = INT(9);
+  const f64 decay = arg[11], epsilon = arg[12];
+  const i64 smoothing = INT(13);
+  vq_average_plan plan = {.sums = F32(1), .codes = F32(2), .batch_counts = batch_counts, .batch_sums = F32(4),
+                          .new_sums = F32(6), .new_codes = F32(7), .divisors = divisors, .d = INT(10),
+                          .decay = (f32)decay, .keep_unused = FLAG(14)};
+  f64 total = 0;
+  for (i64 k = 0; k < count; k++) {
+    const i32 keeps = plan.keep_unused && batch_counts[k] == 0;
+    const f32 c = keeps ? counts[k] : (f32)(decay * counts[k] + (1 - decay) * batch_counts[k]);
+    new_counts[k] = divisors[k] = c;
+    total += c;
+  }
+  if (smoothing != SMOOTHING_NONE) {
+    const f64 scale = total / (total + (f64)count * epsilon);
+    for (i64 k = 0; k < count; k++) {
+      divisors[k] = (f32)((new_counts[k] + epsilon) * scale);
+      if (smoothing == SMOOTHING_STORED) new_counts[k] = divisors[k];
+    }
+  }
+  fwp_parallel_for(count, CEIL_DIV(ROWS_GRAIN, MAX(plan.d, 1)), vq_average_chunk, &plan);
+  return OK;
+}
+
+#define VECTOR_QUANTIZATION_KERNELS(ENTRY) \
+  ENTRY(vq_assign, 7)                      \
+  ENTRY(segment_statistics, 7)             \
+  ENTRY(grid_neighbor_sum, 10)             \
+  ENTRY(vq_average, 15)
