@@ -245,8 +245,8 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
               tf.tensor2d(batchSums),
               rest,
             );
-            // Where everything decays at once, a count of 0 is divided by.
-            if (rest.decay === 0 && rest.smoothing === 'none') return;
+            // Where everything decays at once, sums may be divided by a count of 0.
+            if (expected.codebook.flat().some((x) => !Number.isFinite(x))) return;
             expectWithin(result.counts.dataSync(), expected.counts, 2e-6, 'counts');
             expectWithin(result.sums.dataSync(), expected.sums.flat(), 2e-6, 'sums');
             expectWithin(result.codebook.dataSync(), expected.codebook.flat(), 1e-5, 'codebook');
