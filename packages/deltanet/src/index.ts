@@ -12,6 +12,7 @@ export {
   type FastWeightLayerOptions,
   type FastWeightState,
   type LayerSizes,
+  layerSizes,
   type Passage,
   type StateShapes,
 } from './fast-weight-layer.ts';
@@ -35,6 +36,7 @@ export {
 export { GatedDeltaNet, type GatedDeltaNetOptions } from './gated-delta-net.ts';
 export { GatedLinearAttention, type GatedLinearAttentionOptions } from './gated-linear-attention.ts';
 export { HeadOutput, type HeadOutputOptions } from './head-output.ts';
+export { mergeHeads, splitHeads, wherePresent } from './heads.ts';
 export { keepState } from './keep-state.ts';
 export {
   FastWeightLanguageModel,
