@@ -2,10 +2,10 @@
  * Builds the binaries of packages/core/csrc into packages/core/kernels:
  * `node build.mjs [--wasm] [--native] [--force] [--package <dir>]` (both halves without a choice).
  *
- * Outputs that are up to date are left alone. FWP_NATIVE=0 leaves the native engine out; FWP_NATIVE=1 makes its
+ * Outputs that are up to date are left alone, and so are object files, which are kept in kernels/objects. FWP_NATIVE=0 leaves the native engine out; FWP_NATIVE=1 makes its
  * absence an error; CC chooses the compiler.
  */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildNative } from '../../packages/core/build/native.mjs';
@@ -23,8 +23,10 @@ const { values } = parseArgs({
   },
 });
 const both = values.wasm === values.native;
+const packageDir = resolve(values.package);
 const options = {
-  packageDir: resolve(values.package),
+  packageDir,
+  objects: join(packageDir, 'kernels', 'objects'),
   force: values.force,
   log: (line) => console.error(line),
 };

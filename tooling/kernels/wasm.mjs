@@ -1,11 +1,11 @@
 /**
- * Compiles csrc/kernels.c to WebAssembly with the Clang and LLD of the npm package @yowasp/clang, which itself is
+ * Compiles the units of csrc to WebAssembly with the Clang and LLD of the npm package @yowasp/clang, which itself is
  * WebAssembly: no C toolchain is needed. Two modules come out: one for threads (imported, shared memory) and one
  * without.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fingerprint, listSources } from '../../packages/core/build/native.mjs';
+import { basename, join } from 'node:path';
+import { fingerprint, includedBy, keepOnly, listSources, listUnits } from '../../packages/core/build/native.mjs';
 
 const COMPILE = [
   '--target=wasm32',
@@ -27,6 +27,7 @@ const COMPILE = [
   '-Wall',
   '-Wextra',
   '-Werror=implicit-function-declaration',
+  '-DFWP_VARIANT=wasm',
 ];
 
 const LINK = [
@@ -44,7 +45,7 @@ const LINK = [
 ];
 
 /**
- * One module each, linked from the same object file: the code is compiled with atomic instructions, which are valid on a
+ * One module each, linked from the same object files: the code is compiled with atomic instructions, which are valid on a
  * memory that is not shared as well (nothing ever waits there, because there is one thread).
  */
 const MODULES = {
@@ -82,8 +83,11 @@ async function runTool(tool, args, files, log) {
   }
 }
 
-/** Builds the modules unless they are up to date; returns the names of those that were built. */
-export async function buildWasm({ packageDir, force = false, log = () => {} }) {
+/**
+ * Builds the modules unless they are up to date; returns the names of those that were built. Object files are kept in the
+ * folder `objects` and used again until something that they were made of changes.
+ */
+export async function buildWasm({ packageDir, objects: kept, force = false, log = () => {} }) {
   const csrc = join(packageDir, 'csrc');
   const out = join(packageDir, 'kernels');
   if (!existsSync(join(csrc, 'kernels.c'))) throw new Error(`no kernels.c in ${csrc}`);
@@ -96,17 +100,23 @@ export async function buildWasm({ packageDir, force = false, log = () => {} }) {
 
   const start = performance.now();
   await runLLVM(null, {}, { fetchProgress: () => {} }); // loads the toolchain without announcing it
-  const object = await runTool(
-    runClang,
-    ['clang', ...COMPILE, '-I.', '-c', 'kernels.c', '-o', 'kernels.o'],
-    sourceTree(csrc, sources),
-    log,
-  );
+  const objects = {};
+  for (const unit of listUnits(csrc)) {
+    const name = `wasm-${basename(unit, '.c')}`;
+    const files = [...includedBy(csrc, unit)].sort();
+    const cached = join(kept, `${name}-${fingerprint(csrc, files, { COMPILE }, version)}.o`);
+    if (!existsSync(cached)) {
+      const args = ['clang', ...COMPILE, '-I.', '-c', unit, '-o', 'unit.o'];
+      const { 'unit.o': bytes } = await runTool(runClang, args, sourceTree(csrc, files), log);
+      keepOnly(kept, `${name}-`, cached, bytes);
+    }
+    objects[`${name}.o`] = readFileSync(cached);
+  }
   for (const name of stale) {
     const module = await runTool(
       runLLVM,
-      ['wasm-ld', ...LINK, ...MODULES[name], 'kernels.o', '-o', 'kernels.wasm'],
-      { 'kernels.o': object['kernels.o'] },
+      ['wasm-ld', ...LINK, ...MODULES[name], ...Object.keys(objects), '-o', 'kernels.wasm'],
+      objects,
       log,
     );
     const file = join(out, `${name}.wasm`);

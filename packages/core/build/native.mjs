@@ -1,14 +1,15 @@
 /**
  * Compiles the native engine, kernels/kernels.node, with the C compiler of this machine.
  *
- * The kernels (csrc/kernels.c, which includes all the others) are compiled once per instruction set, and the add-on
- * (csrc/native/binding.c) picks one of them when it is loaded. Used by the workspace build and, in the published
+ * The kernels (csrc/unit-*.c, which include all the others, and csrc/kernels.c, which joins them) are compiled once per
+ * instruction set, and the add-on (csrc/native/binding.c) picks one of them when it is loaded. Used by the workspace build and, in the published
  * package, by the command `fwp-build-native`. Without a working compiler nothing is built and nothing fails: the
  * engine then runs as WebAssembly.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -20,7 +21,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 
 const COMMON = ['-std=gnu17', '-fPIC', '-fvisibility=hidden', '-pthread'];
 const WARNINGS = ['-Wall', '-Wextra', '-Werror=implicit-function-declaration'];
@@ -52,6 +53,24 @@ export function listSources(folder) {
     .filter((entry) => entry.isFile() && /\.[ch]$/.test(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)))
     .sort();
+}
+
+/** The translation units of all kernels in a folder: `kernels.c` and what it joins. */
+export function listUnits(folder) {
+  const units = readdirSync(folder).filter((file) => /^unit-.+\.c$/.test(file));
+  return ['kernels.c', ...units.sort()];
+}
+
+/** A source file and all that it includes, directly or not, as paths relative to the folder of sources. */
+export function includedBy(folder, file, found = new Set()) {
+  if (found.has(file)) return found;
+  found.add(file);
+  const text = readFileSync(join(folder, file), 'utf8');
+  for (const [, name] of text.matchAll(/^#include "([^"]+)"/gm)) {
+    const beside = join(dirname(file), name);
+    includedBy(folder, existsSync(join(folder, beside)) ? beside : name, found);
+  }
+  return found;
 }
 
 /** A hash of some sources of a folder and of everything else that decides the outcome. */
@@ -89,6 +108,15 @@ export async function findCompiler(env = process.env) {
   return { command: null, args: [], identity: 'none', candidates };
 }
 
+/** Writes a file into a folder of kept files, in place of those whose names begin alike. */
+export function keepOnly(folder, prefix, target, bytes) {
+  mkdirSync(folder, { recursive: true });
+  for (const old of readdirSync(folder)) {
+    if (old.startsWith(prefix)) rmSync(join(folder, old), { force: true });
+  }
+  writeFileSync(target, bytes);
+}
+
 /** Runs jobs, `width` at a time, and stops starting new ones after the first failure. */
 async function inParallel(width, jobs) {
   const results = [];
@@ -107,11 +135,14 @@ async function inParallel(width, jobs) {
 /**
  * Builds `<packageDir>/kernels/kernels.node` unless it is up to date.
  *
+ * Object files are kept in the folder `objects`, if one is given, and used again until something that they were made of
+ * changes.
+ *
  * Returns `{ state, message }`, where state is `built`, `fresh`, `off` (FWP_NATIVE=0) or `unavailable`; only when
  * FWP_NATIVE=1 asks for the native engine does a failure throw. The compiler's full output is kept in
  * kernels/native.log when something goes wrong.
  */
-export async function buildNative({ packageDir, force = false, env = process.env, log = () => {} }) {
+export async function buildNative({ packageDir, objects: kept, force = false, env = process.env, log = () => {} }) {
   const csrc = join(packageDir, 'csrc');
   const out = join(packageDir, 'kernels');
   const addon = join(out, 'kernels.node');
@@ -178,19 +209,31 @@ export async function buildNative({ packageDir, force = false, env = process.env
     }
 
     const objects = [];
-    const compile = (name, args) => async () => {
+    const compile = (name, source, args) => async () => {
       const object = join(scratch, `${name}.o`);
       objects.push(object);
+      const files = [...includedBy(csrc, source)].sort();
+      const facts = [COMMON, WARNINGS, args, compiler.identity, compiler.args];
+      const cached = kept && join(kept, `${name}-${fingerprint(csrc, files, ...facts)}.o`);
+      if (cached && existsSync(cached)) {
+        copyFileSync(cached, object);
+        return { status: 0, output: '', name };
+      }
       const start = performance.now();
-      const result = await cc([...COMMON, ...WARNINGS, ...args, '-I', csrc, '-c', '-o', object]);
+      const result = await cc([...COMMON, ...WARNINGS, ...args, '-I', csrc, '-c', join(csrc, source), '-o', object]);
       if (result.output) log(result.output.trimEnd());
       log(`  ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      if (cached && result.status === 0) keepOnly(kept, `${name}-`, cached, readFileSync(object));
       return { ...result, name };
     };
-    const jobs = Object.entries(variants).map(([name, flags]) =>
-      compile(name, [...KERNEL, ...flags, `-DFWP_VARIANT=${name}`, join(csrc, 'kernels.c')]),
+    const units = listUnits(csrc);
+    const jobs = Object.entries(variants).flatMap(([variant, flags]) =>
+      units.map((unit) => {
+        const name = `${variant}-${basename(unit, '.c')}`;
+        return compile(name, unit, [...KERNEL, ...flags, `-DFWP_VARIANT=${variant}`]);
+      }),
     );
-    jobs.push(compile('binding', ['-O2', '-I', headers, binding]));
+    jobs.push(compile('binding', join('native', 'binding.c'), ['-O2', '-I', headers]));
     const results = await inParallel(2, jobs);
     const failed = results.find((result) => result.status !== 0);
     if (failed) {

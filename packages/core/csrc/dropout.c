@@ -1,6 +1,6 @@
 /**
  * Dropout: element i is kept, scaled, where word i of a random stream is below the threshold, else it is 0. Draws with
- * the generator of random.c, which comes before this file in the unity build.
+ * the generator of random.c, which comes before this file in their unit.
  */
 
 typedef struct {

@@ -80,8 +80,16 @@ typedef struct {
   fwp_kernel_function function;
 } fwp_kernel;
 
-/** Each file ends with `#define <FILE>_KERNELS(ENTRY) ENTRY(name, arity) …`; kernels.c joins them. */
+/** Each file ends with `#define <FILE>_KERNELS(ENTRY) ENTRY(name, arity) …`; its unit lists them, and kernels.c joins the units. */
 #define FWP_ENTRY(name, arity) {#name, arity, kernel_##name},
+#define FWP_UNIT(name, ...) \
+  const fwp_kernel FWP_NAME(fwp_unit_##name)[] = {__VA_ARGS__}; \
+  const i32 FWP_NAME(fwp_count_##name) = sizeof FWP_NAME(fwp_unit_##name) / sizeof(fwp_kernel);
+
+/** What several files see has a name of its own for each instruction set: `name_avx2`, say. */
+#define FWP_NAME(name) FWP_JOIN(name, FWP_VARIANT)
+#define FWP_JOIN(a, b) FWP_JOIN_(a, b)
+#define FWP_JOIN_(a, b) a##_##b
 
 /* ---- parallel loops ------------------------------------------------------------------------- */
 

@@ -515,7 +515,7 @@ static i32 gemm_b_in_place(const gemm *task, i64 depth) {
   return task->b_column == 1 && (task->m <= 2 * GEMM_ROWS || depth * task->b_row <= 4096 * VF);
 }
 
-static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
+UNUSED static void gemm_block(const gemm *task, f32 *scratch, i64 scratch_floats) {
   const i64 m = task->m, n = task->n;
   if (m <= 0 || n <= 0) return;
   if (task->k <= 0) {

@@ -1,75 +1,34 @@
 /**
- * The unity build of all kernels: one translation unit per target, joined into one table.
- *
- * WebAssembly exports the table's access functions; the native add-on compiles this file once per
- * instruction set (FWP_VARIANT) and chooses among the tables when it is loaded.
+ * All kernels in one table: joins the units, translation units of some files each, which are compiled apart from each other so
+ * that a change to one costs seconds. WebAssembly exports the table's access functions; for the native add-on everything is
+ * compiled once per instruction set (FWP_VARIANT), and the add-on chooses among the tables when it is loaded.
  */
 #include "fwp.h"
-#include "simd.h"
 #if defined(__wasm__)
 #include "threads.c"
 #endif
 
-#include "gemm.c"
-#include "convolution.c"
-#include "depthwise.c"
-#include "pooling.c"
-#include "memory.c"
-#include "peaks.c"
-#include "movement.c"
-#include "indexing.c"
-#include "softmax.c"
-#include "normalization.c"
-#include "feature-maps.c"
-#include "loss.c"
-#include "elementwise.c"
-#include "binary.c"
-#include "convert.c"
-#include "reduce.c"
-#include "scan.c"
-#include "random.c"
-#include "dropout.c"
-#include "optimizer.c"
-#include "linear.c"
-#include "attention.c"
-#include "lstm.c"
-#include "elementwise-lstm.c"
-#include "delta-rule.c"
-#include "linear-attention.c"
-#include "self-referential.c"
-#include "vector-quantization.c"
+/** For each file `unit-….c`. */
+#define UNITS(UNIT) UNIT(tensors) UNIT(networks) UNIT(fast_weights) UNIT(recurrences) \
+  UNIT(quantization)
+#define MOST_KERNELS 1024
 
-static const fwp_kernel fwp_kernels[] = {
-    GEMM_KERNELS(FWP_ENTRY)
-    CONVOLUTION_KERNELS(FWP_ENTRY)
-    DEPTHWISE_KERNELS(FWP_ENTRY)
-    POOLING_KERNELS(FWP_ENTRY)
-    MEMORY_KERNELS(FWP_ENTRY)
-    PEAKS_KERNELS(FWP_ENTRY)
-    MOVEMENT_KERNELS(FWP_ENTRY)
-    INDEXING_KERNELS(FWP_ENTRY)
-    SOFTMAX_KERNELS(FWP_ENTRY)
-    NORMALIZATION_KERNELS(FWP_ENTRY)
-    FEATURE_MAPS_KERNELS(FWP_ENTRY)
-    LOSS_KERNELS(FWP_ENTRY)
-    ELEMENTWISE_KERNELS(FWP_ENTRY)
-    BINARY_KERNELS(FWP_ENTRY)
-    CONVERT_KERNELS(FWP_ENTRY)
-    REDUCE_KERNELS(FWP_ENTRY)
-    SCAN_KERNELS(FWP_ENTRY)
-    RANDOM_KERNELS(FWP_ENTRY)
-    DROPOUT_KERNELS(FWP_ENTRY)
-    OPTIMIZER_KERNELS(FWP_ENTRY)
-    LINEAR_KERNELS(FWP_ENTRY)
-    ATTENTION_KERNELS(FWP_ENTRY)
-    LSTM_KERNELS(FWP_ENTRY)
-    ELEMENTWISE_LSTM_KERNELS(FWP_ENTRY)
-    DELTA_RULE_KERNELS(FWP_ENTRY)
-    LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
-    SELF_REFERENTIAL_KERNELS(FWP_ENTRY)
-    VECTOR_QUANTIZATION_KERNELS(FWP_ENTRY)
-};
-#define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
+#define DECLARE_UNIT(name) extern const fwp_kernel FWP_NAME(fwp_unit_##name)[]; extern const i32 FWP_NAME(fwp_count_##name);
+UNITS(DECLARE_UNIT)
+
+/** Filled on the first look at it, before threads start. */
+static fwp_kernel fwp_kernels[MOST_KERNELS];
+
+static i32 kernel_count(void) {
+  static i32 count = 0;
+  if (count > 0) return count;
+#define JOIN_UNIT(name) \
+  for (i32 i = 0; i < FWP_NAME(fwp_count_##name) && count < MOST_KERNELS; i++) { \
+    fwp_kernels[count++] = FWP_NAME(fwp_unit_##name)[i]; \
+  }
+  UNITS(JOIN_UNIT)
+  return count;
+}
 
 #if defined(__wasm__)
 
@@ -82,7 +41,7 @@ EXPORT("configure") void wasm_configure(f64 threads, f64 scratch, f64 arguments,
   wasm_arguments = FWP_POINTER(f64, arguments);
 }
 EXPORT("run") f64 wasm_run(i32 kernel) { return (f64)fwp_kernels[kernel].function(wasm_arguments); }
-EXPORT("kernelCount") i32 wasm_kernel_count(void) { return KERNEL_COUNT; }
+EXPORT("kernelCount") i32 wasm_kernel_count(void) { return kernel_count(); }
 EXPORT("kernelName") u32 wasm_kernel_name(i32 kernel) { return (u32)(uintptr_t)fwp_kernels[kernel].name; }
 EXPORT("kernelArity") i32 wasm_kernel_arity(i32 kernel) { return fwp_kernels[kernel].arity; }
 EXPORT("work") void wasm_work(i32 thread) { fwp_pool_work(thread); }
@@ -91,11 +50,9 @@ EXPORT("alive") i32 wasm_alive(void) { return (i32)fwp_pool_alive(); }
 
 #else
 
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 /** The table of this instruction set, and its length. */
-const fwp_kernel *JOIN(fwp_kernels_, FWP_VARIANT)(i32 *count) {
-  *count = KERNEL_COUNT;
+const fwp_kernel *FWP_NAME(fwp_kernels)(i32 *count) {
+  *count = kernel_count();
   return fwp_kernels;
 }
 
