@@ -7,6 +7,7 @@
 
 #include "fwp.h"
 #include "simd.h"
+#include "blocks.h"
 
 #define INDEXING_GRAIN 32768
 
