@@ -5,7 +5,14 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fingerprint, includedBy, keepOnly, listSources, listUnits } from '../../packages/core/build/native.mjs';
+import {
+  findObject,
+  fingerprint,
+  includedBy,
+  keepObject,
+  listSources,
+  listUnits,
+} from '../../packages/core/build/native.mjs';
 
 const COMPILE = [
   '--target=wasm32',
@@ -105,12 +112,13 @@ export async function buildWasm({ packageDir, objects: kept, force = false, log 
     const name = `wasm-${basename(unit, '.c')}`;
     const files = [...includedBy(csrc, unit)].sort();
     const cached = join(kept, `${name}-${fingerprint(csrc, files, { COMPILE }, version)}.o`);
-    if (!existsSync(cached)) {
+    let bytes = findObject(cached);
+    if (!bytes) {
       const args = ['clang', ...COMPILE, '-I.', '-c', unit, '-o', 'unit.o'];
-      const { 'unit.o': bytes } = await runTool(runClang, args, sourceTree(csrc, files), log);
-      keepOnly(kept, `${name}-`, cached, bytes);
+      bytes = (await runTool(runClang, args, sourceTree(csrc, files), log))['unit.o'];
+      keepObject(kept, cached, bytes);
     }
-    objects[`${name}.o`] = readFileSync(cached);
+    objects[`${name}.o`] = bytes;
   }
   for (const name of stale) {
     const module = await runTool(

@@ -9,7 +9,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
-  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -17,6 +16,8 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -108,13 +109,26 @@ export async function findCompiler(env = process.env) {
   return { command: null, args: [], identity: 'none', candidates };
 }
 
-/** Writes a file into a folder of kept files, in place of those whose names begin alike. */
-export function keepOnly(folder, prefix, target, bytes) {
+/** Object files that nothing has used for so long are removed. */
+const KEPT_MILLISECONDS = 7 * 24 * 3600 * 1000;
+
+/** The bytes of a kept object file, or undefined if there is none. */
+export function findObject(file) {
+  if (!existsSync(file)) return undefined;
+  const now = new Date();
+  utimesSync(file, now, now);
+  return readFileSync(file);
+}
+
+/** Keeps an object file in a folder, for other branches too, and removes those that were not used for a week. */
+export function keepObject(folder, file, bytes) {
   mkdirSync(folder, { recursive: true });
-  for (const old of readdirSync(folder)) {
-    if (old.startsWith(prefix)) rmSync(join(folder, old), { force: true });
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (Date.now() - statSync(path).mtimeMs > KEPT_MILLISECONDS) rmSync(path, { force: true });
   }
-  writeFileSync(target, bytes);
+  writeFileSync(`${file}.${process.pid}.tmp`, bytes);
+  renameSync(`${file}.${process.pid}.tmp`, file);
 }
 
 /** Runs jobs, `width` at a time, and stops starting new ones after the first failure. */
@@ -215,15 +229,16 @@ export async function buildNative({ packageDir, objects: kept, force = false, en
       const files = [...includedBy(csrc, source)].sort();
       const facts = [COMMON, WARNINGS, args, compiler.identity, compiler.args];
       const cached = kept && join(kept, `${name}-${fingerprint(csrc, files, ...facts)}.o`);
-      if (cached && existsSync(cached)) {
-        copyFileSync(cached, object);
+      const found = cached && findObject(cached);
+      if (found) {
+        writeFileSync(object, found);
         return { status: 0, output: '', name };
       }
       const start = performance.now();
       const result = await cc([...COMMON, ...WARNINGS, ...args, '-I', csrc, '-c', join(csrc, source), '-o', object]);
       if (result.output) log(result.output.trimEnd());
       log(`  ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s`);
-      if (cached && result.status === 0) keepOnly(kept, `${name}-`, cached, readFileSync(object));
+      if (cached && result.status === 0) keepObject(kept, cached, readFileSync(object));
       return { ...result, name };
     };
     const units = listUnits(csrc);
