@@ -29,6 +29,70 @@ static i32 kernel_count(void) {
   UNITS(JOIN_UNIT)
   return count;
 }
+#include "gemm.c"
+#include "convolution.c"
+#include "depthwise.c"
+#include "pooling.c"
+#include "memory.c"
+#include "peaks.c"
+#include "movement.c"
+#include "indexing.c"
+#include "softmax.c"
+#include "normalization.c"
+#include "feature-maps.c"
+#include "loss.c"
+#include "elementwise.c"
+#include "binary.c"
+#include "convert.c"
+#include "reduce.c"
+#include "scan.c"
+#include "random.c"
+#include "dropout.c"
+#include "optimizer.c"
+#include "linear.c"
+#include "attention.c"
+#include "lstm.c"
+#include "elementwise-lstm.c"
+#include "elementwise-lstm-rtrl.c"
+#include "v-trace.c"
+#include "delta-rule.c"
+#include "linear-attention.c"
+#include "self-referential.c"
+#include "vector-quantization.c"
+
+static const fwp_kernel fwp_kernels[] = {
+    GEMM_KERNELS(FWP_ENTRY)
+    CONVOLUTION_KERNELS(FWP_ENTRY)
+    DEPTHWISE_KERNELS(FWP_ENTRY)
+    POOLING_KERNELS(FWP_ENTRY)
+    MEMORY_KERNELS(FWP_ENTRY)
+    PEAKS_KERNELS(FWP_ENTRY)
+    MOVEMENT_KERNELS(FWP_ENTRY)
+    INDEXING_KERNELS(FWP_ENTRY)
+    SOFTMAX_KERNELS(FWP_ENTRY)
+    NORMALIZATION_KERNELS(FWP_ENTRY)
+    FEATURE_MAPS_KERNELS(FWP_ENTRY)
+    LOSS_KERNELS(FWP_ENTRY)
+    ELEMENTWISE_KERNELS(FWP_ENTRY)
+    BINARY_KERNELS(FWP_ENTRY)
+    CONVERT_KERNELS(FWP_ENTRY)
+    REDUCE_KERNELS(FWP_ENTRY)
+    SCAN_KERNELS(FWP_ENTRY)
+    RANDOM_KERNELS(FWP_ENTRY)
+    DROPOUT_KERNELS(FWP_ENTRY)
+    OPTIMIZER_KERNELS(FWP_ENTRY)
+    LINEAR_KERNELS(FWP_ENTRY)
+    ATTENTION_KERNELS(FWP_ENTRY)
+    LSTM_KERNELS(FWP_ENTRY)
+    ELEMENTWISE_LSTM_KERNELS(FWP_ENTRY)
+    ELEMENTWISE_LSTM_RTRL_KERNELS(FWP_ENTRY)
+    V_TRACE_KERNELS(FWP_ENTRY)
+    DELTA_RULE_KERNELS(FWP_ENTRY)
+    LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
+    SELF_REFERENTIAL_KERNELS(FWP_ENTRY)
+    VECTOR_QUANTIZATION_KERNELS(FWP_ENTRY)
+};
+#define KERNEL_COUNT ((i32)(sizeof(fwp_kernels) / sizeof(fwp_kernels[0])))
 
 #if defined(__wasm__)
 

@@ -119,6 +119,57 @@ KERNEL(adam) {
   return OK;
 }
 
+/* ---- RMSProp --------------------------------------------------------------------------------- */
+
+/* g = scale grad + l2 p;  v += (1 - alpha)(g^2 - v);  p -= rate g / (sqrt(v) + epsilon) */
+typedef struct {
+  vf gradient_scale, l2, rate, one_minus_alpha, epsilon;
+} rmsprop_numbers;
+
+INLINE void rmsprop_vector(const rmsprop_numbers *n, vf g, vf *p, vf *v) {
+  g = vfma(n->l2, *p, g * n->gradient_scale);
+  *v = vfma(n->one_minus_alpha, vfma(g, g, -*v), *v);
+  *p -= n->rate * g / (vsqrt(*v) + n->epsilon);
+}
+
+static void rmsprop_body(const list_job *job, const f64 *row, i64 begin, i64 end, f64 *partial UNUSED) {
+  const f32 *gradient = FWP_POINTER(f32, row[2]);
+  const f32 *p_from = FWP_POINTER(f32, row[3]), *v_from = FWP_POINTER(f32, row[5]);
+  f32 *p_to = FWP_POINTER(f32, row[4]), *v_to = FWP_POINTER(f32, row[6]);
+  const rmsprop_numbers numbers = {
+      .gradient_scale = vset(job->scale),
+      .rate = vset((f32)row[7]),
+      .l2 = vset((f32)row[8]),
+      .one_minus_alpha = vset(job->a),
+      .epsilon = vset(job->b),
+  };
+  i64 i = begin;
+  for (; i + VF <= end; i += VF) {
+    vf p = vload(p_from + i), v = vload(v_from + i);
+    rmsprop_vector(&numbers, vload(gradient + i), &p, &v);
+    vstore(p_to + i, p);
+    vstore(v_to + i, v);
+  }
+  if (i < end) {
+    i64 n = end - i;
+    vf p = vload_first(p_from + i, n, 0), v = vload_first(v_from + i, n, 0);
+    rmsprop_vector(&numbers, vload_first(gradient + i, n, 0), &p, &v);
+    vstore_first(p_to + i, p, n);
+    vstore_first(v_to + i, v, n);
+  }
+}
+
+/**
+ * (table, rows, extent, 1 - alpha, epsilon, gradient scale). Columns: start, count, gradient, parameter from, to, mean square
+ * from, to, rate, l2.
+ */
+KERNEL(rmsprop) {
+  const list_job job = {.table = FWP_POINTER(f64, arg[0]), .rows = INT(1), .columns = 9, .body = rmsprop_body,
+                        .a = NUM(3), .b = NUM(4), .scale = NUM(5)};
+  list_run(&job, INT(2));
+  return OK;
+}
+
 /* ---- stochastic gradient descent ------------------------------------------------------------ */
 
 /* g = scale grad + l2 p;  u = momentum u + g;  p -= rate (nesterov ? g + momentum u : u) */
@@ -237,4 +288,4 @@ KERNEL(squared_norm) {
   return OK;
 }
 
-#define OPTIMIZER_KERNELS(ENTRY) ENTRY(adam, 7) ENTRY(sgd, 6) ENTRY(add_scaled, 4) ENTRY(squared_norm, 4)
+#define OPTIMIZER_KERNELS(ENTRY) ENTRY(adam, 7) ENTRY(rmsprop, 6) ENTRY(sgd, 6) ENTRY(add_scaled, 4) ENTRY(squared_norm, 4)

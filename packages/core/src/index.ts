@@ -93,6 +93,13 @@ export {
   elementwiseLstm,
   elementwiseLstmStep,
 } from './ops/elementwise-lstm.ts';
+export {
+  type ElementwiseLstmErrors,
+  type ElementwiseLstmGradients,
+  type ElementwiseLstmTrace,
+  elementwiseLstmRtrl,
+  elementwiseLstmTrace,
+} from './ops/elementwise-lstm-rtrl.ts';
 export { embedding } from './ops/embedding.ts';
 export type { DecayOptions, ScanOptions, ScanResult, ScanStepResult } from './ops/fast-weight-scan.ts';
 export { type DpfpOptions, dpfp } from './ops/feature-maps/dpfp.ts';
@@ -130,6 +137,7 @@ export {
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
 export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
+export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';
 export {
   type SelfReferentialOptions,
   type SelfReferentialResult,
@@ -138,7 +146,6 @@ export {
   selfReferentialRead,
   selfReferentialStep,
 } from './ops/self-referential.ts';
-export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';
 export { type Reduction, type SoftmaxCrossEntropyOptions, softmaxCrossEntropy } from './ops/softmax-cross-entropy.ts';
 export { type SsdOptions, type SsdSkipOptions, ssd, ssdStep } from './ops/ssd.ts';
 export { stopGradient, straightThrough } from './ops/stop-gradient.ts';
@@ -148,6 +155,7 @@ export type {
   NormalizerOptions,
   NormalizerStepOptions,
 } from './ops/sum-rule.ts';
+export { type VTraceInputs, type VTraceOptions, type VTraceResult, vTrace } from './ops/v-trace.ts';
 export { vqAssign } from './ops/vq-assign.ts';
 export { GradientAccumulator } from './optim/accumulate.ts';
 export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
@@ -165,6 +173,7 @@ export {
   type ParameterUpdate,
 } from './optim/optimizer.ts';
 export type { ParameterSource } from './optim/parameters.ts';
+export { RmsProp, type RmsPropOptions } from './optim/rms-prop.ts';
 export {
   constant,
   cosineDecay,

@@ -64,9 +64,11 @@ export function elementwiseLstm(
   options: ElementwiseLstmOptions = {},
 ): ElementwiseLstmResult {
   const sizes = assertElementwiseLstm('elementwiseLstm', x, weights, options);
-  return inTidy(() =>
-    canFuse('FwpElementwiseLstm') ? fused(x, weights, options, sizes) : composed(x, weights, options, sizes),
-  );
+  return inTidy(() => {
+    if (!canFuse('FwpElementwiseLstm')) return composed(x, weights, options, sizes);
+    const { output, finalState } = fusedElementwiseLstm(x, weights, options, sizes);
+    return { output, finalState };
+  });
 }
 
 /**
@@ -120,12 +122,14 @@ export function assertElementwiseLstm(
 
 // ---- on the CPU engine ---------------------------------------------------------------------------
 
-function fused(
+/** The kernel's results, and the buffer that it filled with z and f, `[batch, time, 2 · hidden]`. Call it in a tidy. */
+export function fusedElementwiseLstm(
   x: tf.Tensor,
   { inputWeight, recurrentWeight, bias }: ElementwiseLstmWeights,
   { initialState, resetMask }: ElementwiseLstmOptions,
   { batch, time, hidden }: ElementwiseLstmSizes,
-): ElementwiseLstmResult {
+): ElementwiseLstmResult & { gates: tf.Tensor3D } {
+  const gates = keptBuffer([batch, time, 2 * hidden]) as tf.Tensor3D;
   const [output, finalState] = runFused('FwpElementwiseLstm', {
     x,
     inputWeight,
@@ -134,9 +138,9 @@ function fused(
     bias: bias ?? tf.zeros([0]),
     initialState: initialState ?? tf.zeros([0]),
     resetMask: resetMask ?? tf.zeros([0], 'bool'),
-    gates: keptBuffer([batch, time, 2 * hidden]),
+    gates,
   }) as [tf.Tensor3D, tf.Tensor2D];
-  return { output, finalState };
+  return { output, finalState, gates };
 }
 
 const SAVED_INPUTS = ['x', 'inputWeight', 'recurrentWeight', 'initialState', 'resetMask', 'gates'];

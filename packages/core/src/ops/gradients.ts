@@ -44,8 +44,8 @@ import { layerNormGradients } from './layer-norm.ts';
 import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
 import { rmsNormGradients } from './rms-norm.ts';
-import { selfReferentialGradients } from './self-referential.ts';
 import { segmentSumGradients } from './segment-sum.ts';
+import { selfReferentialGradients } from './self-referential.ts';
 import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
 import { sumRuleGradients } from './sum-rule.ts';
 

@@ -10,8 +10,9 @@ import {
   type Variable,
   zeros,
 } from '@tensorflow/tfjs-core';
+import { overwriting } from '../backend/overwrites.ts';
 import { assertNumber, assertTensor } from '../shape-checks.ts';
-import { activeEngineBackend, overwriting, runOnList } from './tensor-list.ts';
+import { activeEngineBackend, runOnList } from './tensor-list.ts';
 
 /**
  * Sums gradients over micro-batches.

@@ -9,10 +9,11 @@
 
 import { add, mul, sub, tidy } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend/backend.ts';
+import { overwriting } from '../backend/overwrites.ts';
 import { assertNumber } from '../shape-checks.ts';
 import { Optimizer, type OptimizerOptions, type ParameterUpdate } from './optimizer.ts';
 import type { ParameterSource } from './parameters.ts';
-import { activeEngineBackend, overwriting, runOnList } from './tensor-list.ts';
+import { activeEngineBackend, runOnList } from './tensor-list.ts';
 
 /** Options of {@link Sgd}. */
 export interface SgdOptions extends OptimizerOptions {

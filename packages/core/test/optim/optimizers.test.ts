@@ -6,9 +6,10 @@ import { GradientAccumulator } from '../../src/optim/accumulate.ts';
 import { Adam, AdamW } from '../../src/optim/adam.ts';
 import { clipByGlobalNorm, globalNorm } from '../../src/optim/clip.ts';
 import { isVector, type Optimizer } from '../../src/optim/optimizer.ts';
+import { RmsProp } from '../../src/optim/rms-prop.ts';
 import { Sgd } from '../../src/optim/sgd.ts';
 import { availableDevices } from '../devices.ts';
-import { referenceAdam, referenceSgd } from '../reference/optimizers.ts';
+import { referenceAdam, referenceRmsProp, referenceSgd } from '../reference/optimizers.ts';
 
 /** Numbers in (-1, 1) that look random. */
 function numbers(count: number, seed: number): number[] {
@@ -104,6 +105,16 @@ describe.each(devices)('on $name', ({ options }) => {
     values.forEach((actual, i) => {
       // Gradients reach 100, so that a few digits cancel.
       expect(relativeError(actual, referenceSgd(numbers(SIZES[i]!, i + 1), gradients(i), all))).toBeLessThan(2e-5);
+    });
+  });
+
+  it('RmsProp follows the float64 reference for 50 updates', () => {
+    const settings = { learningRate: 0.01, alpha: 0.9, epsilon: 0.01, weightDecay: 0.1 };
+    const values = train((variables) => new RmsProp(variables, settings), STEPS);
+    values.forEach((actual, i) => {
+      expect(relativeError(actual, referenceRmsProp(numbers(SIZES[i]!, i + 1), gradients(i), settings))).toBeLessThan(
+        3e-6,
+      );
     });
   });
 

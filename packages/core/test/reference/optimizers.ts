@@ -1,4 +1,4 @@
-/** Adam, AdamW and stochastic gradient descent in float64, one parameter element at a time, as in the papers. */
+/** Adam, AdamW, RMSProp and stochastic gradient descent in float64, one parameter element at a time, as in the papers. */
 
 /** Settings of {@link referenceAdam}; see src/optim/adam.ts for the equations. */
 export interface AdamSettings {
@@ -58,6 +58,33 @@ export function referenceSgd(
       const g = gradient[i]! + weightDecay * p[i]!;
       u[i] = momentum * u[i]! + g;
       p[i] = p[i]! - learningRate * (nesterov ? g + momentum * u[i]! : u[i]!);
+    }
+  }
+  return p;
+}
+
+/** Settings of {@link referenceRmsProp}; see src/optim/rms-prop.ts for the equations. */
+export interface RmsPropSettings {
+  readonly learningRate: number;
+  readonly alpha: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+}
+
+/** Returns the parameters after one update with each of the gradients. */
+export function referenceRmsProp(
+  initial: readonly number[],
+  gradients: readonly number[][],
+  settings: RmsPropSettings,
+): number[] {
+  const { learningRate, alpha, epsilon, weightDecay } = settings;
+  const p = [...initial];
+  const v = p.map(() => 0);
+  for (const gradient of gradients) {
+    for (let i = 0; i < p.length; i++) {
+      const g = gradient[i]! + weightDecay * p[i]!;
+      v[i] = alpha * v[i]! + (1 - alpha) * g * g;
+      p[i] = p[i]! - (learningRate * g) / (Math.sqrt(v[i]!) + epsilon);
     }
   }
   return p;

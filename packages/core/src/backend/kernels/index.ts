@@ -27,6 +27,7 @@ import { selectionKernels } from './selection.ts';
 import { selfReferentialKernels } from './self-referential.ts';
 import { softmaxKernels } from './softmax.ts';
 import { unaryKernels } from './unary.ts';
+import { vTraceKernels } from './v-trace.ts';
 import { vectorQuantizationKernels } from './vector-quantization.ts';
 
 /** Kernel name → implementation; everything else that tfjs has takes the fallback. */
@@ -54,6 +55,7 @@ export const kernels: KernelTable = {
   ...linearAttentionKernels,
   ...lstmKernels,
   ...elementwiseLstmKernels,
+  ...vTraceKernels,
   ...deltaRuleKernels,
   ...selfReferentialKernels,
   ...dropoutKernels,

@@ -1,6 +1,6 @@
 /**
  * Operations whose result is an index, a truth value, a class or a random draw: constant almost everywhere, so the
- * gradient is zero. tfjs has none for most of them, and then `tf.where(x.greater(0), …)` throws inside `tf.grad`.
+ * gradient is zero; and targets of learning, which are constants by definition. tfjs has none for most of them, and then `tf.where(x.greater(0), …)` throws inside `tf.grad`.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -29,6 +29,7 @@ const CONSTANT: Readonly<Record<string, readonly string[]>> = {
   [tf.LowerBound]: ['sortedSequence', 'values'],
   [tf.UpperBound]: ['sortedSequence', 'values'],
   [tf.Multinomial]: ['logits'],
+  FwpVTrace: ['logRhos', 'discounts', 'rewards', 'values', 'bootstrapValue'],
   [tf.NonMaxSuppressionV3]: ['boxes', 'scores'],
   [tf.NonMaxSuppressionV4]: ['boxes', 'scores'],
 };
