@@ -10,11 +10,13 @@
  *
  * S is [batch, inputs + 2, 2 · hidden], as the weight, its last rows being those of the recurrent weight and the bias. An element
  * of S depends on nothing but itself and the factors. So a vector of S, and one of g, stay in registers through all steps of a
- * call: one step alone runs at the speed of memory, a segment at that of arithmetic. Threads share rows and units, each with
- * all batch rows, which it adds up in order.
+ * call: one step alone runs at the speed of memory, a segment at that of arithmetic. Units are taken in parts, whose factors
+ * of a batch row stay in the first-level cache while the rows of S go by. Threads share parts and groups of rows, each with all
+ * batch rows, which it adds up in order.
  *
  * Steps with the same treatment are a run: it ends where a sequence is reset, and where e begins or ceases to be all zero, as
- * then nothing is accumulated.
+ * then nothing is accumulated. Behind a run, and behind RTRL_RUN_STEPS steps, sensitivities that are next to nothing become 0: a
+ * weight whose input is 0 for long, as most are for one-hot inputs, would fade into denormal numbers, which are slow.
  */
 #include "fwp.h"
 #include "simd.h"
@@ -26,8 +28,17 @@
 #define RTRL_STREAMED_UNITS 256
 /** Steps from which on a call counts as a segment. */
 #define RTRL_SEGMENT 8
+/** Most steps of a run. */
+#define RTRL_RUN_STEPS 64
 /** Units times steps of a chunk, with two rows of z and f each: some 20 µs. */
 #define RTRL_GRAIN 40000
+/** Least pairs of rows of a chunk, which share a look at the factors. */
+#define RTRL_PAIRS 16
+/** What counts as nothing: after RTRL_RUN_STEPS more steps with a = 0.6 it is still a normal number. */
+#define RTRL_NOTHING 1e-20f
+
+/** What is kept of a step and a unit. */
+enum { RTRL_A, RTRL_DZ, RTRL_DF, RTRL_BEFORE, RTRL_E, RTRL_FACTORS };
 
 enum { RTRL_RESET = 1, RTRL_ERROR = 2 };
 
@@ -44,59 +55,68 @@ typedef struct {
   f32 *after;
   /** Gradients of input weight, recurrent weight and bias; only with an error. */
   f32 *d_weight, *d_recurrent, *d_bias;
-  /** a, dz, df and c_{t-1} of each step, [batch, steps, 4, hidden]; RTRL_… of each step, [batch, steps]. */
+  /** a, dz, df, c_{t-1} and e, [batch, parts, steps, RTRL_FACTORS, units]; what kind of step each is, [batch, steps]. */
   f32 *factors;
   u8 *kinds;
-  i64 units;
+  /** Units of a part; pairs of rows of a group. */
+  i64 units, pairs;
 } rtrl;
 
 /* ---- factors ---------------------------------------------------------------------------------- */
 
-static void rtrl_factors_step(const rtrl *task, i64 at, i64 t) {
-  const i64 hidden = task->hidden;
+INLINE vf rtrl_flush(vf x) { return vselect(vabs(x) < RTRL_NOTHING, vset(0), x); }
+
+INLINE f32 *rtrl_panel(const rtrl *task, i64 b, i64 part) {
+  const i64 parts = CEIL_DIV(task->hidden, task->units);
+  return task->factors + (b * parts + part) * task->steps * RTRL_FACTORS * task->units;
+}
+
+static void rtrl_factors_step(const rtrl *task, i64 b, i64 t) {
+  const i64 hidden = task->hidden, width = task->units, at = b * task->steps + t;
   const i32 reset = task->reset && task->reset[at];
-  const f32 *gates = task->gates + at * 2 * hidden;
-  const f32 *state = t > 0 ? task->cells + (at - 1) * hidden
-                           : task->initial ? task->initial + at / task->steps * hidden : (const f32 *)0;
+  const f32 *state = t > 0 ? task->cells + (at - 1) * hidden : task->initial ? task->initial + b * hidden : (const f32 *)0;
   if (reset) state = 0;
-  f32 *factors = task->factors + at * 4 * hidden;
-#define RTRL_FACTORS(j, count)                                                                          \
+  vi some = viset(0);
+  for (i64 unit = 0; unit < hidden; unit += width) {
+    const f32 *gates = task->gates + at * 2 * hidden + unit, *recurrent = task->recurrent + unit;
+    const f32 *error = task->error ? task->error + at * hidden + unit : 0;
+    f32 *factors = rtrl_panel(task, b, unit / width) + t * RTRL_FACTORS * width;
+#define RTRL_STORE(factor, v) ROW_STORE(factors + (factor) * width, row_j, row_count, v)
+#define RTRL_UNIT(j, count)                                                                             \
   {                                                                                                     \
+    const i64 row_count = count;                                                                        \
     const vf z = ROW_LOAD(gates, j, count, 0), f = ROW_LOAD(gates + hidden, j, count, 0);               \
-    const vf c = state ? ROW_LOAD(state, j, count, 0) : vset(0);                                        \
-    const vf rest = 1.0f - f, dz = rest * (1.0f - z * z), df = (c - z) * f * rest;                      \
-    const vf wz = ROW_LOAD(task->recurrent, j, count, 0);                                               \
-    const vf wf = ROW_LOAD(task->recurrent + hidden, j, count, 0);                                      \
-    ROW_STORE(factors, j, count, vfma(dz, wz, vfma(df, wf, f)));                                        \
-    ROW_STORE(factors + hidden, j, count, dz);                                                          \
-    ROW_STORE(factors + 2 * hidden, j, count, df);                                                      \
-    ROW_STORE(factors + 3 * hidden, j, count, c);                                                       \
+    const vf c = state ? ROW_LOAD(state + unit, j, count, 0) : vset(0);                                 \
+    const vf rest = 1.0f - f, dz = rtrl_flush(rest * (1.0f - z * z)), df = rtrl_flush((c - z) * f * rest); \
+    const vf wz = ROW_LOAD(recurrent, j, count, 0), wf = ROW_LOAD(recurrent + hidden, j, count, 0);     \
+    const vf e = error ? ROW_LOAD(error, j, count, 0) : vset(0);                                        \
+    some |= e != 0.0f;                                                                                  \
+    RTRL_STORE(RTRL_A, vfma(dz, wz, vfma(df, wf, f)));                                                  \
+    RTRL_STORE(RTRL_DZ, dz);                                                                            \
+    RTRL_STORE(RTRL_DF, df);                                                                            \
+    RTRL_STORE(RTRL_BEFORE, c);                                                                         \
+    RTRL_STORE(RTRL_E, e);                                                                              \
   }
-  ROW_EACH(hidden, RTRL_FACTORS);
-#undef RTRL_FACTORS
-  i32 kind = reset ? RTRL_RESET : 0;
-  if (task->error) {
-    const f32 *error = task->error + at * hidden;
-    vi some = viset(0);
-#define RTRL_IS_ERROR(j, count) some |= ROW_LOAD(error, j, count, 0) != 0.0f;
-    ROW_EACH(hidden, RTRL_IS_ERROR);
-#undef RTRL_IS_ERROR
-    if (vany(some)) kind |= RTRL_ERROR;
+    ROW_EACH(MIN(width, hidden - unit), RTRL_UNIT);
+#undef RTRL_UNIT
+#undef RTRL_STORE
   }
-  task->kinds[at] = (u8)kind;
+  task->kinds[at] = (u8)((reset ? RTRL_RESET : 0) | (vany(some) ? RTRL_ERROR : 0));
 }
 
 static void rtrl_factors_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
   const rtrl *task = context;
-  for (i64 at = begin; at < end; at++) rtrl_factors_step(task, at, at % task->steps);
+  for (i64 at = begin; at < end; at++) rtrl_factors_step(task, at / task->steps, at % task->steps);
 }
 
 /* ---- sensitivities ---------------------------------------------------------------------------- */
 
-/** Steps of one batch row and the rows of S that they change; pointers to the first step, and to the first unit where units matter. */
+/** Steps of one batch row and the rows of S that they change; pointers to the first step and the part's first unit. */
 typedef struct {
-  i64 steps, inputs, hidden, units;
-  const f32 *x, *factors, *error;
+  i64 steps, inputs, hidden;
+  /** Units that there are, and those of a full part. */
+  i64 units, width;
+  const f32 *x, *factors;
   /** S of the first row, z's part; null before a run that begins with a reset. */
   const f32 *before;
   f32 *after;
@@ -109,26 +129,25 @@ typedef struct {
  * and the bias. With `active`, the gradient is accumulated.
  */
 INLINE void rtrl_units(const rtrl_run *run, i64 at, i64 count, const int rows, const int own, const int active) {
-  const i64 hidden = run->hidden;
+  const i64 hidden = run->hidden, width = run->width;
   vf s[2][2], g[2][2];
   UNROLL for (int r = 0; r < rows; r++) {
     UNROLL for (int gate = 0; gate < 2; gate++) {
-      const i64 place = (2 * r + gate) * hidden + at;
-      s[r][gate] = run->before ? ROW_LOAD(run->before, place, count, 0) : vset(0);
+      s[r][gate] = run->before ? ROW_LOAD(run->before, (2 * r + gate) * hidden + at, count, 0) : vset(0);
       if (active) g[r][gate] = ROW_LOAD(run->gradients[r], gate * hidden + at, count, 0);
     }
   }
-  const f32 *factors = run->factors + at, *error = run->error + at, *x = run->x;
-  for (i64 t = 0; t < run->steps; t++, factors += 4 * hidden, error += hidden, x += run->inputs) {
-    const vf a = ROW_LOAD(factors, 0, count, 0);
-    const vf dz = ROW_LOAD(factors, hidden, count, 0), df = ROW_LOAD(factors, 2 * hidden, count, 0);
-    const vf e = active ? ROW_LOAD(error, 0, count, 0) : a;
+  const f32 *factors = run->factors + at, *x = run->x;
+  for (i64 t = 0; t < run->steps; t++, factors += RTRL_FACTORS * width, x += run->inputs) {
+    const vf a = ROW_LOAD(factors, RTRL_A * width, count, 0);
+    const vf dz = ROW_LOAD(factors, RTRL_DZ * width, count, 0), df = ROW_LOAD(factors, RTRL_DF * width, count, 0);
+    const vf e = active ? ROW_LOAD(factors, RTRL_E * width, count, 0) : a;
     UNROLL for (int r = 0; r < rows; r++) {
       if (own && r == 1) {
         s[r][0] = vfma(a, s[r][0], dz);
         s[r][1] = vfma(a, s[r][1], df);
       } else {
-        const vf u = own ? ROW_LOAD(factors, 3 * hidden, count, 0) : vset(x[r]);
+        const vf u = own ? ROW_LOAD(factors, RTRL_BEFORE * width, count, 0) : vset(x[r]);
         s[r][0] = vfma(a, s[r][0], dz * u);
         s[r][1] = vfma(a, s[r][1], df * u);
       }
@@ -140,7 +159,7 @@ INLINE void rtrl_units(const rtrl_run *run, i64 at, i64 count, const int rows, c
   }
   UNROLL for (int r = 0; r < rows; r++) {
     UNROLL for (int gate = 0; gate < 2; gate++) {
-      ROW_STORE(run->after, (2 * r + gate) * hidden + at, count, s[r][gate]);
+      ROW_STORE(run->after, (2 * r + gate) * hidden + at, count, rtrl_flush(s[r][gate]));
       if (active) ROW_STORE(run->gradients[r], gate * hidden + at, count, g[r][gate]);
     }
   }
@@ -166,52 +185,63 @@ static const rtrl_function rtrl_functions[2][3] = {
     {rtrl_accumulate_own, rtrl_accumulate_row, rtrl_accumulate_rows},
 };
 
-/** Two rows (or one) of S from `row` on, units [unit, unit + units), for all batch rows and steps. */
-static void rtrl_rows(const rtrl *task, i64 row, i64 unit, i64 units) {
-  const i64 hidden = task->hidden, steps = task->steps, own = row >= task->inputs;
-  const i64 rows = own ? 0 : MIN(2, task->inputs - row);
-  rtrl_run run = {.inputs = task->inputs, .hidden = hidden, .units = units};
-  if (task->error) {
-    run.gradients[0] = (own ? task->d_recurrent : task->d_weight + row * 2 * hidden) + unit;
-    run.gradients[1] = own ? task->d_bias + unit : run.gradients[0] + 2 * hidden;
-    for (i64 r = 0; r < (own ? 2 : rows); r++) {
-      zero_bytes(run.gradients[r], units * 4);
-      zero_bytes(run.gradients[r] + hidden, units * 4);
+/** First row of a pair, and how many rows of the input weight it has: 0 for the cell's own. */
+INLINE i64 rtrl_row(const rtrl *task, i64 pair) { return MIN(2 * pair, task->inputs); }
+INLINE i64 rtrl_row_count(const rtrl *task, i64 pair) {
+  return pair == CEIL_DIV(task->inputs, 2) ? 0 : MIN(2, task->inputs - 2 * pair);
+}
+
+/** Where the gradients of a pair's rows are, at a unit. */
+INLINE void rtrl_gradients(const rtrl *task, i64 pair, i64 unit, f32 *gradients[2]) {
+  const i32 own = rtrl_row_count(task, pair) == 0;
+  gradients[0] = (own ? task->d_recurrent : task->d_weight + 2 * pair * 2 * task->hidden) + unit;
+  gradients[1] = own ? task->d_bias + unit : gradients[0] + 2 * task->hidden;
+}
+
+/** Pairs of rows [begin, end) of a part of the units, for all batch rows and steps. */
+static void rtrl_group(const rtrl *task, i64 part, i64 begin, i64 end) {
+  const i64 hidden = task->hidden, steps = task->steps, unit = part * task->units;
+  rtrl_run run = {.inputs = task->inputs, .hidden = hidden, .width = task->units, .units = MIN(task->units, hidden - unit)};
+  for (i64 pair = begin; task->error && pair < end; pair++) {
+    rtrl_gradients(task, pair, unit, run.gradients);
+    for (i64 r = 0; r < (rtrl_row_count(task, pair) == 1 ? 1 : 2); r++) {
+      zero_bytes(run.gradients[r], run.units * 4);
+      zero_bytes(run.gradients[r] + hidden, run.units * 4);
     }
   }
   for (i64 b = 0; b < task->batch; b++) {
-    const i64 place = (b * (task->inputs + 2) + row) * 2 * hidden + unit;
     const u8 *kinds = task->kinds + b * steps;
-    run.before = task->before + place;
-    run.after = task->after + place;
     for (i64 t = 0; t < steps; t += run.steps) {
-      const i64 at = b * steps + t;
-      const i32 active = (kinds[t] & RTRL_ERROR) != 0;
+      const i32 active = (kinds[t] & RTRL_ERROR) != 0, reset = (kinds[t] & RTRL_RESET) != 0;
+      const i64 most = MIN(RTRL_RUN_STEPS, steps - t);
       run.steps = 1;
-      while (t + run.steps < steps && kinds[t + run.steps] == (active ? RTRL_ERROR : 0)) run.steps++;
-      run.x = task->x + at * task->inputs + row;
-      run.factors = task->factors + at * 4 * hidden + unit;
-      run.error = task->error ? task->error + at * hidden + unit : run.factors;
-      if (kinds[t] & RTRL_RESET) run.before = 0;
-      rtrl_functions[active][rows](&run);
-      run.before = run.after;
+      while (run.steps < most && kinds[t + run.steps] == (active ? RTRL_ERROR : 0)) run.steps++;
+      run.factors = rtrl_panel(task, b, part) + t * RTRL_FACTORS * task->units;
+      for (i64 pair = begin; pair < end; pair++) {
+        const i64 row = rtrl_row(task, pair), place = (b * (task->inputs + 2) + row) * 2 * hidden + unit;
+        run.x = task->x + (b * steps + t) * task->inputs + row;
+        run.before = reset ? 0 : (t > 0 ? task->after : task->before) + place;
+        run.after = task->after + place;
+        if (active) rtrl_gradients(task, pair, unit, run.gradients);
+        rtrl_functions[active][rtrl_row_count(task, pair)](&run);
+      }
     }
   }
 }
 
 static void rtrl_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
   const rtrl *task = context;
-  const i64 parts = CEIL_DIV(task->hidden, task->units), pairs = CEIL_DIV(task->inputs, 2);
+  const i64 pairs = CEIL_DIV(task->inputs, 2) + 1, groups = CEIL_DIV(pairs, task->pairs);
   for (i64 i = begin; i < end; i++) {
-    const i64 pair = i / parts, unit = i % parts * task->units;
-    rtrl_rows(task, pair < pairs ? 2 * pair : task->inputs, unit, MIN(task->units, task->hidden - unit));
+    const i64 first = i % groups * task->pairs;
+    rtrl_group(task, i / groups, first, MIN(pairs, first + task->pairs));
   }
 }
 
 /**
  * elementwise_lstm_rtrl(batch, steps, inputs, hidden, x, gates, cells, recurrent, initial?, reset?, error?, before, after, d_weight,
- * d_recurrent, d_bias, factors, kinds): S and, with an error, the gradients; `factors` is work space of 4 · batch · steps · hidden floats,
- * `kinds` of batch · steps bytes. There is at least one step.
+ * d_recurrent, d_bias, factors, kinds): S and, with an error, the gradients. There is at least one step. `factors` is work space of
+ * 5 · batch · steps · (hidden + 256) floats, `kinds` of batch · steps bytes.
  */
 KERNEL(elementwise_lstm_rtrl) {
   rtrl task = {
@@ -220,11 +250,15 @@ KERNEL(elementwise_lstm_rtrl) {
       .before = F32(11), .after = F32(12), .d_weight = F32(13), .d_recurrent = F32(14), .d_bias = F32(15),
       .factors = F32(16), .kinds = U8(17),
   };
-  const i64 hidden = MAX(task.hidden, 1);
-  fwp_parallel_for(task.batch * task.steps, CEIL_DIV(ROWS_GRAIN, hidden), rtrl_factors_chunk, &task);
-  task.units = MIN(task.steps < RTRL_SEGMENT ? RTRL_STREAMED_UNITS : RTRL_UNITS, hidden);
-  const i64 work = task.units * MAX(task.batch, 1) * task.steps;
-  fwp_parallel_for((CEIL_DIV(task.inputs, 2) + 1) * CEIL_DIV(task.hidden, task.units), CEIL_DIV(RTRL_GRAIN, work), rtrl_chunk, &task);
+  if (task.hidden == 0) return OK;
+  task.units = MIN(task.steps < RTRL_SEGMENT ? RTRL_STREAMED_UNITS : RTRL_UNITS, task.hidden);
+  const i64 pairs = CEIL_DIV(task.inputs, 2) + 1;
+  /* A group of half the rows at most, for two threads, unless that is too little to do. */
+  const i64 worth = CEIL_DIV(RTRL_GRAIN, task.units * MAX(task.batch, 1) * task.steps);
+  task.pairs = MIN(pairs, MAX(worth, MIN(RTRL_PAIRS, CEIL_DIV(pairs, 2))));
+  fwp_parallel_for(task.batch * task.steps, CEIL_DIV(ROWS_GRAIN, task.hidden), rtrl_factors_chunk, &task);
+  const i64 parts = CEIL_DIV(task.hidden, task.units);
+  fwp_parallel_for(parts * CEIL_DIV(pairs, task.pairs), CEIL_DIV(worth, task.pairs), rtrl_chunk, &task);
   return OK;
 }
 

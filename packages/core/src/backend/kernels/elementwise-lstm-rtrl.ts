@@ -5,6 +5,9 @@ import type { FwpBackend } from '../backend.ts';
 import { floatOutputs } from '../outputs.ts';
 import { overwriting } from '../overwrites.ts';
 
+/** `RTRL_STREAMED_UNITS` of `csrc/elementwise-lstm-rtrl.c`. */
+const LARGEST_PART = 256;
+
 /** What {@link elementwiseLstmRtrlKernel} takes. There is at least one step. */
 export interface ElementwiseLstmRtrlArguments {
   /** [batch, inputs + 2, 2 · hidden]; changed. */
@@ -36,7 +39,7 @@ export function elementwiseLstmRtrlKernel(
   const offset = (tensor: Tensor | undefined) => (tensor === undefined ? 0 : backend.offsetOf(tensor));
   const run = (gradients: readonly number[]) =>
     overwriting(backend, (overwrites) => {
-      const factorBytes = 4 * hidden * batch * steps * 4;
+      const factorBytes = 5 * batch * steps * (hidden + LARGEST_PART) * 4;
       backend.withWorkspace(factorBytes + batch * steps, (factors) => {
         backend.engine.run(
           'elementwise_lstm_rtrl',
