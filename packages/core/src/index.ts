@@ -84,6 +84,7 @@ export {
   SMOOTHINGS,
   type Smoothing,
 } from './ops/codebook-average.ts';
+export { type CopyGateOptions, copyGate } from './ops/copy-gate.ts';
 export { deltaRule, deltaRuleStep } from './ops/delta-rule.ts';
 export { dropout } from './ops/dropout.ts';
 export {
@@ -120,6 +121,11 @@ export {
   gatedLinearAttentionStep,
 } from './ops/gated-linear-attention.ts';
 export { type GeluOptions, gelu } from './ops/gelu.ts';
+export {
+  type GeometricAttentionOptions,
+  geometricAttention,
+  geometricAttentionWeights,
+} from './ops/geometric-attention.ts';
 export { gridNeighborSum } from './ops/grid-neighbor-sum.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
@@ -135,6 +141,8 @@ export {
   mLstmStep,
 } from './ops/m-lstm.ts';
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
+export { type RelativeScoresOptions, relativeScores } from './ops/relative-scores.ts';
+export { type RepeatLayerOptions, repeatLayer } from './ops/repeat-layer.ts';
 export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
 export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';

@@ -158,6 +158,42 @@ export abstract class Module {
     }
   }
 
+  /**
+   * Runs something with other tensors in the places of parameters, for example copies whose gradients are gathered.
+   *
+   * @param replacements what stands for which variable; those that aren't named stay
+   * @param run uses this module
+   * @returns what `run` returned; the parameters are back in their places then
+   * @throws Error if a parameter is no property of its module, so that it can't be replaced
+   */
+  withParameters<R>(replacements: ReadonlyMap<Variable, Tensor>, run: () => R): R {
+    const places: {
+      holder: Record<string, unknown>;
+      name: string;
+      variable: Variable;
+    }[] = [];
+    this.#visit('', (module, path) => {
+      const holder = module as unknown as Record<string, unknown>;
+      for (const [parameter, variable] of module.#parameters) {
+        if (!replacements.has(variable)) continue;
+        const name = Object.keys(holder).find((key) => holder[key] === variable);
+        if (name === undefined) {
+          throw new Error(
+            `Parameter '${path === '' ? parameter : `${path}.${parameter}`}' is no public property of its module, so ` +
+              'that nothing can stand in its place. Keep what addParameter() returns in one.',
+          );
+        }
+        places.push({ holder, name, variable });
+      }
+    });
+    try {
+      for (const { holder, name, variable } of places) holder[name] = replacements.get(variable);
+      return run();
+    } finally {
+      for (const { holder, name, variable } of places) holder[name] = variable;
+    }
+  }
+
   /** Frees all parameters and buffers of this module and its parts. */
   dispose(): void {
     this.#visit('', (module) => {

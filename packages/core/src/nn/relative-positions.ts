@@ -11,7 +11,7 @@
  *
  * W [size, heads · headSize] and the table [2 maxDistance + 1, heads · headSize] are Xavier uniform at first.
  *
- * The second term is composed of tfjs operations: one product with all distances, whose rows are then shifted.
+ * The second term reads the vectors by distance (`ops/relative-scores.ts`): nothing is shifted.
  */
 
 import {
@@ -20,17 +20,16 @@ import {
   matMul,
   mul,
   reshape,
-  slice,
   type Tensor,
   type Tensor2D,
   type Tensor4D,
   tensor1d,
   tensor2d,
   tidy,
-  transpose,
   type Variable,
   zeros,
 } from '@tensorflow/tfjs-core';
+import { relativeScores } from '../ops/relative-scores.ts';
 import type { RandomStream } from '../random/stream.ts';
 import { assertCount } from '../shape-checks.ts';
 import { uniformInitializer } from './initializers.ts';
@@ -74,28 +73,18 @@ export class RelativePositions extends Module {
    *
    * @param q `[batch, queries, heads, headSize]`: the last ones of the keys' positions
    * @param keys number of keys
-   * @param causal whether later keys are excluded anyway; their scores are undefined then
+   * @param causal whether later keys are excluded anyway; their scores are 0 then
    * @param scale factor of the scores
    */
   terms(q: Tensor4D, keys: number, causal: boolean, scale: number): { q: Tensor4D; bias: Tensor4D } {
-    const [batch, queries, heads, headSize] = q.shape;
+    const [, queries, heads, headSize] = q.shape;
     return tidy(() => {
-      const columns = causal ? keys + 1 : keys + queries;
-      // Column c belongs to distance keys − c.
-      const r = transpose(reshape(this.#vectors(keys, columns), [columns, heads, headSize]), [1, 0, 2]);
-      const positioned = transpose(mul(add(q, this.positionBias), scale), [2, 0, 1, 3]);
-      const scores = matMul(reshape(positioned, [heads, batch * queries, headSize]), r, false, true);
-      // Row i has to move left by queries − i columns: in the flattened rows, a constant offset and a shorter row.
-      const rows = reshape(scores, [heads, batch, queries * columns]);
-      const length = queries * (columns - 1);
-      const shifted = reshape(slice(rows, [0, 0, queries], [heads, batch, length]), [
-        heads,
-        batch,
-        queries,
-        columns - 1,
-      ]);
-      const wanted = causal ? shifted : slice(shifted, [0, 0, 0, 0], [heads, batch, queries, keys]);
-      return { q: add<Tensor4D>(q, this.contentBias), bias: transpose<Tensor4D>(wanted as Tensor4D, [1, 0, 2, 3]) };
+      const columns = causal ? keys : keys + queries - 1;
+      // Row c belongs to distance keys − 1 − c; query i is at position keys − queries + i.
+      const r = reshape(this.#vectors(keys - 1, columns), [columns, heads, headSize]);
+      const positioned = mul(add(q, this.positionBias), scale);
+      const bias = relativeScores(positioned, r, { keys, offset: queries - 1 });
+      return { q: add<Tensor4D>(q, this.contentBias), bias };
     });
   }
 

@@ -21,6 +21,7 @@
 import { registerGradient } from '@tensorflow/tfjs-core';
 // tfjs's own gradients, which are not part of its main entry.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { copyGateGradients } from './copy-gate.ts';
 import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
 import { elementwiseLstmGradients } from './elementwise-lstm.ts';
@@ -43,6 +44,7 @@ import { gridNeighborSumGradients } from './grid-neighbor-sum.ts';
 import { layerNormGradients } from './layer-norm.ts';
 import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
+import { relativeScoresGradients } from './relative-scores.ts';
 import { rmsNormGradients } from './rms-norm.ts';
 import { segmentSumGradients } from './segment-sum.ts';
 import { selfReferentialGradients } from './self-referential.ts';
@@ -74,6 +76,8 @@ export function registerGradients(): void {
     dpfpGradients,
     favorPlusGradients,
     linearGradients,
+    relativeScoresGradients,
+    copyGateGradients,
     lstmGradients,
     elementwiseLstmGradients,
     sumRuleGradients,

@@ -5,6 +5,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME, type FwpBackend } from '../backend/backend.ts';
+import { randomArguments } from '../backend/random-arguments.ts';
 import {
   bernoulliThreshold,
   integerRange,
@@ -114,18 +115,10 @@ function draw(stream: RandomStream, shape: number[], dtype: 'float32' | 'int32' 
   const count = tf.util.sizeFromShape(shape);
   if (tf.getBackend() !== BACKEND_NAME) return tf.tensor(sampler.values(count), shape, dtype);
   const backend = tf.backend() as FwpBackend;
-  const { key, stream: upper } = stream.state;
-  const position = stream.reserve(sampler.words(count));
+  const { state } = stream;
+  stream.reserve(sampler.words(count));
   const info = backend.makeOutput(shape.slice(), dtype);
-  backend.engine.run(
-    sampler.kernel,
-    backend.offsetOf(info),
-    count,
-    position % 2 ** 32,
-    Math.floor(position / 2 ** 32),
-    ...upper,
-    ...key,
-    ...sampler.parameters,
-  );
+  const place = randomArguments(backend.offsetOf(info), count, state);
+  backend.engine.run(sampler.kernel, ...place, ...sampler.parameters);
   return tf.engine().makeTensorFromTensorInfo(info);
 }

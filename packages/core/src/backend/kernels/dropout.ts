@@ -4,6 +4,7 @@ import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { DropoutAttributes } from '../../ops/dropout.ts';
 import type { KernelTable } from '../kernel-table.ts';
 import { filled } from '../outputs.ts';
+import { randomArguments } from '../random-arguments.ts';
 
 /** Kernel of `dropout`. */
 export const dropoutKernels: KernelTable = {
@@ -15,12 +16,7 @@ export const dropoutKernels: KernelTable = {
     return filled(backend, output, () => {
       backend.engine.run(
         'dropout',
-        backend.offsetOf(output),
-        count,
-        state.position % 2 ** 32,
-        Math.floor(state.position / 2 ** 32),
-        ...state.stream,
-        ...state.key,
+        ...randomArguments(backend.offsetOf(output), count, state),
         backend.offsetOf(x),
         threshold,
         scale,

@@ -6,12 +6,14 @@ import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
 import { complexKernels } from './complex.ts';
 import { convolutionKernels } from './convolution.ts';
+import { copyGateKernels } from './copy-gate.ts';
 import { deltaRuleKernels } from './delta-rule.ts';
 import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
 import { elementwiseLstmKernels } from './elementwise-lstm.ts';
 import { featureMapKernels } from './feature-maps.ts';
+import { geometricAttentionKernels } from './geometric-attention.ts';
 import { indexingKernels } from './indexing.ts';
 import { linearKernels } from './linear.ts';
 import { linearAttentionKernels } from './linear-attention.ts';
@@ -22,6 +24,7 @@ import { movementKernels } from './movement.ts';
 import { normalizationKernels } from './normalization.ts';
 import { poolingKernels } from './pooling.ts';
 import { reductionKernels } from './reduction.ts';
+import { relativeScoresKernels } from './relative-scores.ts';
 import { scanKernels } from './scan.ts';
 import { selectionKernels } from './selection.ts';
 import { selfReferentialKernels } from './self-referential.ts';
@@ -51,6 +54,9 @@ export const kernels: KernelTable = {
   ...selectionKernels,
   ...unaryKernels,
   ...attentionKernels,
+  ...relativeScoresKernels,
+  ...geometricAttentionKernels,
+  ...copyGateKernels,
   ...linearKernels,
   ...linearAttentionKernels,
   ...lstmKernels,
