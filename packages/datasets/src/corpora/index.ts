@@ -1,6 +1,6 @@
 /**
  * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And the
- * pictures of Omniglot.
+ * pictures of Omniglot and Mini-ImageNet.
  *
  * @packageDocumentation
  */
@@ -22,6 +22,7 @@ export {
 } from './corpus.ts';
 export type { DownloadOptions, DownloadProgress } from './download.ts';
 export { MATHEMATICS_SPACE, type MathematicsOptions, type MathematicsPart, openMathematics } from './mathematics.ts';
+export { type MiniImageNetOptions, openMiniImageNet } from './mini-image-net.ts';
 export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
 export type { SentencePairFiles } from './sentence-pair-files.ts';
 export { type ByteCorpus, byteTokens, charTokens, type TokenizedCorpus, wordTokens } from './tokenize.ts';
