@@ -456,6 +456,39 @@ def gated_linear_attention_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 4), gated_linear_attention_over_chunks)
 
 
+# ---- self-referential weight matrices: a loop over time ----
+
+
+def self_referential_inputs(p):
+    dim = p["dim"]
+    x = uniform([p["batch"], p["heads"], p["length"], dim], 1)
+    return [x, uniform([p["heads"], dim, 3 * dim + 4], 2, math.sqrt(3 / dim))]
+
+
+def self_referential_over_steps(x, weights):
+    dim = x.shape[-1]
+    sizes = [dim, dim, dim, 4]
+    blocks = torch.repeat_interleave(torch.arange(4), torch.tensor(sizes))
+    w, outputs = weights.expand(x.shape[0], *weights.shape), []
+    for x_t in x.unbind(2):
+        y, query, key, rates = (x_t.unsqueeze(-2) @ w).squeeze(-2).split(sizes, -1)
+        query, key = query.softmax(-1), key.softmax(-1)
+        write = rates.sigmoid()[..., blocks].unsqueeze(-2) * ((query - key).unsqueeze(-2) @ w)
+        w = w + key.unsqueeze(-1) * write
+        outputs.append(y)
+    return torch.stack(outputs, 2)
+
+
+def self_referential(p):
+    inputs = self_referential_inputs(p)
+    return Forward(lambda: self_referential_over_steps(*inputs))
+
+
+def self_referential_backward(p):
+    inputs = self_referential_inputs(p)
+    return Backward(inputs, uniform(inputs[0].shape, 5), self_referential_over_steps)
+
+
 PROGRAMS = {
     "gemm": gemm,
     "elementwise": elementwise,
@@ -478,6 +511,8 @@ PROGRAMS = {
     "linear attention backward": linear_attention_backward,
     "gated linear attention": gated_linear_attention,
     "gated linear attention backward": gated_linear_attention_backward,
+    "self-referential": self_referential,
+    "self-referential backward": self_referential_backward,
     "transformer": transformer,
     "mlp": mlp,
     "lstm": lstm,

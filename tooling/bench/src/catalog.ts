@@ -3,6 +3,7 @@
 import { deltaRuleCases } from './delta-rule-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
+import { selfReferentialCases } from './self-referential-cases.ts';
 
 /** One line of the tables. */
 export interface Case {
@@ -234,6 +235,7 @@ export const CASES: readonly Case[] = [
   ...dispatch,
   ...deltaRuleCases,
   ...linearAttentionCases,
+  ...selfReferentialCases,
   ...training,
 ];
 

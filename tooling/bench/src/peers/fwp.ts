@@ -9,6 +9,7 @@ import { linearAttentionPrograms } from '../programs/linear-attention-programs.t
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
 import { peakPrograms } from '../programs/peak-programs.ts';
+import { selfReferentialPrograms } from '../programs/self-referential-programs.ts';
 import { trainingPrograms } from '../programs/training-programs.ts';
 
 await init({ device: process.argv[2] as DeviceName, threads: Number(process.argv[3]) });
@@ -21,6 +22,7 @@ await serve({
     ...operationPrograms(fwpOperations),
     ...deltaRulePrograms,
     ...linearAttentionPrograms,
+    ...selfReferentialPrograms,
     ...trainingPrograms(fwpOperations),
   },
   memory: (steps, every) => memoryTest(fwpOperations, steps, every),

@@ -91,5 +91,6 @@ function rateText({ rate, rateUnit }: Row): string {
 
 function valueText({ bound }: Verdict, value: number | undefined): string {
   if (value === undefined) return '';
+  if (bound.endsWith('of peak')) return value.toFixed(2);
   return bound.endsWith('µs') ? `${digits(value)} µs` : times(value);
 }
