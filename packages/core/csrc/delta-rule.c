@@ -32,8 +32,12 @@
 
 /** Steps of a segment of the gated backward: its tiles fit into the second-level cache for key_dim <= 128 or so. */
 #define DELTA_SEGMENT 32
-/** Most vectors in a row of a tile of the backward, whose passes need more registers. */
+/** Most vectors in a row of a tile of the backward, whose passes need more registers: 16 of them suffice for three. */
+#if defined(__AVX512F__)
+#define DELTA_BACK_VECTORS 4
+#else
 #define DELTA_BACK_VECTORS 3
+#endif
 
 typedef struct {
   fast_weights scan;
@@ -325,7 +329,7 @@ INLINE void delta_back(delta_pass *pass, const int vectors, const int gated) {
   for (i32 rows = pass->rows; rows > 0; rows -= FW_ROWS) {
     vf products[FW_ROWS];
     UNROLL for (int r = 0; r < FW_ROWS; r++) {
-      const vf n = vset(next[r]), q = vset(query[r]), k = vset(key[r]);
+      const vf n = fw_broadcast(next + r), q = fw_broadcast(query + r), k = fw_broadcast(key + r);
       UNROLL for (int i = 0; i < vectors; i++) {
         const int at = (r * vectors + i) * VF;
         vf x = vfma(dv[i], n, vload(g + at));
@@ -361,7 +365,7 @@ INLINE void delta_forth(delta_pass *pass, const int vectors, const int gated) {
   for (i32 rows = pass->rows; rows > 0; rows -= FW_ROWS) {
     vf erased[FW_ROWS], read[FW_ROWS];
     UNROLL for (int r = 0; r < FW_ROWS; r++) {
-      const vf k = vset(key[r]);
+      const vf k = fw_broadcast(key + r);
       UNROLL for (int i = 0; i < vectors; i++) {
         const int at = (r * vectors + i) * VF;
         vf x = vload(s + at);
@@ -393,13 +397,20 @@ DELTA_PASS(delta_back, 3)
 DELTA_PASS(delta_forth, 1)
 DELTA_PASS(delta_forth, 2)
 DELTA_PASS(delta_forth, 3)
+#if DELTA_BACK_VECTORS > 3
+DELTA_PASS(delta_back, 4)
+DELTA_PASS(delta_forth, 4)
+#define DELTA_PASS_4(name) , name
+#else
+#define DELTA_PASS_4(name)
+#endif
 static const delta_pass_function delta_back_functions[2][DELTA_BACK_VECTORS] = {
-    {delta_back_1, delta_back_2, delta_back_3},
-    {delta_back_1_gated, delta_back_2_gated, delta_back_3_gated},
+    {delta_back_1, delta_back_2, delta_back_3 DELTA_PASS_4(delta_back_4)},
+    {delta_back_1_gated, delta_back_2_gated, delta_back_3_gated DELTA_PASS_4(delta_back_4_gated)},
 };
 static const delta_pass_function delta_forth_functions[2][DELTA_BACK_VECTORS] = {
-    {delta_forth_1, delta_forth_2, delta_forth_3},
-    {delta_forth_1_gated, delta_forth_2_gated, delta_forth_3_gated},
+    {delta_forth_1, delta_forth_2, delta_forth_3 DELTA_PASS_4(delta_forth_4)},
+    {delta_forth_1_gated, delta_forth_2_gated, delta_forth_3_gated DELTA_PASS_4(delta_forth_4_gated)},
 };
 
 /** What a tile adds up with the others of its group: rows of one head. */

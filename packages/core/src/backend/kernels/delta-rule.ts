@@ -43,8 +43,8 @@ const WANTED_UNITS = 8;
 const GROUP_LANES = 12;
 /** `DELTA_SEGMENT` of `csrc/delta-rule.c`. */
 const SEGMENT = 32;
-/** Lanes of the widest tile: 3 vectors of 16. */
-const TILE_LANES = 48;
+/** Lanes of the widest tile: 4 vectors of 16. */
+const TILE_LANES = 64;
 
 function deltaRule({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
   const { beta, decay, errors } = inputs as DeltaRuleInputs;
