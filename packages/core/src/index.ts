@@ -31,6 +31,13 @@ export {
   type SafetensorsContent,
   saveSafetensors,
 } from './io/safetensors.ts';
+export {
+  CONVOLUTION_ACTIVATIONS,
+  Conv2d,
+  type ConvolutionActivation,
+  type ConvolutionOptions,
+  ConvTranspose2d,
+} from './nn/convolution.ts';
 export { CrossAttention, type CrossAttentionOptions, type CrossAttentionState } from './nn/cross-attention.ts';
 export { Dropout, type DropoutOptions } from './nn/dropout.ts';
 export {

@@ -1,5 +1,5 @@
 /**
- * Tasks and texts to train sequence models on, as typed arrays. Runs in browsers and Node; corpora of files are in
+ * Tasks, texts and pictures to train models on, as typed arrays. Runs in browsers and Node; corpora of files are in
  * `@fwp/datasets/corpora`.
  *
  * @packageDocumentation
@@ -17,6 +17,17 @@ export {
 } from './few-shot/few-shot.ts';
 export { type GaussianClassesOptions, gaussianClasses } from './few-shot/gaussian-classes.ts';
 export { type StrokeCharactersOptions, strokeCharacters } from './few-shot/stroke-characters.ts';
+export {
+  type ChannelStatistics,
+  channelStatistics,
+  type ImageBatch,
+  type ImageSet,
+  type ImageSplits,
+  imageSubset,
+  shuffledImages,
+  takeImages,
+} from './images/image-set.ts';
+export { type ProceduralImagesOptions, proceduralImages } from './images/procedural-images.ts';
 export { createRandom, type Random } from './random.ts';
 export {
   markLookUps,
