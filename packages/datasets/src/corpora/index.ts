@@ -1,6 +1,8 @@
 /**
  * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And the
  * pictures of Omniglot and Mini-ImageNet.
+ * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And
+ * pictures: Omniglot, CIFAR-10, IDX files, folders of PNG and JPEG files.
  *
  * @packageDocumentation
  */
@@ -9,6 +11,7 @@ export { type ByteFile, openByteFile } from './byte-file.ts';
 export { type CorpusDescription, type CorpusFile, type CorpusName, corpora } from './catalog.ts';
 export { type CfqPart, openCfq } from './cfq.ts';
 export { CorruptDataError, type FileIdentity } from './checksum.ts';
+export { type Cifar10, type Cifar10Options, openCifar10 } from './cifar10.ts';
 export { type Cogs, type CogsPart, openCogs } from './cogs.ts';
 export {
   type Corpus,
@@ -20,7 +23,10 @@ export {
   type TextPart,
   textCorpus,
 } from './corpus.ts';
+export { type DecodedImage, decodeImage } from './decode-image.ts';
 export type { DownloadOptions, DownloadProgress } from './download.ts';
+export { type IdxFile, type Mnist, type MnistOptions, openIdxImages, openMnist, readIdx } from './idx-images.ts';
+export { type ImageFolderOptions, openImageFolder } from './image-folder.ts';
 export { MATHEMATICS_SPACE, type MathematicsOptions, type MathematicsPart, openMathematics } from './mathematics.ts';
 export { type MiniImageNetOptions, openMiniImageNet } from './mini-image-net.ts';
 export { type OmniglotOptions, openOmniglot, VINYALS_SPLIT } from './omniglot.ts';
