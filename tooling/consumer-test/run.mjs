@@ -62,6 +62,8 @@ function check(outcome, name) {
   assert.equal(outcome.leaked, 0, `${outcome.leaked} tensors leaked`);
   const { first, last } = outcome.languageModel;
   assert.ok(last < 0.7 * first, `loss of the language model ${first} → ${last}`);
+  const { ratio, error } = outcome.map;
+  assert.ok(ratio < 0.7 && error < 0.05, `the map has the neighbour ratio ${ratio} and the error ${error}`);
 }
 
 async function prepare() {

@@ -7,3 +7,4 @@
 
 export { vectors } from './vectors.ts';
 export { vqvae } from './vqvae.ts';
+export { vqvae2 } from './vqvae2.ts';

@@ -1,0 +1,81 @@
+/** Presets are valid, claims hold for what the paper says and fail for a codebook that learned nothing. */
+
+import type { Experiment } from '@fwp/lab';
+import { describe, expect, it } from 'vitest';
+import { vectors, vqvae, vqvae2 } from '../src/index.ts';
+
+const experiments = [vectors, vqvae, vqvae2] as unknown as Experiment[];
+
+describe.each(experiments)('$id', (experiment) => {
+  it.each(Object.keys(experiment.presets))('every setting of preset %s is valid', (name) => {
+    const config = experiment.config.parse(experiment.presets[name]?.config ?? {});
+    expect(experiment.trials(config as never).length).toBeGreaterThan(1);
+  });
+
+  it('the claims hold for rows as the paper describes them, and each is decided', () => {
+    for (const { text, holds } of experiment.claims) {
+      expect([text, holds(rowsOf(experiment, described) as never)?.pass]).toEqual([text, true]);
+    }
+  });
+
+  it('no claim holds for codebooks that learned nothing', () => {
+    for (const { text, holds } of experiment.claims) {
+      expect([text, holds(rowsOf(experiment, untrained) as never)?.pass]).toEqual([text, false]);
+    }
+  });
+
+  it('the claims say nothing about grids without the quantisers that they compare', () => {
+    const rows = rowsOf(experiment, described).filter(({ quantizer }) => quantizer === 'gaussian c0=1');
+    const order = experiment.claims.filter(({ text }) => text.includes('ordered'));
+    for (const claim of experiment.claims) {
+      if (!order.includes(claim)) expect(claim.holds(rows as never)).toBeUndefined();
+    }
+  });
+});
+
+it('short runs say nothing about the end of training', () => {
+  const rows = rowsOf(vqvae as unknown as Experiment, described).map((row) => ({ ...row, steps: 300 }));
+  const decided = vqvae.claims.filter(({ holds }) => holds(rows as never) !== undefined).map(({ text }) => text);
+  expect(decided).toHaveLength(2);
+});
+
+/** Rows of an experiment's whole grid with the measurements that a function makes up. */
+function rowsOf(experiment: Experiment, measure: (quantizer: string) => Record<string, number>) {
+  const config = experiment.config.parse({ initialCounts: [0, 1], codes: [256] });
+  return (experiment.trials(config as never) as { quantizer: string }[]).map((key) => ({
+    ...{ ...key, seed: 1, steps: 30_000 },
+    ...measure(key.quantizer),
+  }));
+}
+
+/** What the paper tells: EMA-VQ suffers from counts that begin at 0, maps don't, all end alike, maps are ordered. */
+function described(quantizer: string): Record<string, number> {
+  const plain = quantizer.startsWith('none');
+  const bad = quantizer === 'none c0=0';
+  const codes = bad ? 16 : plain ? 135 : 255;
+  return {
+    ...{
+      loss: 0.05,
+      earlyLoss: bad ? 0.12 : 0.055,
+      earlyCodes: codes,
+      codesUsed: 256,
+      topCodes: codes,
+      bottomCodes: codes,
+    },
+    ...{
+      neighborRatio: plain ? 1 : 0.4,
+      perturbedChange: plain ? 1 : 0.1,
+      topNeighborRatio: 1,
+      bottomNeighborRatio: 1,
+    },
+  };
+}
+
+/** Random codes of which one is used, and a map that is the worse for its neighbourhood. */
+function untrained(quantizer: string): Record<string, number> {
+  const plain = quantizer.startsWith('none');
+  return {
+    ...{ loss: plain ? 1 : 1.5, earlyLoss: 1, earlyCodes: 1, codesUsed: 1, topCodes: 1, bottomCodes: 1 },
+    ...{ neighborRatio: 1, perturbedChange: 1, topNeighborRatio: 1, bottomNeighborRatio: 1 },
+  };
+}
