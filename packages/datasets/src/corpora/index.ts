@@ -1,8 +1,6 @@
 /**
- * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And the
- * pictures of Omniglot and Mini-ImageNet.
  * Corpora of text files, in Node: fetched and checked, read where they are asked for, as bytes, characters or words. And
- * pictures: Omniglot, CIFAR-10, IDX files, folders of PNG and JPEG files.
+ * pictures: Omniglot, Mini-ImageNet, CIFAR-10, IDX files, folders of PNG and JPEG files.
  *
  * @packageDocumentation
  */

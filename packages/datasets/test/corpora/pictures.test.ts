@@ -63,7 +63,7 @@ describe('IDX files', () => {
   const idx = (shape: number[], data: number[], type = 8) => {
     const bytes = Buffer.alloc(4 + 4 * shape.length + data.length);
     bytes.set([0, 0, type, shape.length]);
-    shape.forEach((extent, i) => bytes.writeUInt32BE(extent, 4 + 4 * i));
+    for (const [i, extent] of shape.entries()) bytes.writeUInt32BE(extent, 4 + 4 * i);
     bytes.set(data, 4 + 4 * shape.length);
     return bytes;
   };
