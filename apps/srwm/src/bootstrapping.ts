@@ -1,7 +1,7 @@
 /**
  * Bootstrapped training (Irie and Schmidhuber, 2023): the model reads K examples of each class and is asked a query, then M
  * more, and is asked again; what it answers with more knowledge is what it should have answered with less. The three
- * losses that are compared,
+ * objectives that are compared,
  *
  *     main        CE after K shots
  *     future      CE after K shots + CE after K + M shots
@@ -20,14 +20,14 @@ import { accuracyOf, evaluate, numberOf, toTensors } from './episodes.ts';
 import { LEARNERS, learnerSettings, makeLearner, makeOptimizer } from './learner.ts';
 import { bootstrappingPaper } from './paper.ts';
 
-const LOSSES = ['main', 'future', 'bootstrap'] as const;
-type LossName = (typeof LOSSES)[number];
+const OBJECTIVES = ['main', 'future', 'bootstrap'] as const;
+type Objective = (typeof OBJECTIVES)[number];
 
 const config = z.object({
-  losses: z
-    .array(z.enum(LOSSES))
+  objectives: z
+    .array(z.enum(OBJECTIVES))
     .min(1)
-    .default([...LOSSES]),
+    .default([...OBJECTIVES]),
   model: z.enum(LEARNERS).default('deltaNet'),
   classes: z.enum(CLASS_SOURCES).default('gaussian').describe('where the examples come from'),
   poolClasses: z.int().min(0).default(24).describe('gaussian classes for training; 0: new ones in every episode'),
@@ -54,7 +54,7 @@ type Config = z.infer<typeof config>;
 
 /** Names a trial. */
 interface Key {
-  readonly loss: LossName;
+  readonly objective: Objective;
   readonly [name: string]: string;
 }
 
@@ -100,8 +100,8 @@ async function trainBootstrapped({
     const ramp = config.rampSteps === 0 ? 1 : Math.min(1, step / config.rampSteps);
     const weights = {
       main: 1,
-      future: key.loss === 'main' ? 0 : 1,
-      bootstrap: key.loss === 'bootstrap' ? ramp * config.bootstrapWeight : 0,
+      future: key.objective === 'main' ? 0 : 1,
+      bootstrap: key.objective === 'bootstrap' ? ramp * config.bootstrapWeight : 0,
     };
     const loss = numberOf(() => optimizer.minimize(() => lossOf(model, task, batch, shots * ways, weights)));
     if (step % config.evaluateEvery === 0) {
@@ -149,8 +149,8 @@ function lossOf(
   return bootstrapLoss(logits, futureLogits, wanted, weights).loss;
 }
 
-function find(rows: readonly ResultRow[], loss: LossName): ResultRow | undefined {
-  return rows.find((row) => row.loss === loss);
+function find(rows: readonly ResultRow[], objective: Objective): ResultRow | undefined {
+  return rows.find((row) => row.objective === objective);
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -166,13 +166,13 @@ export const bootstrapping = defineExperiment({
   presets: {
     quick: {
       summary: 'a DeltaNet on 24 classes of vectors, 3 + 3 shots: main loss alone and all three',
-      config: { losses: ['main', 'bootstrap'] },
+      config: { objectives: ['main', 'bootstrap'] },
     },
-    standard: { summary: 'the same with all losses, twice as long', config: { steps: 8000 }, seeds: [1, 2, 3] },
+    standard: { summary: 'the same with all objectives, twice as long', config: { steps: 8000 }, seeds: [1, 2, 3] },
     paper: {
       summary: 'SRWM on Mini-ImageNet, 10 + 5 shots, the setting of the authors',
       config: {
-        losses: ['main', 'bootstrap'],
+        objectives: ['main', 'bootstrap'],
         model: 'srwm',
         classes: 'mini-imagenet',
         imageSize: 84,
@@ -194,7 +194,7 @@ export const bootstrapping = defineExperiment({
       },
     },
   },
-  trials: ({ losses }) => losses.map((loss): Key => ({ loss })),
+  trials: ({ objectives }) => objectives.map((objective): Key => ({ objective })),
   run: trainBootstrapped,
   published: [],
   claims: [
@@ -215,21 +215,21 @@ export const bootstrapping = defineExperiment({
       holds: (rows): Verdict | undefined => ({
         pass: rows.every(({ accuracy, futureAccuracy }) => futureAccuracy > accuracy),
         observed: rows
-          .map((row) => `${row.loss}: ${percent(row.accuracy)}, then ${percent(row.futureAccuracy)}`)
+          .map((row) => `${row.objective}: ${percent(row.accuracy)}, then ${percent(row.futureAccuracy)}`)
           .join('; '),
       }),
     },
   ],
   report: {
     metric: 'accuracy',
-    rows: 'loss',
+    rows: 'objective',
     charts: [
       {
         title: 'Accuracy on new classes after K shots, during training',
         from: 'metrics',
         x: 'step',
         y: 'validationAccuracy',
-        series: 'loss',
+        series: 'objective',
         rule: { y: 0.2, label: 'chance, 5 ways' },
       },
       {
@@ -237,7 +237,7 @@ export const bootstrapping = defineExperiment({
         from: 'metrics',
         x: 'step',
         y: 'validationFutureAccuracy',
-        series: 'loss',
+        series: 'objective',
       },
     ],
   },

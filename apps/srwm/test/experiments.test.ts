@@ -23,8 +23,9 @@ const cases: [Experiment, string, (key: AnyRow) => AnyRow, (key: AnyRow) => AnyR
   ],
   [
     bootstrapping as unknown as Experiment,
-    'loss',
-    ({ loss }) => ({ accuracy: loss === 'bootstrap' ? 0.72 : 0.6, futureAccuracy: loss === 'bootstrap' ? 0.8 : 0.67 }),
+    'objective',
+    ({ objective }) =>
+      objective === 'bootstrap' ? { accuracy: 0.72, futureAccuracy: 0.8 } : { accuracy: 0.6, futureAccuracy: 0.67 },
     () => ({ accuracy: 0.2, futureAccuracy: 0.2 }),
   ],
 ];

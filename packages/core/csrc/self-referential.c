@@ -63,17 +63,20 @@ typedef struct {
 
 /** How columns lie in vectors. */
 typedef struct {
-  i64 rows, vectors, most;
+  i64 rows, vectors;
   /** First vector of each block, and the end of the last. */
   i64 start[SR_BLOCKS + 1];
   i64 sizes[SR_BLOCKS];
   /** For each vector, its first column, and how many there are. */
   i32 column[SR_MAX_VECTORS], lanes[SR_MAX_VECTORS];
+  /** First vector of each tile, and the end of the last. */
+  i64 tiles;
+  i32 first[SR_MAX_VECTORS + 1];
 } sr_layout;
 
 static void sr_make_layout(sr_layout *layout, const self_referential *task, i64 most) {
   const i64 sizes[SR_BLOCKS] = {task->output_dim, task->dim, task->dim, SR_BLOCKS};
-  layout->rows = fw_rows(task->dim), layout->vectors = 0, layout->most = most;
+  layout->rows = fw_rows(task->dim), layout->vectors = 0;
   i64 column = 0;
   for (i64 block = 0; block < SR_BLOCKS; block++) {
     layout->start[block] = layout->vectors, layout->sizes[block] = sizes[block];
@@ -84,18 +87,16 @@ static void sr_make_layout(sr_layout *layout, const self_referential *task, i64 
     column += sizes[block];
   }
   layout->start[SR_BLOCKS] = layout->vectors;
+  layout->tiles = CEIL_DIV(layout->vectors, most);
+  for (i64 tile = 0; tile <= layout->tiles; tile++) layout->first[tile] = (i32)(layout->vectors * tile / layout->tiles);
 }
 
 /** Floats of a matrix in tiles. */
 INLINE i64 sr_matrix_size(const sr_layout *layout) { return layout->rows * layout->vectors * VF; }
-INLINE i64 sr_tiles(const sr_layout *layout) { return CEIL_DIV(layout->vectors, layout->most); }
-/** First vector of a tile, or where the last one ends. */
-INLINE i64 sr_tile_start(const sr_layout *layout, i64 tile) { return layout->vectors * tile / sr_tiles(layout); }
-
 /** Runs `statement` for all vectors of a matrix in tiles: at `x` in the tiles, at element `at` of [dim, columns], where `lanes` are. */
 #define SR_EACH_VECTOR(layout, matrix, dim, columns, statement)                                                     \
-  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {                                                             \
-    const i64 first = sr_tile_start(layout, tile), end_ = sr_tile_start(layout, tile + 1);                          \
+  for (i64 tile = 0; tile < layout->tiles; tile++) {                                                             \
+    const i64 first = layout->first[tile], end_ = layout->first[tile + 1];                          \
     f32 *x = (matrix) + first * (layout)->rows * VF;                                                                \
     for (i64 row = 0; row < (dim); row++) {                                                                         \
       for (i64 i = first; i < end_; i++, x += VF) {                                                                 \
@@ -146,31 +147,47 @@ INLINE vi sr_present(i64 size, i64 i) {
   return lane < viset((i32)MIN(VF, size - i * VF));
 }
 
-/** p = softmax of x; 0 in lanes beyond `size`. */
-INLINE void sr_softmax(f32 *p, const f32 *x, i64 size) {
-  const i64 vectors = CEIL_DIV(size, VF);
-  const vi present = sr_present(size, vectors - 1);
-  vf most = vselect(present, vload(x + (vectors - 1) * VF), vset(-VM_INFINITY));
-  for (i64 i = 0; i < vectors - 1; i++) most = vmax(vload(x + i * VF), most);
-  const vf shift = vset(vmax_across(most));
-  vf sum = vset(0);
-  for (i64 i = 0; i < vectors; i++) {
-    vf e = vexp_nonpositive(vload(x + i * VF) - shift);
-    if (i == vectors - 1) e = vselect(present, e, vset(0));
-    vstore(p + i * VF, e);
-    sum += e;
-  }
-  const vf scale = vset(1 / vsum(sum));
-  for (i64 i = 0; i < vectors; i++) vstore(p + i * VF, vload(p + i * VF) * scale);
+/** The largest of the first `size` elements. */
+NOINLINE f32 sr_most(const f32 *x, i64 size) {
+  f32 most = x[0];
+  for (i64 i = 1; i < size; i++) most = x[i] > most ? x[i] : most;
+  return most;
 }
 
-/** dx of p = softmax(x): p ∘ (dp − p · dp). */
-INLINE void sr_softmax_back(f32 *dx, const f32 *p, const f32 *dp, i64 size) {
-  const i64 vectors = CEIL_DIV(size, VF);
-  vf sum = vset(0);
-  for (i64 i = 0; i < vectors; i++) sum = vfma(vload(p + i * VF), vload(dp + i * VF), sum);
-  const vf inner = vset(vsum(sum));
-  for (i64 i = 0; i < vectors; i++) vstore(dx + i * VF, vload(p + i * VF) * (vload(dp + i * VF) - inner));
+/**
+ * query and key: the softmaxes of two blocks of y, 0 in lanes beyond `size`. Both at once, so that one hides the latency of the
+ * other; and without a search for the largest elements where exponentials are in range anyhow.
+ */
+INLINE void sr_softmaxes(f32 *query, f32 *key, const f32 *x, const f32 *z, i64 size) {
+  const i64 last = ROUND_UP(size, VF) - VF;
+  const vi present = sr_present(size, last / VF);
+  vf bound = vset(0), shift_x = vset(0), shift_z = vset(0), sum_x = vset(0), sum_z = vset(0);
+  for (i64 i = 0; i <= last; i += VF) bound = vmax(vabs(vload(z + i)), vmax(vabs(vload(x + i)), bound));
+  if (UNLIKELY(vany(~(bound < vset(60))))) shift_x = vset(sr_most(x, size)), shift_z = vset(sr_most(z, size));
+  for (i64 i = 0; i <= last; i += VF) {
+    vf e = vexp_nonpositive(vload(x + i) - shift_x), f = vexp_nonpositive(vload(z + i) - shift_z);
+    if (i == last) e = vselect(present, e, vset(0)), f = vselect(present, f, vset(0));
+    vstore(query + i, e), vstore(key + i, f);
+    sum_x += e, sum_z += f;
+  }
+  const f32x4 sums = fw_sum_lanes(sum_x, sum_z, sum_x, sum_z);
+  const vf scale_x = vset(1 / sums[0]), scale_z = vset(1 / sums[1]);
+  for (i64 i = 0; i <= last; i += VF) {
+    vstore(query + i, vload(query + i) * scale_x), vstore(key + i, vload(key + i) * scale_z);
+  }
+}
+
+/** The gradients before the softmaxes: p ∘ (dp − p · dp) for the query and the key. */
+INLINE void sr_softmaxes_back(f32 *dx, f32 *dz, const f32 *query, const f32 *key, const f32 *d_query, const f32 *d_key, i64 size) {
+  vf sum_x = vset(0), sum_z = vset(0);
+  for (i64 i = 0; i < size; i += VF) {
+    sum_x = vfma(vload(query + i), vload(d_query + i), sum_x), sum_z = vfma(vload(key + i), vload(d_key + i), sum_z);
+  }
+  const f32x4 inner = fw_sum_lanes(sum_x, sum_z, sum_x, sum_z);
+  for (i64 i = 0; i < size; i += VF) {
+    vstore(dx + i, vload(query + i) * (vload(d_query + i) - inner[0]));
+    vstore(dz + i, vload(key + i) * (vload(d_key + i) - inner[1]));
+  }
 }
 
 /** write = β ∘ D, block by block. */
@@ -187,8 +204,8 @@ INLINE void sr_scale_blocks(const sr_layout *layout, f32 *write, const f32 *diff
 
 /** y = x W, for one row. */
 NOINLINE void sr_read(const sr_layout *layout, const f32 *matrix, const f32 *x, f32 *y) {
-  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
-    const i64 first = sr_tile_start(layout, tile), width = sr_tile_start(layout, tile + 1) - first;
+  for (i64 tile = 0; tile < layout->tiles; tile++) {
+    const i64 first = layout->first[tile], width = layout->first[tile + 1] - first;
     const f32 *w = matrix + first * layout->rows * VF;
     vf sums[FW_VECTORS];
     for (i64 i = 0; i < width; i++) sums[i] = vset(0);
@@ -201,8 +218,8 @@ NOINLINE void sr_read(const sr_layout *layout, const f32 *matrix, const f32 *x, 
 
 /** W += keyᵀ write; the same arithmetic as in a step. */
 NOINLINE void sr_write(const sr_layout *layout, f32 *matrix, const f32 *key, const f32 *write) {
-  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
-    const i64 first = sr_tile_start(layout, tile), width = sr_tile_start(layout, tile + 1) - first;
+  for (i64 tile = 0; tile < layout->tiles; tile++) {
+    const i64 first = layout->first[tile], width = layout->first[tile + 1] - first;
     f32 *w = matrix + first * layout->rows * VF;
     for (i64 row = 0; row < layout->rows; row++, w += width * VF) {
       for (i64 i = 0; i < width; i++) {
@@ -283,7 +300,7 @@ INLINE f32 *sr_anchor(const self_referential *task, i64 unit, i64 t) {
 
 static void sr_forward_unit(const self_referential *task, const sr_layout *layout, i64 unit, f32 *scratch) {
   const i64 time = task->time, dim = task->dim, columns = task->columns, width = layout->vectors * VF;
-  const i64 size = dim * columns, steps = unit * time, tiles = sr_tiles(layout);
+  const i64 size = dim * columns, steps = unit * time, tiles = layout->tiles;
   const f32 *weights = task->weights + unit % task->heads * size;
   f32 *w = sr_take(&scratch, sr_matrix_size(layout));
   f32 *y = sr_take(&scratch, width), *difference = sr_take(&scratch, width), *write = sr_take(&scratch, width);
@@ -302,21 +319,23 @@ static void sr_forward_unit(const self_referential *task, const sr_layout *layou
     if (sr_is_reset(task, unit, t)) sr_load_matrix(layout, w, weights, 0, dim, columns), is_read = 0, is_written = 1;
     if (!is_read) sr_read(layout, w, x, y);
     sr_store_row(layout, task->output + step * task->output_dim, y, layout->start[SR_QUERY]);
-    sr_softmax(query, y + layout->start[SR_QUERY] * VF, dim);
-    sr_softmax(key, y + layout->start[SR_KEY] * VF, dim);
+    sr_softmaxes(query, key, y + layout->start[SR_QUERY] * VF, y + layout->start[SR_KEY] * VF, dim);
     vstore(rates, vsigmoid(vload(y + layout->start[SR_RATES] * VF)));
     for (i64 i = 0; i < dim; i += VF) vstore(change + i, vload(query + i) - vload(key + i));
     if (task->activations) {
       f32 *target = task->activations + step * (2 * dim + SR_BLOCKS);
-      for (i64 i = 0; i < dim; i++) target[i] = query[i], target[dim + i] = key[i];
-      for (i64 i = 0; i < SR_BLOCKS; i++) target[2 * dim + i] = rates[i];
+      for (i64 i = 0; i < dim; i += VF) {
+        sr_store_lanes(target + i, vload(query + i), MIN(VF, dim - i));
+        sr_store_lanes(target + dim + i, vload(key + i), MIN(VF, dim - i));
+      }
+      *(f32x4_memory *)(target + 2 * dim) = *(const f32x4_memory *)rates;
     }
 
     const i32 goes_on = t + 1 < time && !sr_is_reset(task, unit, t + 1);
     const f32 *next = goes_on ? fw_padded(padding[(t + 1) % 2], task->x + (step + 1) * dim, dim) : x;
     if (is_written) zero_bytes(write, width * 4);
     for (i64 tile = 0; tile < tiles; tile++) {
-      const i64 first = sr_tile_start(layout, tile), vectors = sr_tile_start(layout, tile + 1) - first;
+      const i64 first = layout->first[tile], vectors = layout->first[tile + 1] - first;
       const sr_pass pass = {
           .rows = layout->rows, .tile = w + first * layout->rows * VF, .key = is_written ? key : keys[(t + 1) % 2],
           .change = change, .next = next, .write = write + first * VF, .difference = difference + first * VF, .y = y + first * VF,
@@ -358,11 +377,17 @@ typedef struct {
   const f32 *x, *key, *gradient, *write;
   /** dw, read by vector. */
   f32 *dw;
-  /** Rows that sums across lanes are added to. */
+  /** Where sums across lanes go; added to what is there, except by the first tile. */
   f32 *dx, *dk;
+  i32 is_first;
 } sr_back_pass;
 
-/** dx += W gradient, G += xᵀ gradient, dw = key G, dk += G write. */
+INLINE void sr_sum4(f32 *x, f32x4 sums, i32 is_first) {
+  f32x4_memory *at = (f32x4_memory *)x;
+  *at = is_first ? sums : (f32x4)*at + sums;
+}
+
+/** dx = W gradient, G += xᵀ gradient, dw = key G, dk = G write. */
 INLINE void sr_back_read(const sr_back_pass *pass, const int vectors) {
   const f32 *x = pass->x, *key = pass->key, *w = pass->w;
   f32 *g = pass->g, *dx = pass->dx, *dk = pass->dk;
@@ -384,14 +409,14 @@ INLINE void sr_back_read(const sr_back_pass *pass, const int vectors) {
         erased[r] = i == 0 ? value * write[i] : vfma(value, write[i], erased[r]);
       }
     }
-    fw_add4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]));
-    fw_add4(dk, fw_sum_lanes(erased[0], erased[1], erased[2], erased[3]));
+    sr_sum4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]), pass->is_first);
+    sr_sum4(dk, fw_sum_lanes(erased[0], erased[1], erased[2], erased[3]), pass->is_first);
     w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS, dk += FW_ROWS;
   }
   UNROLL for (int i = 0; i < vectors; i++) vstore(pass->dw + i * VF, dw[i]);
 }
 
-/** W −= keyᵀ write, dx += W gradient, G += xᵀ gradient. */
+/** W −= keyᵀ write, dx = W gradient, G += xᵀ gradient. */
 INLINE void sr_back_rewind(const sr_back_pass *pass, const int vectors) {
   const f32 *x = pass->x, *key = pass->key;
   f32 *w = pass->w, *g = pass->g, *dx = pass->dx;
@@ -411,7 +436,7 @@ INLINE void sr_back_rewind(const sr_back_pass *pass, const int vectors) {
         fw_store(g + at, vfma(xr, gradient[i], vload(g + at)));
       }
     }
-    fw_add4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]));
+    sr_sum4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]), pass->is_first);
     w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS;
   }
 }
@@ -448,8 +473,11 @@ typedef struct {
 static void sr_load_kept(const self_referential *task, const sr_layout *layout, const sr_kept *kept, i64 step) {
   const i64 dim = task->dim;
   const f32 *activations = task->activations + step * (2 * dim + SR_BLOCKS);
-  for (i64 i = 0; i < dim; i++) kept->query[i] = activations[i], kept->key[i] = activations[dim + i];
-  for (i64 i = 0; i < SR_BLOCKS; i++) kept->rates[i] = activations[2 * dim + i];
+  for (i64 i = 0; i < dim; i += VF) {
+    vstore(kept->query + i, sr_load_lanes(activations + i, MIN(VF, dim - i)));
+    vstore(kept->key + i, sr_load_lanes(activations + dim + i, MIN(VF, dim - i)));
+  }
+  *(f32x4_memory *)kept->rates = *(const f32x4_memory *)(activations + 2 * dim);
   sr_load_row(layout, kept->difference, task->differences + step * task->columns);
   sr_scale_blocks(layout, kept->write, kept->difference, kept->rates);
 }
@@ -473,26 +501,31 @@ static sr_back_scratch sr_make_back_scratch(const sr_layout *layout, f32 *memory
 
 /** Runs a pass over all tiles; it is given what belongs to the first row and column. */
 INLINE void sr_back_all(const sr_layout *layout, const sr_back_function *functions, const sr_back_pass *pass) {
-  for (i64 tile = 0; tile < sr_tiles(layout); tile++) {
-    const i64 first = sr_tile_start(layout, tile), vectors = sr_tile_start(layout, tile + 1) - first;
+  for (i64 tile = 0; tile < layout->tiles; tile++) {
+    const i64 first = layout->first[tile], vectors = layout->first[tile + 1] - first;
     sr_back_pass part = *pass;
     part.w += first * layout->rows * VF, part.g += first * layout->rows * VF;
     part.gradient += first * VF, part.write += first * VF;
     if (part.dw) part.dw += first * VF;
+    part.is_first = tile == 0;
     functions[vectors - 1](&part);
   }
 }
 
-/** dD = β ∘ dw into `gradient`, and dβ of the four blocks. */
-INLINE void sr_back_rates(const sr_layout *layout, const sr_kept *kept, const f32 *dw, f32 *gradient, f32 *d_rates) {
-  sr_scale_blocks(layout, gradient, dw, kept->rates);
-  for (i64 block = 0; block < SR_BLOCKS; block++) {
+/** dD = β ∘ dw into `gradient`; returns dβ of the four blocks. */
+INLINE f32x4 sr_back_rates(const sr_layout *layout, const sr_kept *kept, const f32 *dw, f32 *gradient) {
+  vf sums[SR_BLOCKS];
+  UNROLL for (int block = 0; block < SR_BLOCKS; block++) {
+    const vf rate = vset(kept->rates[block]);
     vf sum = vset(0);
     for (i64 i = layout->start[block]; i < layout->start[block + 1]; i++) {
-      sum = vfma(vload(dw + i * VF), vload(kept->difference + i * VF), sum);
+      const vf d = vload(dw + i * VF);
+      vstore(gradient + i * VF, rate * d);
+      sum = vfma(d, vload(kept->difference + i * VF), sum);
     }
-    d_rates[block] = vsum(sum);
+    sums[block] = sum;
   }
+  return fw_sum_lanes(sums[0], sums[1], sums[2], sums[3]);
 }
 
 /** W after step `end` − 1 of a run of steps from `start` on that has no reset but at `start`. */
@@ -515,22 +548,19 @@ static void sr_restore(const self_referential *task, const sr_layout *layout, i6
 
 /** Steps `end` − 1 to `start`, with the gradient of W after them in G. */
 static void sr_backward_run(const self_referential *task, const sr_layout *layout, i64 unit, i64 start, i64 end, sr_back_scratch *scratch) {
-  const i64 dim = task->dim, steps = unit * task->time, row_bytes = layout->rows * 4;
+  const i64 dim = task->dim, steps = unit * task->time;
   sr_restore(task, layout, unit, start, end, scratch);
   sr_load_kept(task, layout, &scratch->kept[(end - 1) % 2], steps + end - 1);
   sr_back_pass read = {
       .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->zeros, .key = scratch->kept[(end - 1) % 2].key,
       .gradient = scratch->zeros, .write = scratch->kept[(end - 1) % 2].write, .dw = scratch->dw, .dx = scratch->dx, .dk = scratch->dk,
   };
-  zero_bytes(scratch->dk, row_bytes);
   sr_back_all(layout, sr_back_read_functions, &read);
   for (i64 t = end - 1; t >= start; t--) {
     const i64 step = steps + t;
     const sr_kept *kept = &scratch->kept[t % 2], *before = &scratch->kept[(t + 1) % 2];
-    f32 d_rates[SR_BLOCKS];
-    sr_back_rates(layout, kept, scratch->dw, scratch->gradient, d_rates);
+    const f32x4 d_rates = sr_back_rates(layout, kept, scratch->dw, scratch->gradient);
     for (i64 i = 0; i < dim; i += VF) vstore(scratch->change + i, vload(kept->query + i) - vload(kept->key + i));
-    zero_bytes(scratch->du, row_bytes);
     const sr_back_pass rewind = {
         .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->change, .key = kept->key,
         .gradient = scratch->gradient, .write = kept->write, .dx = scratch->du,
@@ -539,22 +569,19 @@ static void sr_backward_run(const self_referential *task, const sr_layout *layou
 
     f32 *gradient = scratch->gradient;
     for (i64 i = 0; i < dim; i += VF) vstore(scratch->dk + i, vload(scratch->dk + i) - vload(scratch->du + i));
-    sr_softmax_back(gradient + layout->start[SR_QUERY] * VF, kept->query, scratch->du, dim);
-    sr_softmax_back(gradient + layout->start[SR_KEY] * VF, kept->key, scratch->dk, dim);
-    for (i64 i = 0; i < SR_BLOCKS; i++) {
-      gradient[layout->start[SR_RATES] * VF + i] = kept->rates[i] * (1 - kept->rates[i]) * d_rates[i];
-    }
+    sr_softmaxes_back(gradient + layout->start[SR_QUERY] * VF, gradient + layout->start[SR_KEY] * VF, kept->query, kept->key,
+                      scratch->du, scratch->dk, dim);
+    const f32x4 rates = *(const f32x4_memory *)kept->rates;
+    *(f32x4_memory *)(gradient + layout->start[SR_RATES] * VF) = rates * (1 - rates) * d_rates;
     for (i64 i = 0; i < layout->start[SR_QUERY]; i++) {
       vstore(gradient + i * VF, sr_load_lanes(task->d_output + step * task->output_dim + i * VF, layout->lanes[i]));
     }
 
     if (t > start) sr_load_kept(task, layout, before, step - 1);
-    zero_bytes(scratch->dx, row_bytes);
-    zero_bytes(scratch->dk, row_bytes);
     read.x = fw_padded(scratch->x, task->x + step * dim, dim), read.gradient = gradient;
     read.key = t > start ? before->key : scratch->zeros, read.write = t > start ? before->write : scratch->zeros;
     sr_back_all(layout, sr_back_read_functions, &read);
-    for (i64 i = 0; i < dim; i++) task->dx[step * dim + i] = scratch->dx[i];
+    for (i64 i = 0; i < dim; i += VF) sr_store_lanes(task->dx + step * dim + i, vload(scratch->dx + i), MIN(VF, dim - i));
   }
 }
 

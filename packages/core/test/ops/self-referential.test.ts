@@ -160,6 +160,14 @@ describe.each(devices)('self-referential weight matrix on $name', ({ name, optio
     expectRelativeErrors(valuesAndGradients(inputs, apply).slice(0, 2), expected, 3e-6);
   });
 
+  it('follows them where exponentials would overflow', () => {
+    const sizes = { batch: 1, heads: 2, time: 5, dim: 5, outputDim: 5 };
+    const inputs = noiseInputs(sizes, false);
+    inputs['weights']!.values.set(inputs['weights']!.values.map((w) => 200 * w));
+    const expected = selfReferentialReference(valuesOf(inputs), sizes);
+    expectRelativeErrors(valuesAndGradients(inputs, apply).slice(0, 2), expected, 1e-5);
+  });
+
   // Numeric check 5 of the paper's card.
   it('gives the same in pieces, the state carried over, gradients included', () => {
     const sizes = { batch: 2, heads: 2, time: 12, dim: 5, outputDim: 6 };

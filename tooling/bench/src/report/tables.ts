@@ -91,6 +91,6 @@ function rateText({ rate, rateUnit }: Row): string {
 
 function valueText({ bound }: Verdict, value: number | undefined): string {
   if (value === undefined) return '';
-  if (bound.endsWith('of peak')) return value.toFixed(2);
+  if (bound.endsWith('GFLOP/s')) return `${digits(value)} GFLOP/s`;
   return bound.endsWith('µs') ? `${digits(value)} µs` : times(value);
 }
