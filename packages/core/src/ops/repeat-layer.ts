@@ -26,15 +26,23 @@ export interface RepeatLayerOptions {
    * memory of one application. Default `false`.
    */
   recompute?: boolean | undefined;
+  /**
+   * Other tensors that applications need, for example a mask. Each application gets them; they have no gradient. What an
+   * application takes from elsewhere may be disposed when the backward computes it again.
+   */
+  constants?: readonly tf.Tensor[] | undefined;
 }
+
+/** One application of a layer. */
+type Apply<T extends tf.Tensor> = (h: T, index: number, constants: readonly tf.Tensor[]) => T;
 
 /**
  * Applies a layer several times, with gradients that are summed in place.
  *
  * @param module has the layer's parameters, and the random streams that it draws from
  * @param x float32, the first input
- * @param apply one application: from an input to an output of the same shape. It may depend on x and the module's parameters
- *   only (on constants, of course); `index` counts from 0
+ * @param apply one application: from an input to an output of the same shape; `index` counts from 0. With `recompute` there
+ *   are gradients for x and the module's parameters only
  * @param options how often, and what is kept
  * @returns the last output
  * @throws RangeError if the layer changes the shape
@@ -42,23 +50,24 @@ export interface RepeatLayerOptions {
 export function repeatLayer<T extends tf.Tensor>(
   module: Module,
   x: T,
-  apply: (h: T, index: number) => T,
-  { times, recompute = false }: RepeatLayerOptions,
+  apply: (h: T, index: number, constants: readonly tf.Tensor[]) => T,
+  { times, recompute = false, constants = [] }: RepeatLayerOptions,
 ): T {
   assertFloatShape('repeatLayer: x', x, ['...']);
   assertCount('repeatLayer: times', times, 0);
-  const checked = (h: T, index: number): T => {
-    const output = apply(h, index);
+  const checked: Apply<T> = (h, index, given) => {
+    const output = apply(h, index, given);
     assertShape('repeatLayer: the output of the layer', output, x.shape);
     return output;
   };
   return tf.tidy(() => {
     if (times === 0) return x.clone() as T;
     // What is computed again has no place on the tape, as a gradient of gradients needs it.
-    if (isTapeOn()) return (recompute && gradientDepth() === 1 ? recomputed : kept)(module, x, checked, times);
+    if (isTapeOn())
+      return (recompute && gradientDepth() === 1 ? recomputed : kept)(module, x, checked, times, constants);
     let h = x;
     for (let l = 0; l < times; l++) {
-      const next = checked(h, l);
+      const next = checked(h, l, constants);
       if (h !== x) h.dispose();
       h = next;
     }
@@ -105,7 +114,13 @@ interface RecordingEngine {
 }
 
 /** Everything that an application computes stays on the tape; only its weights are apart. */
-function kept<T extends tf.Tensor>(module: Module, x: T, apply: (h: T, index: number) => T, times: number): T {
+function kept<T extends tf.Tensor>(
+  module: Module,
+  x: T,
+  apply: Apply<T>,
+  times: number,
+  constants: readonly tf.Tensor[],
+): T {
   const parameters = module.parameters();
   const sums = new GradientSums();
   // The start of the loop is the end of the backward: there the sums are complete.
@@ -131,7 +146,7 @@ function kept<T extends tf.Tensor>(module: Module, x: T, apply: (h: T, index: nu
   for (let l = 0; l < times; l++) {
     const [input, ...copies] = enter(h) as [T, ...tf.Tensor[]];
     const replacements = new Map(parameters.map((parameter, i) => [parameter, copies[i] as tf.Tensor]));
-    h = module.withParameters(replacements, () => apply(input, l));
+    h = module.withParameters(replacements, () => apply(input, l, constants));
   }
   return h;
 }
@@ -152,7 +167,13 @@ function innerGradients(f: () => tf.Tensor, xs: tf.Tensor[], dy: tf.Tensor): (tf
 }
 
 /** Only the inputs of the applications are kept, as part of one operation on the tape. */
-function recomputed<T extends tf.Tensor>(module: Module, x: T, apply: (h: T, index: number) => T, times: number): T {
+function recomputed<T extends tf.Tensor>(
+  module: Module,
+  x: T,
+  apply: Apply<T>,
+  times: number,
+  constants: readonly tf.Tensor[],
+): T {
   const parameters = module.parameters();
   const streams = [...module.namedRandomStreams().values()];
   const states: (typeof streams)[number]['state'][][] = [];
@@ -161,9 +182,9 @@ function recomputed<T extends tf.Tensor>(module: Module, x: T, apply: (h: T, ind
     const inputs = [given[0] as T];
     for (let l = 0; l < times; l++) {
       states.push(streams.map(({ state }) => state));
-      inputs.push(apply(inputs[l] as T, l));
+      inputs.push(apply(inputs[l] as T, l, constants));
     }
-    save(inputs.slice(0, times));
+    save([...inputs.slice(0, times), ...constants]);
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] => {
       const sums = new GradientSums();
       const now = streams.map(({ state }) => state);
@@ -171,7 +192,7 @@ function recomputed<T extends tf.Tensor>(module: Module, x: T, apply: (h: T, ind
       for (let l = times - 1; l >= 0; l--) {
         for (const [i, stream] of streams.entries()) stream.state = states[l]?.[i] as typeof stream.state;
         const h = saved[l] as T;
-        const grads = innerGradients(() => apply(h, l), [h, ...parameters], dh);
+        const grads = innerGradients(() => apply(h, l, saved.slice(times)), [h, ...parameters], dh);
         const [next, ...gradients] = grads as [tf.Tensor | null, ...(tf.Tensor | null)[]];
         for (const [i, gradient] of gradients.entries()) if (gradient) sums.add(i, gradient);
         if (dh !== dy && !isTapeOn()) dh.dispose();
