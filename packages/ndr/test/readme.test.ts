@@ -20,7 +20,7 @@ async function run(snippet: string): Promise<unknown[][]> {
   const body = snippet
     .replace(/^import \{([^}]*)\} from '(.*)';$/gm, "const {$1} = modules['$2'];")
     .replace(/^import \* as (\w+) from '(.*)';$/gm, "const $1 = modules['$2'];")
-    .replace(/(?: as|:) tf\.\w+/g, '');
+    .replace(/(?: as|:) tf\.[A-Z]\w*/g, '');
   const AsyncFunction = (async () => {}).constructor as new (...text: string[]) => (modules: object) => Promise<void>;
   const log = vi.spyOn(console, 'log').mockImplementation(() => {});
   await new AsyncFunction('modules', body)(MODULES);
