@@ -23,6 +23,8 @@ const SMALL = {
  * of the beginning have a weight of 0.99^t in the averages.
  */
 const LONG = 1000;
+/** After 3000 steps of the standard preset EMA-VQ uses half of its codes only, and its error is still falling. */
+const CAUGHT_UP = 10_000;
 
 /** Rows with the same number of codes and decay. */
 function bySetting(rows: readonly VqVaeRow[]): VqVaeRow[][] {
@@ -78,11 +80,26 @@ export const vqvae = defineExperiment({
         ),
     },
     {
-      // The paper's runs with a well-configured EMA-VQ end at the same error; runs of a few thousand steps scatter by some percent.
-      text: 'With counts that begin at 1, all end at similar errors (hard and EMA-VQ within 10 %).',
+      text: 'At the beginning maps learn faster than EMA-VQ, also with counts that begin at 1.',
       holds: (rows) =>
         allOf(
-          bySetting(rows.filter(({ steps }) => steps >= LONG)).map((of) => {
+          bySetting(rows).map((of) => {
+            const found = rowsOf(of, ['none c0=1', 'hard c0=1']);
+            if (found === undefined) return undefined;
+            const [plain, hard] = found;
+            return {
+              pass: hard.earlyLoss < plain.earlyLoss,
+              observed: `error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
+            };
+          }),
+        ),
+    },
+    {
+      // Runs of one seed scatter by some percent.
+      text: 'In the end EMA-VQ with counts that begin at 1 has caught up: it and the map err alike (within 10 %).',
+      holds: (rows) =>
+        allOf(
+          bySetting(rows.filter(({ steps }) => steps >= CAUGHT_UP)).map((of) => {
             const found = rowsOf(of, ['none c0=1', 'hard c0=1']);
             if (found === undefined) return undefined;
             const [plain, hard] = found;

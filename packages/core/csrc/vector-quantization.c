@@ -6,7 +6,7 @@
  *   stencil   y[i] = x[i] + weight · Σ x[j] over the grid neighbours j of i         x [cells, d]
  *   average   c ← b c + (1 − b) n,  m ← b m + (1 − b) s,  w = m / c                 Irie, Csordás, Schmidhuber 2023
  *
- * The n × k distances never exist as a whole: a chunk of vectors keeps those of one block of codes, and the best so far.
+ * The n × k distances never exist as a whole: a few vectors keep those of one panel of codes, and the best so far.
  */
 #include "gemm.h"
 #include "rows.h"
@@ -14,9 +14,8 @@
 
 /* ---- assignment --------------------------------------------------------------------------------- */
 
-/** Vectors per chunk at most, and codes whose scores are kept at once. */
+/** Vectors that pass over a panel of codes together. */
 #define VQ_ROWS 64
-#define VQ_COLUMNS 768
 /** Multiply-adds worth a chunk. */
 #define VQ_PRODUCTS 1e6
 
@@ -58,52 +57,48 @@ static void vq_pack_chunk(const void *context, i64 begin, i64 end, UNUSED i64 th
   }
 }
 
-INLINE vi vq_lanes(void) {
-  union { vi v; i32 s[VF]; } lanes;
-  for (i32 i = 0; i < VF; i++) lanes.s[i] = i;
-  return lanes.v;
-}
+/** The best of one row so far, lane by lane: −½‖z − w‖² + ½‖z‖², and in which vector of codes it was. */
+typedef struct {
+  vf score;
+  vi vector;
+} vq_lane_best;
 
 /**
- * The largest of dot[j] − half[j] for j < vectors · VF, if it is larger than *best: the lowest j where several are equal.
- * Comparisons with NaN are false, so NaN never wins.
+ * Takes `vectors` vectors of codes, the first of which is number `first`, into account. Comparisons with NaN are false, so NaN
+ * never wins.
  */
-NOINLINE void vq_best(const f32 *dot, const f32 *half, i64 vectors, i64 first, f32 *best, i32 *index) {
-  vf top_a = vset(-__builtin_inff()), top_b = top_a;
-  vi at_a = viset(0), at_b = at_a;
-  const vi lanes = vq_lanes();
-  i64 j = 0;
-  for (; j + 2 <= vectors; j += 2) {
-    const vf a = vload(dot + j * VF) - vload(half + j * VF), b = vload(dot + (j + 1) * VF) - vload(half + (j + 1) * VF);
-    const vi more_a = a > top_a, more_b = b > top_b;
-    top_a = vselect(more_a, a, top_a), at_a = viselect(more_a, viset((i32)j), at_a);
-    top_b = vselect(more_b, b, top_b), at_b = viselect(more_b, viset((i32)j + 1), at_b);
+INLINE void vq_compare(const f32 *dot, const f32 *half, i64 vectors, i64 first, vq_lane_best *best) {
+  vf score = best->score;
+  vi vector = best->vector;
+  for (i64 j = 0; j < vectors; j++) {
+    const vf x = vload(dot + j * VF) - vload(half + j * VF);
+    const vi more = x > score;
+    score = vselect(more, x, score), vector = viselect(more, viset((i32)(first + j)), vector);
   }
-  if (j < vectors) {
-    const vf a = vload(dot + j * VF) - vload(half + j * VF);
-    const vi more = a > top_a;
-    top_a = vselect(more, a, top_a), at_a = viselect(more, viset((i32)j), at_a);
-  }
-  at_a = at_a * VF + lanes, at_b = at_b * VF + lanes;
-  const vi take_b = (top_b > top_a) | ((top_b == top_a) & (at_b < at_a));
-  union { vf v; f32 s[VF]; } top = {.v = vselect(take_b, top_b, top_a)};
-  union { vi v; i32 s[VF]; } at = {.v = viselect(take_b, at_b, at_a)};
-  f32 most = top.s[0];
-  i32 where = at.s[0];
-  for (int i = 1; i < VF; i++) {
-    if (top.s[i] > most || (top.s[i] == most && at.s[i] < where)) most = top.s[i], where = at.s[i];
-  }
-  if (most > *best) *best = most, *index = (i32)first + where;
+  best->score = score, best->vector = vector;
 }
 
+/** The code with the highest score; of several the first. */
+INLINE i32 vq_first_best(vq_lane_best best) {
+  union { vf v; f32 s[VF]; } score = {.v = best.score};
+  union { vi v; i32 s[VF]; } vector = {.v = best.vector};
+  i32 lane = 0;
+  for (i32 i = 1; i < VF; i++) {
+    if (score.s[i] > score.s[lane] || (score.s[i] == score.s[lane] && vector.s[i] < vector.s[lane])) lane = i;
+  }
+  return score.s[lane] > -__builtin_inff() ? vector.s[lane] * VF + lane : 0;
+}
+
+/** The scores of one panel of codes are kept, in the nearest cache, and compared at once. */
 static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
   const vq_assign_plan *plan = context;
   const gemm_split wide = vq_panels(plan);
   const i64 d = plan->d;
-  f32 *scores = fwp_scratch(thread), *best = scores + VQ_ROWS * VQ_COLUMNS;
+  vq_lane_best *best = fwp_scratch(thread);
+  f32 *scores = (f32 *)(best + VQ_ROWS);
 #if defined(__wasm__)
-  f32 *packed_z = best + VQ_ROWS;
-  const i32 copies = VQ_ROWS * (VQ_COLUMNS + 1 + d) * 4 <= FWP_SCRATCH_BYTES;
+  f32 *packed_z = scores + VQ_ROWS * GEMM_VECTORS * VF;
+  const i32 copies = VQ_ROWS * (i64)(sizeof(vq_lane_best) + (GEMM_VECTORS * VF + d) * 4) <= FWP_SCRATCH_BYTES;
 #else
   const i32 copies = 0;
 #endif
@@ -114,34 +109,27 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
 #if defined(__wasm__)
     if (copies) gemm_pack_operand(z, d, 1, d, rows, tall, 1, packed_z);
 #endif
-    for (i64 i = 0; i < rows; i++) best[i] = -__builtin_inff(), plan->indices[row + i] = 0;
-    i64 column = 0;
-    for (i64 j = 0; j < wide.panels;) {
-      /* Scores of as many panels as fit. */
-      i64 columns = 0;
-      for (; j < wide.panels; j++) {
-        const i64 vectors = wide.most - (j >= wide.at_most), width = vectors * VF;
-        if (columns + width > VQ_COLUMNS) break;
-        for (i64 part = 0; part < 2; part++) {
-          const i64 height = tall.most - part, first = part ? tall.at_most * tall.most : 0;
-          gemm_strip_task strip = {
-              .count = part ? tall.panels - tall.at_most : tall.at_most, .k = d,
-              .a = z + first * d, .a_panel = height * d, .a_step = d,
-              .b = plan->packed + (column + columns) * d, .b_step = width,
-              .c = scores + first * VQ_COLUMNS + columns, .c_row = VQ_COLUMNS, .alpha = 1, .last = VF,
-          };
+    for (i64 i = 0; i < rows; i++) best[i] = (vq_lane_best){vset(-__builtin_inff()), viset(0)};
+    for (i64 j = 0, column = 0; j < wide.panels; j++) {
+      const i64 vectors = wide.most - (j >= wide.at_most), width = vectors * VF;
+      for (i64 part = 0; part < 2; part++) {
+        const i64 height = tall.most - part, first = part ? tall.at_most * tall.most : 0;
+        gemm_strip_task strip = {
+            .count = part ? tall.panels - tall.at_most : tall.at_most, .k = d,
+            .a = z + first * d, .a_panel = height * d, .a_step = d,
+            .b = plan->packed + column * d, .b_step = width,
+            .c = scores + first * width, .c_row = width, .alpha = 1, .last = VF,
+        };
 #if defined(__wasm__)
-          if (copies) strip.a = packed_z + first * d, strip.a_step = height;
+        if (copies) strip.a = packed_z + first * d, strip.a_step = height;
 #endif
-          if (strip.count > 0 && height > 0) gemm_strips[!copies][height - 1][vectors - 1](&strip);
-        }
-        columns += width;
+        if (strip.count > 0 && height > 0) gemm_strips[!copies][height - 1][vectors - 1](&strip);
       }
-      for (i64 i = 0; i < rows; i++) {
-        vq_best(scores + i * VQ_COLUMNS, plan->half_norms + column, columns / VF, column, best + i, plan->indices + row + i);
-      }
-      column += columns;
+      const f32 *half = plan->half_norms + column;
+      for (i64 i = 0; i < rows; i++) vq_compare(scores + i * width, half, vectors, column / VF, best + i);
+      column += width;
     }
+    for (i64 i = 0; i < rows; i++) plan->indices[row + i] = vq_first_best(best[i]);
   }
 }
 

@@ -489,10 +489,84 @@ def self_referential_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 5), self_referential_over_steps)
 
 
+# ---- vector quantisation, with the operations in the order of the authors of the Kohonen VAE: one-hot assignments times the
+# matrix of the neighbourhood, and the result, transposed, times the vectors ----
+
+
+def quantiser_inputs(p):
+    return uniform([p["vectors"], p["size"]], 1), uniform([p["codes"], p["size"]], 2)
+
+
+def quantiser_distances(p):
+    vectors, codes = quantiser_inputs(p)
+    return Forward(lambda: vectors @ codes.T)
+
+
+def nearest(vectors, codes):
+    return ((vectors**2).sum(1, keepdim=True) + (codes**2).sum(1) - 2 * vectors @ codes.T).argmin(1)
+
+
+def nearest_codes(p):
+    vectors, codes = quantiser_inputs(p)
+    return Forward(lambda: nearest(vectors, codes))
+
+
+class QuantiserStep:
+    """Training steps of a quantiser from the given codes, on a grid of two axes, as equal as possible."""
+
+    DECAY, EPSILON, COMMITMENT, SHRINKAGE, WIDTH = 0.99, 1e-5, 0.25, 0.1, 10
+
+    def __init__(self, p):
+        self.p = p
+        self.vectors, self.first = quantiser_inputs(p)
+        across = next(n for n in range(math.isqrt(p["codes"]), 0, -1) if p["codes"] % n == 0)
+        place = torch.arange(p["codes"])
+        places = torch.stack([place % (p["codes"] // across), place // (p["codes"] // across)], 1).float()
+        self.grid = torch.cdist(places, places)
+        self.reset()
+
+    def reset(self):
+        self.step, self.codes, self.sums = 0, self.first.clone(), self.first.clone()
+        self.counts = torch.ones(self.p["codes"])
+
+    def neighbourhood(self):
+        narrowing = 1 + self.SHRINKAGE * self.step
+        if self.p["neighborhood"] == "none":
+            return None
+        if self.p["neighborhood"] == "gaussian":
+            return torch.exp(-self.grid * narrowing / self.WIDTH)
+        return ((self.grid < 1.5) / narrowing).fill_diagonal_(1)
+
+    def run(self):
+        with torch.no_grad():
+            indices = nearest(self.vectors, self.codes)
+            one_hot = F.one_hot(indices, self.p["codes"]).float()
+            chosen = self.codes[indices]
+            loss = self.COMMITMENT * F.mse_loss(chosen, self.vectors)
+            share = one_hot.mean(0)
+            torch.exp(-(share * torch.log(share + 1e-10)).sum())
+            neighbourhood = self.neighbourhood()
+            spread = one_hot if neighbourhood is None else one_hot @ neighbourhood
+            counts = self.DECAY * self.counts + (1 - self.DECAY) * spread.sum(0)
+            total = counts.sum()
+            self.counts = (counts + self.EPSILON) / (total + self.p["codes"] * self.EPSILON) * total
+            self.sums = self.DECAY * self.sums + (1 - self.DECAY) * spread.T @ self.vectors
+            self.codes = self.sums / self.counts.unsqueeze(1)
+            self.step += 1
+            return loss
+
+    def check(self):
+        self.reset()
+        return digest(self.run(), self.codes)
+
+
 PROGRAMS = {
     "gemm": gemm,
     "elementwise": elementwise,
     "reduction": reduction,
+    "quantiser distances": quantiser_distances,
+    "nearest codes": nearest_codes,
+    "quantiser step": QuantiserStep,
     "softmax": softmax,
     "softmax backward": softmax_backward,
     "layer norm": layer_norm,

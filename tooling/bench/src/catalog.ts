@@ -3,6 +3,7 @@
 import { deltaRuleCases } from './delta-rule-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
+import { quantizerCases } from './quantizer-cases.ts';
 import { selfReferentialCases } from './self-referential-cases.ts';
 
 /** One line of the tables. */
@@ -236,6 +237,7 @@ export const CASES: readonly Case[] = [
   ...deltaRuleCases,
   ...linearAttentionCases,
   ...selfReferentialCases,
+  ...quantizerCases,
   ...training,
 ];
 

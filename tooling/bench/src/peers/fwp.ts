@@ -9,6 +9,7 @@ import { linearAttentionPrograms } from '../programs/linear-attention-programs.t
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
 import { peakPrograms } from '../programs/peak-programs.ts';
+import { quantizerPrograms } from '../programs/quantizer-programs.ts';
 import { selfReferentialPrograms } from '../programs/self-referential-programs.ts';
 import { trainingPrograms } from '../programs/training-programs.ts';
 
@@ -23,6 +24,7 @@ await serve({
     ...deltaRulePrograms,
     ...linearAttentionPrograms,
     ...selfReferentialPrograms,
+    ...quantizerPrograms,
     ...trainingPrograms(fwpOperations),
   },
   memory: (steps, every) => memoryTest(fwpOperations, steps, every),

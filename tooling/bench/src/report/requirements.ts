@@ -1,6 +1,7 @@
 /** What the engine must reach, and whether it does: ratios against peers in the same run, on two threads. */
 
 import { geometricMean } from '../harness/statistics.ts';
+import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
 import type { ResultsDocument } from './document.ts';
 import type { Row } from './rows.ts';
 
@@ -28,6 +29,8 @@ interface Requirement {
   readonly rows: (row: Row) => boolean;
   /** The peer that counts, or undefined for the median itself. */
   readonly peer?: string;
+  /** Another row, whose median ours is divided by. */
+  readonly over?: string;
   /** Whether what counts is the rate, in GFLOP/s. */
   readonly isRate?: boolean;
   readonly atLeast?: number;
@@ -137,6 +140,20 @@ const REQUIREMENTS: readonly Requirement[] = [
       atMost: 5,
     }),
   ),
+  ...(['native', 'wasm'] as const).flatMap((device): Requirement[] => [
+    {
+      ...{ text: 'Step of a quantiser against the distances alone', device, threads: 2 },
+      ...{ rows: named(QUANTIZER_ROWS.none, QUANTIZER_ROWS.hard), over: QUANTIZER_ROWS.distances, atMost: 1.3 },
+    },
+    {
+      ...{ text: 'Hard neighbourhood against EMA-VQ', device, threads: 2 },
+      ...{ rows: named(QUANTIZER_ROWS.hard), over: QUANTIZER_ROWS.none, atMost: 1.05 },
+    },
+  ]),
+  {
+    text: "Step of a quantiser against the authors' order of operations in PyTorch",
+    ...{ device: 'native', threads: 2, rows: named(QUANTIZER_ROWS.hard), peer: 'pytorch', atLeast: 3 },
+  },
 ];
 
 /** How a peer is called in sentences. */
@@ -144,17 +161,31 @@ export function titleOf(peer: string): string {
   return peer === 'pytorch' ? 'PyTorch' : peer;
 }
 
+/** What counts of a row; `measured` are all rows of the same device and threads. */
+function measureOf({ peer, isRate, over }: Requirement, row: Row, measured: readonly Row[]): number | undefined {
+  if (isRate) return row.rate;
+  if (peer !== undefined) return row.ratio[peer];
+  if (over === undefined) return row.median;
+  const other = measured.find(({ name }) => name === over);
+  return other && row.median / other.median;
+}
+
+/** The bound in words. */
+function boundOf({ isRate, over, atLeast, atMost }: Requirement): string {
+  if (atLeast === undefined) return `≤ ${atMost} ${over === undefined ? 'µs' : '×'}`;
+  return isRate ? `≥ ${atLeast} GFLOP/s` : `≥ ${atLeast.toFixed(1)} ×`;
+}
+
 /** Judges a run: a requirement is reached if every row that counts keeps it. */
 export function verdicts(document: ResultsDocument): Verdict[] {
-  const judged = REQUIREMENTS.map(({ text, device, threads, rows, peer, isRate = false, atLeast, atMost }): Verdict => {
-    const parts = document.rows
-      .filter((row) => row.device === device && row.threads === threads && rows(row))
-      .flatMap((row) => {
-        const value = isRate ? row.rate : peer === undefined ? row.median : row.ratio[peer];
-        return value === undefined ? [] : [{ name: row.name, value }];
-      });
-    const bound =
-      atLeast === undefined ? `≤ ${atMost} µs` : isRate ? `≥ ${atLeast} GFLOP/s` : `≥ ${atLeast.toFixed(1)} ×`;
+  const judged = REQUIREMENTS.map((requirement): Verdict => {
+    const { text, device, threads, rows, atLeast, atMost } = requirement;
+    const measured = document.rows.filter((row) => row.device === device && row.threads === threads);
+    const parts = measured.filter(rows).flatMap((row) => {
+      const value = measureOf(requirement, row, measured);
+      return value === undefined ? [] : [{ name: row.name, value }];
+    });
+    const bound = boundOf(requirement);
     if (parts.length === 0)
       return { text, device, threads, bound, worst: undefined, mean: undefined, parts, reached: undefined };
     const values = parts.map((part) => part.value);
