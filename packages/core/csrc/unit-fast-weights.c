@@ -4,10 +4,14 @@
 
 #include "feature-maps.c"
 #include "delta-rule.c"
+#include "delta-rnn.c"
+#include "recurrent-delta.c"
 #include "linear-attention.c"
 
 FWP_UNIT(fast_weights,
     FEATURE_MAPS_KERNELS(FWP_ENTRY)
     DELTA_RULE_KERNELS(FWP_ENTRY)
+    DELTA_RNN_KERNELS(FWP_ENTRY)
+    RECURRENT_DELTA_KERNELS(FWP_ENTRY)
     LINEAR_ATTENTION_KERNELS(FWP_ENTRY)
 )
