@@ -100,9 +100,9 @@ static void delta_rnn_forward_head(const delta_rnn *task, i64 head, i64 thread) 
   for (i64 t = 0; t < time; t++) {
     if (delta_rnn_is_reset(reset, t)) {
       zero_bytes(matrices, gates * size * 4);
-      for (i64 gate = 0; gate < gates; gate++) zero_bytes(expected[gate], fw_padded_size(n) * 4);
+      for (i64 gate = 0; gate < gates; gate++) fw_clear(expected[gate], n);
       for (i64 i = 0; i < n; i++) query[i] = task->start;
-      zero_bytes(cell, fw_padded_size(n) * 4);
+      fw_clear(cell, n);
     }
     if (task->queries) fw_copy(task->queries + (head * time + t) * n, query, n);
     for (i64 gate = 0; gate < gates; gate++) {
@@ -130,7 +130,7 @@ static void delta_rnn_forward_head(const delta_rnn *task, i64 head, i64 thread) 
   for (i64 gate = 0; gate < gates; gate++) {
     fw_store_transposed(matrices + gate * size, task->final_state + (head * gates + gate) * n * n, n, n);
   }
-  if (task->final_cell) fw_copy(task->final_cell + head * n, cell, n);
+  fw_copy(task->final_cell + head * n, cell, n);
 }
 
 static void delta_rnn_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
@@ -197,7 +197,7 @@ static void delta_rnn_cell_back(const delta_rnn_unit *unit, i64 t) {
     fw_copy(u, task->activations + delta_rnn_row(task, unit->head, 1, t) * n, n);
     fw_copy(o, task->activations + delta_rnn_row(task, unit->head, 2, t) * n, n);
     fw_copy(c, task->cells + step * n, n);
-    zero_bytes(before, fw_padded_size(n) * 4);
+    fw_clear(before, n);
     if (previous && !delta_rnn_is_reset(unit->reset, t)) fw_copy(before, previous, n);
     FW_EACH(n, const vf open = vload(i + at); const vf update = vload(u + at); const vf out = vload(o + at);
             const vf dh = vload(unit->dh + at); const vf dc = vload(unit->d_cell + at) + dh * out;
@@ -224,7 +224,7 @@ static void delta_rnn_gate_back(const delta_rnn_unit *unit, i64 gate, i64 t, f32
   fw_copy(unit->error, task->errors + row * n, n);
   delta_rnn_write(unit, unit->write, row);
   fw_copy(key, task->scan.k + row * n, n);
-  zero_bytes(unit->dk, fw_padded_size(n) * 4);
+  fw_clear(unit->dk, n);
   const fw_gradient_step step = {.sizes = &task->scan, .g = g, .erased = erased, .erased_key = erased_key, .dy = dp,
                                  .query = unit->query, .key = key, .write = unit->write, .g_key = unit->g_key, .dk = unit->dk};
   fw_step_gradient(&step);
@@ -250,8 +250,8 @@ static void delta_rnn_step_back(const delta_rnn_unit *unit, i64 t, f32 *g, f32 *
   if (t + 1 < task->scan.time) {
     if (delta_rnn_is_reset(unit->reset, t + 1)) {
       zero_bytes(g, gates * unit->size * 4);
-      for (i64 gate = 0; gate < gates; gate++) zero_bytes(unit->erased[gate], fw_padded_size(n) * 4);
-      zero_bytes(unit->d_cell, fw_padded_size(n) * 4);
+      for (i64 gate = 0; gate < gates; gate++) fw_clear(unit->erased[gate], n);
+      fw_clear(unit->d_cell, n);
     } else {
       fw_copy(unit->query, task->queries + (step + 1) * n, n);
       fw_softmax_gradient(unit->x, unit->query, unit->d_query, n);
@@ -260,7 +260,7 @@ static void delta_rnn_step_back(const delta_rnn_unit *unit, i64 t, f32 *g, f32 *
   }
   delta_rnn_cell_back(unit, t);
   fw_copy(unit->query, task->queries + step * n, n);
-  zero_bytes(unit->d_query, fw_padded_size(n) * 4);
+  fw_clear(unit->d_query, n);
   for (i64 gate = 0; gate < gates; gate++) {
     delta_rnn_gate_back(unit, gate, t, g + gate * unit->size, states + gate * unit->size);
   }
@@ -273,11 +273,11 @@ static void delta_rnn_finish_back(const delta_rnn_unit *unit, f32 *g) {
   const i32 cut = delta_rnn_is_reset(unit->reset, 0);
   if (cut) {
     zero_bytes(g, task->gates * unit->size * 4);
-    zero_bytes(unit->d_query, fw_padded_size(n) * 4);
-    zero_bytes(unit->d_cell, fw_padded_size(n) * 4);
+    fw_clear(unit->d_query, n);
+    fw_clear(unit->d_cell, n);
   }
   f32 *nothing = unit->x;
-  zero_bytes(nothing, fw_padded_size(n) * 4);
+  fw_clear(nothing, n);
   for (i64 gate = 0; gate < task->gates; gate++) {
     f32 *matrix = g + gate * unit->size;
     const fw_gradient_step step = {.sizes = &task->scan, .g = matrix, .erased = cut ? nothing : unit->erased[gate],
@@ -287,7 +287,7 @@ static void delta_rnn_finish_back(const delta_rnn_unit *unit, f32 *g) {
     fw_store_gradient(matrix, &task->scan, task->d_initial_state, unit->head * task->gates + gate);
   }
   fw_copy(task->d_initial_query + unit->head * n, unit->d_query, n);
-  if (task->d_initial_cell) fw_copy(task->d_initial_cell + unit->head * n, unit->d_cell, n);
+  fw_copy(task->d_initial_cell + unit->head * n, unit->d_cell, n);
 }
 
 static void delta_rnn_backward_head(const delta_rnn *task, i64 head, i64 thread) {
@@ -306,7 +306,7 @@ static void delta_rnn_backward_head(const delta_rnn *task, i64 head, i64 thread)
   unit.query = fw_take_vector(&space, n), unit.write = fw_take_vector(&space, n), unit.error = fw_take_vector(&space, n);
   unit.dk = fw_take_vector(&space, n), unit.g_key = fw_take_vector(&space, n), unit.x = fw_take_vector(&space, n);
   unit.y = fw_take_vector(&space, n), unit.a = fw_take_vector(&space, n), unit.b = fw_take_vector(&space, n);
-  if (task->d_final_cell) fw_copy(unit.d_cell, task->d_final_cell + head * n, n);
+  fw_copy(unit.d_cell, task->d_final_cell + head * n, n);
 
   delta_rnn_load_states(&unit, state);
   for (i64 t = 0; t < (segments - 1) * RECURRENT_SEGMENT; t++) {
@@ -351,27 +351,42 @@ INLINE delta_rnn delta_rnn_read(const f64 *arg) {
   };
 }
 
-/** delta_rnn_forward(…, output, final state, final cell?); there is at least one step. */
+/** delta_rnn_forward(…, output, final state, final cell). */
 KERNEL(delta_rnn_forward) {
   delta_rnn task = delta_rnn_read(arg);
   arg += DELTA_RNN_ARGUMENTS;
-  task.output = F32(0), task.final_state = F32(1), task.final_cell = OPTIONAL_F32(2);
-  const i64 work = 6 * task.gates * task.scan.time * task.scan.key_dim * task.scan.key_dim;
+  task.output = F32(0), task.final_state = F32(1), task.final_cell = F32(2);
+  const i64 n = task.scan.key_dim;
+  if (n == 0) return OK;
+  if (task.scan.time == 0) {
+    fw_copy_or_zero(task.final_state, task.scan.initial_state, task.scan.heads * task.gates * n * n);
+    fw_copy_or_zero(task.final_cell, task.initial_cell, task.scan.heads * n);
+    return OK;
+  }
+  const i64 work = 6 * task.gates * task.scan.time * n * n;
   fwp_parallel_for(task.scan.heads, MAX(1, FW_GRAIN / MAX(work, 1)), delta_rnn_forward_chunk, &task);
   return OK;
 }
 
 /**
- * delta_rnn_backward(…, d output, d final state, d final cell?, dz, dk, dv, d beta, d initial state, d initial query,
- * d initial cell?); there is at least one step.
+ * delta_rnn_backward(…, d output, d final state, d final cell, dz, dk, dv, d beta, d initial state, d initial query,
+ * d initial cell).
  */
 KERNEL(delta_rnn_backward) {
   delta_rnn task = delta_rnn_read(arg);
   arg += DELTA_RNN_ARGUMENTS;
-  task.d_output = F32(0), task.d_final_state = F32(1), task.d_final_cell = OPTIONAL_F32(2);
+  task.d_output = F32(0), task.d_final_state = F32(1), task.d_final_cell = F32(2);
   task.dz = F32(3), task.dk = F32(4), task.dv = F32(5), task.d_beta = F32(6);
-  task.d_initial_state = F32(7), task.d_initial_query = F32(8), task.d_initial_cell = OPTIONAL_F32(9);
-  const i64 work = 16 * task.gates * task.scan.time * task.scan.key_dim * task.scan.key_dim;
+  task.d_initial_state = F32(7), task.d_initial_query = F32(8), task.d_initial_cell = F32(9);
+  const i64 n = task.scan.key_dim;
+  if (n == 0) return OK;
+  if (task.scan.time == 0) {
+    fw_copy_or_zero(task.d_initial_state, task.d_final_state, task.scan.heads * task.gates * n * n);
+    fw_copy_or_zero(task.d_initial_query, 0, task.scan.heads * n);
+    fw_copy_or_zero(task.d_initial_cell, task.d_final_cell, task.scan.heads * n);
+    return OK;
+  }
+  const i64 work = 16 * task.gates * task.scan.time * n * n;
   fwp_parallel_for(task.scan.heads, MAX(1, FW_GRAIN / MAX(work, 1)), delta_rnn_backward_chunk, &task);
   return OK;
 }

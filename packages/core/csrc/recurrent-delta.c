@@ -71,8 +71,9 @@ static void recurrent_delta_forward_head(const recurrent_delta *task, i64 head, 
     const i64 step = head * time + t;
     if (recurrent_delta_is_reset(reset, t)) {
       zero_bytes(s, fw_matrix_size(n, m) * 4);
-      zero_bytes(write, fw_padded_size(m) * 4);
-      zero_bytes(r, fw_padded_size(m) * 4);
+      fw_clear(write, m);
+      fw_clear(key, n);
+      fw_clear(r, m);
     }
     fw_pass_read(&recur);
     fw_copy(q, scan->q + step * n, n);
@@ -151,7 +152,7 @@ static void recurrent_delta_step_back(const recurrent_delta_unit *unit, i64 t, f
   if (t + 1 < scan->time) {
     if (recurrent_delta_is_reset(unit->reset, t + 1)) {
       zero_bytes(g, fw_gradient_size(m, n) * 4);
-      zero_bytes(unit->erased, fw_padded_size(m) * 4);
+      fw_clear(unit->erased, m);
     } else {
       const f32 *r = unit->r;
       fw_copy(unit->r, task->feedback + (step + 1) * m, m);
@@ -163,7 +164,7 @@ static void recurrent_delta_step_back(const recurrent_delta_unit *unit, i64 t, f
   fw_copy(k, task->keys + step * n, n);
   fw_copy(error, task->errors + step * m, m);
   recurrent_delta_write(task, write, step);
-  zero_bytes(unit->dk, fw_padded_size(n) * 4);
+  fw_clear(unit->dk, n);
   const fw_gradient_step gradient = {.sizes = scan, .g = g, .erased = unit->erased, .erased_key = unit->erased_key, .dy = dy,
                                      .query = q, .key = k, .write = write, .g_key = unit->g_key, .dk = unit->dk};
   fw_step_gradient(&gradient);
@@ -200,12 +201,12 @@ static void recurrent_delta_finish_back(const recurrent_delta_unit *unit, f32 *g
   const i64 n = scan->key_dim, m = scan->value_dim;
   if (recurrent_delta_is_reset(unit->reset, 0)) {
     zero_bytes(g, fw_gradient_size(m, n) * 4);
-    zero_bytes(unit->erased, fw_padded_size(m) * 4);
-    zero_bytes(unit->dr, fw_padded_size(m) * 4);
+    fw_clear(unit->erased, m);
+    fw_clear(unit->dr, m);
   }
   f32 *of_values = unit->dy, *of_keys = unit->q;
-  zero_bytes(of_values, fw_padded_size(m) * 4);
-  zero_bytes(of_keys, fw_padded_size(n) * 4);
+  fw_clear(of_values, m);
+  fw_clear(of_keys, n);
   const fw_gradient_step gradient = {.sizes = scan, .g = g, .erased = unit->erased, .erased_key = unit->erased_key,
                                      .dy = of_values, .query = of_keys, .key = of_keys, .write = of_values,
                                      .g_key = unit->g_key, .dk = unit->dk};
@@ -287,25 +288,35 @@ INLINE i64 recurrent_delta_work(const fast_weights *scan) {
   return 2 * scan->value_dim * (5 * scan->key_dim + scan->value_dim);
 }
 
-/** recurrent_delta_forward(…, output, final state); there is at least one step. */
+/** recurrent_delta_forward(…, output, final state). */
 KERNEL(recurrent_delta_forward) {
   recurrent_delta task = recurrent_delta_read(arg);
   arg += RECURRENT_DELTA_ARGUMENTS;
   task.output = F32(0), task.final_state = F32(1);
+  const i64 states = task.scan.heads * task.scan.value_dim * task.scan.key_dim;
+  if (states == 0) return OK;
+  if (task.scan.time == 0) {
+    fw_copy_or_zero(task.final_state, task.scan.initial_state, states);
+    return OK;
+  }
   const i64 work = task.scan.time * recurrent_delta_work(&task.scan);
   fwp_parallel_for(task.scan.heads, MAX(1, FW_GRAIN / MAX(work, 1)), recurrent_delta_forward_chunk, &task);
   return OK;
 }
 
-/**
- * recurrent_delta_backward(…, d output, d final state, dq, dk, dv, d beta, d initial state, d initial output); there is at least
- * one step.
- */
+/** recurrent_delta_backward(…, d output, d final state, dq, dk, dv, d beta, d initial state, d initial output). */
 KERNEL(recurrent_delta_backward) {
   recurrent_delta task = recurrent_delta_read(arg);
   arg += RECURRENT_DELTA_ARGUMENTS;
   task.d_output = F32(0), task.d_final_state = F32(1), task.dq = F32(2), task.dk = F32(3), task.dv = F32(4);
   task.d_beta = F32(5), task.d_initial_state = F32(6), task.d_initial_output = F32(7);
+  const i64 states = task.scan.heads * task.scan.value_dim * task.scan.key_dim;
+  if (states == 0) return OK;
+  if (task.scan.time == 0) {
+    fw_copy_or_zero(task.d_initial_state, task.d_final_state, states);
+    fw_copy_or_zero(task.d_initial_output, 0, task.scan.heads * task.scan.value_dim);
+    return OK;
+  }
   const i64 work = 2 * task.scan.time * recurrent_delta_work(&task.scan);
   fwp_parallel_for(task.scan.heads, MAX(1, FW_GRAIN / MAX(work, 1)), recurrent_delta_backward_chunk, &task);
   return OK;

@@ -134,6 +134,9 @@ INLINE void fw_copy(f32 *to, const f32 *from, i64 n) {
 #define FW_EACH(n, statement) \
   for (i64 at = 0; at < (n); at += VF) { statement; }
 
+/** x = 0. */
+INLINE void fw_clear(f32 *x, i64 n) { FW_EACH(n, vstore(x + at, vset(0))) }
+
 /** The product of two padded vectors. */
 INLINE f32 fw_dot(const f32 *x, const f32 *y, i64 n) {
   vf sum = vset(0);
@@ -176,6 +179,12 @@ NOINLINE UNUSED void fw_store_transposed(const f32 *matrix, f32 *state, i64 valu
 NOINLINE UNUSED void fw_load_rows(f32 *matrix, const f32 *state, i64 values, i64 keys) {
   zero_bytes(matrix, fw_matrix_size(values, keys) * 4);
   for (i64 i = 0; state && i < values; i++) fw_copy(matrix + i * ROUND_UP(keys, VF), state + i * keys, keys);
+}
+
+/** Copies `count` floats, or zeros if there are none to copy: states of sequences without elements. */
+INLINE void fw_copy_or_zero(f32 *to, const f32 *from, i64 count) {
+  if (from) copy_bytes(to, from, count * 4);
+  else zero_bytes(to, count * 4);
 }
 
 /* ---- the gradient of a state ----------------------------------------------------------------- */

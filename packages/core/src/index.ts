@@ -92,6 +92,44 @@ export {
   type Smoothing,
 } from './ops/codebook-average.ts';
 export { type CopyGateOptions, copyGate } from './ops/copy-gate.ts';
+export {
+  type DeltaDeltaInputs,
+  type DeltaDeltaOptions,
+  type DeltaDeltaResult,
+  type DeltaDeltaState,
+  type DeltaDeltaStepResult,
+  deltaDelta,
+  deltaDeltaStep,
+} from './ops/delta-delta.ts';
+
+export {
+  type DeltaLstmInputs,
+  type DeltaLstmOptions,
+  type DeltaLstmResult,
+  type DeltaLstmState,
+  type DeltaLstmStepResult,
+  deltaLstm,
+  deltaLstmStep,
+} from './ops/delta-lstm.ts';
+export {
+  type DeltaMlpBlock,
+  type DeltaMlpOptions,
+  type DeltaMlpResult,
+  type DeltaMlpState,
+  type DeltaMlpStepResult,
+  type DeltaMlpWrites,
+  deltaMlp,
+  deltaMlpStep,
+} from './ops/delta-mlp.ts';
+export {
+  type DeltaRnnInputs,
+  type DeltaRnnOptions,
+  type DeltaRnnResult,
+  type DeltaRnnState,
+  type DeltaRnnStepResult,
+  deltaRnn,
+  deltaRnnStep,
+} from './ops/delta-rnn.ts';
 export { deltaRule, deltaRuleStep } from './ops/delta-rule.ts';
 export { dropout } from './ops/dropout.ts';
 export {
@@ -150,6 +188,16 @@ export {
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
 export { type RelativeScoresOptions, relativeScores } from './ops/relative-scores.ts';
 export { type RepeatLayerOptions, repeatLayer } from './ops/repeat-layer.ts';
+export {
+  type RecurrentDeltaInputs,
+  type RecurrentDeltaOptions,
+  type RecurrentDeltaResult,
+  type RecurrentDeltaState,
+  type RecurrentDeltaStepResult,
+  type RecurrentDeltaWeights,
+  recurrentDelta,
+  recurrentDeltaStep,
+} from './ops/recurrent-delta.ts';
 export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
 export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';

@@ -129,11 +129,13 @@ export function assertNumber(
  *
  * @throws RangeError if it is not; the message lists them
  */
-export function assertOneOf<T extends string>(name: string, value: unknown, choices: readonly T[]): asserts value is T {
+export function assertOneOf<T extends string | number>(
+  name: string,
+  value: unknown,
+  choices: readonly T[],
+): asserts value is T {
   if (!(choices as readonly unknown[]).includes(value)) {
-    throw new RangeError(
-      `${name} must be ${choices.map((choice) => `'${choice}'`).join(' or ')}, but is ${describe(value)}.`,
-    );
+    throw new RangeError(`${name} must be ${choices.map(describe).join(' or ')}, but is ${describe(value)}.`);
   }
 }
 

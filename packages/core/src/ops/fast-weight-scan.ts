@@ -121,8 +121,8 @@ export function inTidy<R>(run: () => R): R {
 
 // ---- on the CPU engine, with its gradient --------------------------------------------------------
 
-/** A scan as a kernel of the engine and its gradient. */
-export interface ScanKernel {
+/** A scan as a kernel of the engine and its gradient; `Sizes` are those of its tensors. */
+export interface ScanKernel<Sizes = ScanSizes> {
   /** Name of the kernel; that of its gradient is the same with `Gradient` at the end. */
   readonly name: string;
   /**
@@ -135,25 +135,25 @@ export interface ScanKernel {
   /** Results that the gradient kernel receives too. */
   readonly savedResults: readonly string[];
   /** Inputs that the kernel fills for its gradient, and their shapes; without elements when no gradient will be taken. */
-  readonly kept: Readonly<Record<string, (sizes: ScanSizes) => number[]>>;
+  readonly kept: Readonly<Record<string, (sizes: Sizes) => number[]>>;
   /** Whether the kernel can do sizes. Default: all. */
-  readonly supports?: (sizes: ScanSizes) => boolean;
+  readonly supports?: (sizes: Sizes) => boolean;
 }
 
 /**
  * Runs a scan as a kernel where that is possible, else its composition.
  *
  * @param kernel the kernel
- * @param sizes from {@link assertScan}
+ * @param sizes of its tensors, for most from {@link assertScan}
  * @param inputs the kernel's float inputs and `resetMask` by name; those that were not given undefined or left out
  * @param attributes what the kernels receive as attributes
  * @param composed the scan in tfjs operations
  */
-export function runScan<R extends object>(
-  kernel: ScanKernel,
-  sizes: ScanSizes,
+export function runScan<R extends object, Sizes = ScanSizes>(
+  kernel: ScanKernel<Sizes>,
+  sizes: Sizes,
   inputs: Readonly<Record<string, tf.Tensor | undefined>>,
-  attributes: { readonly read: 'after' | 'before' },
+  attributes: object,
   composed: () => R,
 ): R {
   if (!canFuse(kernel.name) || kernel.supports?.(sizes) === false) return inTidy(composed);
@@ -169,7 +169,7 @@ export function runScan<R extends object>(
 }
 
 /** Gradient of a scan's kernel, for `registerGradients`. */
-export function scanGradient({ name, inputs, results, savedResults, kept }: ScanKernel): Gradient {
+export function scanGradient<Sizes>({ name, inputs, results, savedResults, kept }: ScanKernel<Sizes>): Gradient {
   const inputsToSave = [...inputs, 'resetMask', ...Object.keys(kept)];
   return {
     kernelName: name,

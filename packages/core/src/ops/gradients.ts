@@ -26,6 +26,7 @@ import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
 import { elementwiseLstmGradients } from './elementwise-lstm.ts';
 import { embeddingGradients } from './embedding.ts';
+import { fastRecurrenceGradients } from './fast-recurrence.ts';
 import { dpfpGradients } from './feature-maps/dpfp.ts';
 import { elementwiseFeatureGradients } from './feature-maps/elementwise.ts';
 import { favorPlusGradients } from './feature-maps/favor-plus.ts';
@@ -45,6 +46,7 @@ import { layerNormGradients } from './layer-norm.ts';
 import { linearGradients } from './linear.ts';
 import { lstmGradients } from './lstm.ts';
 import { relativeScoresGradients } from './relative-scores.ts';
+import { recurrentDeltaGradients } from './recurrent-delta.ts';
 import { rmsNormGradients } from './rms-norm.ts';
 import { segmentSumGradients } from './segment-sum.ts';
 import { selfReferentialGradients } from './self-referential.ts';
@@ -84,6 +86,8 @@ export function registerGradients(): void {
     deltaRuleGradients,
     gatedDeltaRuleGradients,
     selfReferentialGradients,
+    fastRecurrenceGradients,
+    recurrentDeltaGradients,
     dropoutGradients,
     segmentSumGradients,
     gridNeighborSumGradients,

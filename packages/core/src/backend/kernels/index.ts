@@ -23,6 +23,7 @@ import { matmulKernels } from './matmul.ts';
 import { movementKernels } from './movement.ts';
 import { normalizationKernels } from './normalization.ts';
 import { poolingKernels } from './pooling.ts';
+import { recurrentScanKernels } from './recurrent-scans.ts';
 import { reductionKernels } from './reduction.ts';
 import { relativeScoresKernels } from './relative-scores.ts';
 import { scanKernels } from './scan.ts';
@@ -64,6 +65,7 @@ export const kernels: KernelTable = {
   ...vTraceKernels,
   ...deltaRuleKernels,
   ...selfReferentialKernels,
+  ...recurrentScanKernels,
   ...dropoutKernels,
   ...vectorQuantizationKernels,
 };
