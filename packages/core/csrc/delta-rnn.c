@@ -84,15 +84,15 @@ static void delta_rnn_forward_head(const delta_rnn *task, i64 head, i64 thread) 
   f32 *query = fw_take_vector(&space, n), *cell = fw_take_vector(&space, n), *residual = fw_take_vector(&space, n);
   f32 *key = fw_take_vector(&space, n), *next = fw_take_vector(&space, n), *write = fw_take_vector(&space, n);
   f32 *expected[DELTA_RNN_GATES], *p[DELTA_RNN_GATES];
-  fw_copy(query, task->initial_query + head * n, n);
-  if (task->initial_cell) fw_copy(cell, task->initial_cell + head * n, n);
+  fw_load(query, task->initial_query + head * n, n);
+  if (task->initial_cell) fw_load(cell, task->initial_cell + head * n, n);
   fw_pass pass = {.rows = fw_rows(n), .stride = ROUND_UP(n, VF), .write = write, .key = key, .r = next};
   for (i64 gate = 0; gate < gates; gate++) {
     expected[gate] = fw_take_vector(&space, n), p[gate] = fw_take_vector(&space, n);
     const f32 *state = scan->initial_state ? scan->initial_state + (head * gates + gate) * n * n : 0;
     fw_load_transposed(matrices + gate * size, state, n, n);
     if (!state) continue;
-    fw_copy(key, scan->k + delta_rnn_row(task, head, gate, 0) * n, n);
+    fw_load(key, scan->k + delta_rnn_row(task, head, gate, 0) * n, n);
     pass.matrix = matrices + gate * size, pass.p = key, pass.x = expected[gate];
     fw_pass_read(&pass);
   }
@@ -108,9 +108,9 @@ static void delta_rnn_forward_head(const delta_rnn *task, i64 head, i64 thread) 
     for (i64 gate = 0; gate < gates; gate++) {
       const i64 row = delta_rnn_row(task, head, gate, t);
       const f32 *behind = expected[gate];
-      fw_copy(key, scan->k + row * n, n);
-      fw_copy(next, scan->k + (row + (t + 1 < time)) * n, n);
-      fw_copy(write, scan->v + row * n, n);
+      fw_load(key, scan->k + row * n, n);
+      fw_load(next, scan->k + (row + (t + 1 < time)) * n, n);
+      fw_load(write, scan->v + row * n, n);
       FW_EACH(n, vstore(write + at, vload(write + at) - vload(behind + at)))
       if (task->errors) fw_copy(task->errors + row * n, write, n);
       const vf beta = vset(task->beta[row]);
@@ -119,12 +119,12 @@ static void delta_rnn_forward_head(const delta_rnn *task, i64 head, i64 thread) 
       fw_pass_write_read_two(&pass);
       /* The write is done with; z takes its place. */
       f32 *z = gate == 1 ? residual : write;
-      fw_copy(z, task->z + row * n, n);
+      fw_load(z, task->z + row * n, n);
       FW_EACH(n, vstore(p[gate] + at, vload(p[gate] + at) + vload(z + at)))
     }
     delta_rnn_cell(task, head, t, p, residual, cell);
     fw_copy(task->output + (head * time + t) * n, p[0], n);
-    fw_copy(query, p[0], n);
+    fw_load(query, p[0], n);
     fw_softmax(query, n);
   }
   for (i64 gate = 0; gate < gates; gate++) {
@@ -157,7 +157,7 @@ typedef struct {
 INLINE void delta_rnn_write(const delta_rnn_unit *unit, f32 *write, i64 row) {
   const delta_rnn *task = unit->task;
   const i64 n = task->scan.key_dim;
-  fw_copy(write, task->errors + row * n, n);
+  fw_load(write, task->errors + row * n, n);
   const vf beta = vset(task->beta[row]);
   FW_EACH(n, vstore(write + at, vload(write + at) * beta))
 }
@@ -169,7 +169,7 @@ static void delta_rnn_step_state(const delta_rnn_unit *unit, f32 *states, i64 t)
   for (i64 gate = 0; gate < task->gates; gate++) {
     const i64 row = delta_rnn_row(task, unit->head, gate, t);
     delta_rnn_write(unit, unit->write, row);
-    fw_copy(unit->a, task->scan.k + row * n, n);
+    fw_load(unit->a, task->scan.k + row * n, n);
     const fw_pass pass = {.rows = fw_rows(n), .stride = ROUND_UP(n, VF), .matrix = states + gate * unit->size,
                           .write = unit->a, .key = unit->write};
     fw_pass_write(&pass);
@@ -193,12 +193,12 @@ static void delta_rnn_cell_back(const delta_rnn_unit *unit, i64 t) {
   if (version > 0) {
     f32 *i = unit->x, *u = unit->y, *o = unit->a, *c = unit->b, *before = unit->g_key;
     const f32 *previous = t > 0 ? task->cells + (step - 1) * n : task->initial_cell ? task->initial_cell + unit->head * n : 0;
-    fw_copy(i, task->activations + delta_rnn_row(task, unit->head, 0, t) * n, n);
-    fw_copy(u, task->activations + delta_rnn_row(task, unit->head, 1, t) * n, n);
-    fw_copy(o, task->activations + delta_rnn_row(task, unit->head, 2, t) * n, n);
-    fw_copy(c, task->cells + step * n, n);
+    fw_load(i, task->activations + delta_rnn_row(task, unit->head, 0, t) * n, n);
+    fw_load(u, task->activations + delta_rnn_row(task, unit->head, 1, t) * n, n);
+    fw_load(o, task->activations + delta_rnn_row(task, unit->head, 2, t) * n, n);
+    fw_load(c, task->cells + step * n, n);
     fw_clear(before, n);
-    if (previous && !delta_rnn_is_reset(unit->reset, t)) fw_copy(before, previous, n);
+    if (previous && !delta_rnn_is_reset(unit->reset, t)) fw_load(before, previous, n);
     FW_EACH(n, const vf open = vload(i + at); const vf update = vload(u + at); const vf out = vload(o + at);
             const vf dh = vload(unit->dh + at); const vf dc = vload(unit->d_cell + at) + dh * out;
             const vf du = dc * open;
@@ -207,7 +207,7 @@ static void delta_rnn_cell_back(const delta_rnn_unit *unit, i64 t) {
             vstore(unit->dp[2] + at, dh * vload(c + at) * out * (1.0f - out));
             vstore(unit->d_cell + at, dc * (1.0f - open)))
   } else {
-    fw_copy(unit->dp[0], unit->dh, n);
+    fw_load(unit->dp[0], unit->dh, n);
   }
   for (i64 gate = 0; gate < task->gates; gate++) {
     f32 *dz = task->dz + delta_rnn_row(task, unit->head, gate, t) * n;
@@ -221,9 +221,9 @@ static void delta_rnn_gate_back(const delta_rnn_unit *unit, i64 gate, i64 t, f32
   const delta_rnn *task = unit->task;
   const i64 n = task->scan.key_dim, row = delta_rnn_row(task, unit->head, gate, t);
   f32 *dp = unit->dp[gate], *erased = unit->erased[gate], *erased_key = unit->erased_key[gate], *key = unit->a;
-  fw_copy(unit->error, task->errors + row * n, n);
+  fw_load(unit->error, task->errors + row * n, n);
   delta_rnn_write(unit, unit->write, row);
-  fw_copy(key, task->scan.k + row * n, n);
+  fw_load(key, task->scan.k + row * n, n);
   fw_clear(unit->dk, n);
   const fw_gradient_step step = {.sizes = &task->scan, .g = g, .erased = erased, .erased_key = erased_key, .dy = dp,
                                  .query = unit->query, .key = key, .write = unit->write, .g_key = unit->g_key, .dk = unit->dk};
@@ -231,7 +231,7 @@ static void delta_rnn_gate_back(const delta_rnn_unit *unit, i64 gate, i64 t, f32
   task->d_beta[row] = fw_dot(unit->g_key, unit->error, n);
   const vf beta = vset(task->beta[row]);
   FW_EACH(n, vstore(erased + at, vload(unit->g_key + at) * beta))
-  fw_copy(erased_key, key, n);
+  fw_load(erased_key, key, n);
   fw_copy(task->dv + row * n, erased, n);
   const fw_pass pass = {.rows = fw_rows(n), .stride = ROUND_UP(n, VF), .matrix = state, .p = dp, .r = erased,
                         .x = unit->x, .y = unit->y};
@@ -246,20 +246,20 @@ static void delta_rnn_gate_back(const delta_rnn_unit *unit, i64 gate, i64 t, f32
 static void delta_rnn_step_back(const delta_rnn_unit *unit, i64 t, f32 *g, f32 *states) {
   const delta_rnn *task = unit->task;
   const i64 n = task->scan.key_dim, gates = task->gates, step = unit->head * task->scan.time + t;
-  fw_copy(unit->dh, task->d_output + step * n, n);
+  fw_load(unit->dh, task->d_output + step * n, n);
   if (t + 1 < task->scan.time) {
     if (delta_rnn_is_reset(unit->reset, t + 1)) {
       zero_bytes(g, gates * unit->size * 4);
       for (i64 gate = 0; gate < gates; gate++) fw_clear(unit->erased[gate], n);
       fw_clear(unit->d_cell, n);
     } else {
-      fw_copy(unit->query, task->queries + (step + 1) * n, n);
+      fw_load(unit->query, task->queries + (step + 1) * n, n);
       fw_softmax_gradient(unit->x, unit->query, unit->d_query, n);
       FW_EACH(n, vstore(unit->dh + at, vload(unit->dh + at) + vload(unit->x + at)))
     }
   }
   delta_rnn_cell_back(unit, t);
-  fw_copy(unit->query, task->queries + step * n, n);
+  fw_load(unit->query, task->queries + step * n, n);
   fw_clear(unit->d_query, n);
   for (i64 gate = 0; gate < gates; gate++) {
     delta_rnn_gate_back(unit, gate, t, g + gate * unit->size, states + gate * unit->size);
@@ -306,7 +306,7 @@ static void delta_rnn_backward_head(const delta_rnn *task, i64 head, i64 thread)
   unit.query = fw_take_vector(&space, n), unit.write = fw_take_vector(&space, n), unit.error = fw_take_vector(&space, n);
   unit.dk = fw_take_vector(&space, n), unit.g_key = fw_take_vector(&space, n), unit.x = fw_take_vector(&space, n);
   unit.y = fw_take_vector(&space, n), unit.a = fw_take_vector(&space, n), unit.b = fw_take_vector(&space, n);
-  fw_copy(unit.d_cell, task->d_final_cell + head * n, n);
+  fw_load(unit.d_cell, task->d_final_cell + head * n, n);
 
   delta_rnn_load_states(&unit, state);
   for (i64 t = 0; t < (segments - 1) * RECURRENT_SEGMENT; t++) {

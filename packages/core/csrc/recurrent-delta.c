@@ -60,9 +60,9 @@ static void recurrent_delta_forward_head(const recurrent_delta *task, i64 head, 
   f32 *read = fw_take_vector(&space, m), *expected = fw_take_vector(&space, m);
   /* Of the last step, still to be written. */
   f32 *write = fw_take_vector(&space, m), *key = fw_take_vector(&space, n);
-  fw_copy(weight_b, task->weight_b + weights * m, m);
+  fw_load(weight_b, task->weight_b + weights * m, m);
   fw_load_transposed(s, scan->initial_state ? scan->initial_state + head * m * n : 0, m, n);
-  if (task->initial_output) fw_copy(r, task->initial_output + head * m, m);
+  if (task->initial_output) fw_load(r, task->initial_output + head * m, m);
   FW_EACH(m, vstore(r + at, vtanh(vload(r + at))))
   const fw_pass recur = {.rows = fw_rows(m), .stride = stride, .matrix = recurrent, .p = r, .x = sums};
   const fw_pass pass = {.rows = fw_rows(n), .stride = values, .matrix = s, .write = write, .key = key, .p = q, .r = k,
@@ -76,9 +76,9 @@ static void recurrent_delta_forward_head(const recurrent_delta *task, i64 head, 
       fw_clear(r, m);
     }
     fw_pass_read(&recur);
-    fw_copy(q, scan->q + step * n, n);
-    fw_copy(k, scan->k + step * n, n);
-    fw_copy(v, scan->v + step * m, m);
+    fw_load(q, scan->q + step * n, n);
+    fw_load(k, scan->k + step * n, n);
+    fw_load(v, scan->v + step * m, m);
     FW_EACH(n, vstore(q + at, vload(q + at) + vload(sums + at));
             vstore(k + at, vload(k + at) + vload(sums + keys + at)))
     fw_softmax(q, n);
@@ -93,7 +93,7 @@ static void recurrent_delta_forward_head(const recurrent_delta *task, i64 head, 
     fw_pass_write_read_two(&pass);
     FW_EACH(m, vstore(v + at, vload(v + at) + vload(sums + 2 * keys + at) - vload(expected + at)))
     if (task->errors) fw_copy(task->errors + step * m, v, m);
-    fw_copy(key, k, n);
+    fw_load(key, k, n);
     const vf similarity = vset(fw_dot(k, q, n));
     FW_EACH(m, const vf written = vload(v + at) * rate; vstore(write + at, written);
             vstore(read + at, vfma(written, similarity, vload(read + at)));
@@ -127,7 +127,7 @@ typedef struct {
 /** w of step t, as a padded vector. */
 INLINE void recurrent_delta_write(const recurrent_delta *task, f32 *write, i64 step) {
   const i64 m = task->scan.value_dim;
-  fw_copy(write, task->errors + step * m, m);
+  fw_load(write, task->errors + step * m, m);
   const vf rate = vset(task->rates[step]);
   FW_EACH(m, vstore(write + at, vload(write + at) * rate))
 }
@@ -137,7 +137,7 @@ static void recurrent_delta_step_state(const recurrent_delta_unit *unit, f32 *st
   const recurrent_delta *task = unit->task;
   const i64 n = task->scan.key_dim, m = task->scan.value_dim, step = unit->head * task->scan.time + t;
   recurrent_delta_write(task, unit->write, step);
-  fw_copy(unit->k, task->keys + step * n, n);
+  fw_load(unit->k, task->keys + step * n, n);
   const fw_pass pass = {.rows = fw_rows(m), .stride = ROUND_UP(n, VF), .matrix = state, .write = unit->k, .key = unit->write};
   fw_pass_write(&pass);
 }
@@ -148,21 +148,21 @@ static void recurrent_delta_step_back(const recurrent_delta_unit *unit, i64 t, f
   const fast_weights *scan = &task->scan;
   const i64 n = scan->key_dim, m = scan->value_dim, step = unit->head * scan->time + t;
   f32 *dy = unit->dy, *q = unit->q, *k = unit->k, *write = unit->write, *error = unit->error;
-  fw_copy(dy, task->d_output + step * m, m);
+  fw_load(dy, task->d_output + step * m, m);
   if (t + 1 < scan->time) {
     if (recurrent_delta_is_reset(unit->reset, t + 1)) {
       zero_bytes(g, fw_gradient_size(m, n) * 4);
       fw_clear(unit->erased, m);
     } else {
       const f32 *r = unit->r;
-      fw_copy(unit->r, task->feedback + (step + 1) * m, m);
+      fw_load(unit->r, task->feedback + (step + 1) * m, m);
       FW_EACH(m, const vf of = vload(r + at);
               vstore(dy + at, vfma(1.0f - of * of, vload(unit->dr + at), vload(dy + at))))
     }
   }
-  fw_copy(q, task->queries + step * n, n);
-  fw_copy(k, task->keys + step * n, n);
-  fw_copy(error, task->errors + step * m, m);
+  fw_load(q, task->queries + step * n, n);
+  fw_load(k, task->keys + step * n, n);
+  fw_load(error, task->errors + step * m, m);
   recurrent_delta_write(task, write, step);
   fw_clear(unit->dk, n);
   const fw_gradient_step gradient = {.sizes = scan, .g = g, .erased = unit->erased, .erased_key = unit->erased_key, .dy = dy,
@@ -171,7 +171,7 @@ static void recurrent_delta_step_back(const recurrent_delta_unit *unit, i64 t, f
   const f32 rate = task->rates[step];
   const f32 d_beta = fw_dot(unit->g_key, error, m) * rate * (1 - rate);
   FW_EACH(m, vstore(unit->erased + at, vload(unit->g_key + at) * rate))
-  fw_copy(unit->erased_key, k, n);
+  fw_load(unit->erased_key, k, n);
   const fw_pass pass = {.rows = fw_rows(m), .stride = ROUND_UP(n, VF), .matrix = state, .p = dy, .r = unit->erased,
                         .x = unit->read, .y = unit->unread};
   fw_pass_read_two(&pass);
@@ -213,7 +213,7 @@ static void recurrent_delta_finish_back(const recurrent_delta_unit *unit, f32 *g
   fw_step_gradient(&gradient);
   fw_store_gradient(g, scan, task->d_initial_state, unit->head);
   const f32 *r = unit->r;
-  fw_copy(unit->r, task->feedback + unit->head * scan->time * m, m);
+  fw_load(unit->r, task->feedback + unit->head * scan->time * m, m);
   FW_EACH(m, const vf of = vload(r + at); vstore(unit->dr + at, (1.0f - of * of) * vload(unit->dr + at)))
   fw_copy(task->d_initial_output + unit->head * m, unit->dr, m);
 }
@@ -237,7 +237,7 @@ static void recurrent_delta_backward_head(const recurrent_delta *task, i64 head,
   unit.erased_key = fw_take_vector(&space, n), unit.q = fw_take_vector(&space, n), unit.k = fw_take_vector(&space, n);
   unit.dq = fw_take_vector(&space, n), unit.dk = fw_take_vector(&space, n), unit.read = fw_take_vector(&space, n);
   unit.unread = fw_take_vector(&space, n);
-  fw_copy(unit.weight_b, task->weight_b + weights * m, m);
+  fw_load(unit.weight_b, task->weight_b + weights * m, m);
 
   fw_load_rows(state, scan->initial_state ? scan->initial_state + head * m * n : 0, m, n);
   for (i64 t = 0; t < (segments - 1) * RECURRENT_SEGMENT; t++) {

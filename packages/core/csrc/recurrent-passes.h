@@ -125,9 +125,15 @@ INLINE f32 *fw_take_vector(f32 **space, i64 n) {
   return taken;
 }
 
-/** Copies a row [n] into a padded vector, or back. */
+/** Copies n floats. */
 INLINE void fw_copy(f32 *to, const f32 *from, i64 n) {
   for (i64 i = 0; i < n; i++) to[i] = from[i];
+}
+
+/** Copies a row [n] into a padded vector. What is beyond it becomes 0 again, whatever NaN of hidden steps made of it. */
+INLINE void fw_load(f32 *to, const f32 *from, i64 n) {
+  fw_copy(to, from, n);
+  for (i64 i = n; i < ROUND_UP(n, VF); i++) to[i] = 0;
 }
 
 /** Runs `statement` for the vectors of n elements: `at` is the first of each. Reads and writes up to the padding. */

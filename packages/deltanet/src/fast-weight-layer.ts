@@ -23,6 +23,7 @@ import {
   type Tensor2D,
   type Tensor3D,
   type Tensor4D,
+  type TensorContainer,
   tidy,
   where,
   zeros,
@@ -66,12 +67,15 @@ export interface StateShapes {
   readonly history?: number[];
 }
 
+/** Shapes of any state's tensors. */
+export type ShapesOf<State> = { readonly [Name in keyof State]?: number[] };
+
 /** A pass over a piece of sequences. */
-export interface Passage {
+export interface Passage<State = FastWeightState> {
   /** `[batch, length, size]`; zero at padding. */
   readonly x: Tensor3D;
   /** Absent at the beginning of sequences. */
-  readonly state: FastWeightState | undefined;
+  readonly state: State | undefined;
   /** 1 for elements, 0 for padding, float32 `[batch, 1, length]`; absent without padding. */
   readonly presence: Tensor3D | undefined;
 }
@@ -85,8 +89,11 @@ export interface LayerSizes {
   readonly outputSize: number;
 }
 
-/** Base of the layers. */
-export abstract class FastWeightLayer extends Module implements SequenceMixer<FastWeightState> {
+/** Base of the layers. `State` is an object of tensors (and of numbers, which it does not check). */
+export abstract class FastWeightLayer<State extends TensorContainer = FastWeightState>
+  extends Module
+  implements SequenceMixer<State>
+{
   readonly size: number;
   readonly heads: number;
   readonly headSize: number;
@@ -103,10 +110,10 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
   }
 
   /** The layer's equations. */
-  protected abstract run(passage: Passage): { output: Tensor3D; state: FastWeightState };
+  protected abstract run(passage: Passage<State>): { output: Tensor3D; state: State };
 
   /** Shapes of the state's tensors, which are zero at first. */
-  protected abstract stateShapes(batch: number): StateShapes;
+  protected abstract stateShapes(batch: number): ShapesOf<State>;
 
   /**
    * @param x float32 `[batch, length, size]`
@@ -123,11 +130,7 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
    * @param options padding
    * @returns float32 `[batch, length, outputSize]`, and the state behind x
    */
-  forward(
-    x: Tensor3D,
-    state?: FastWeightState,
-    options: MixerOptions = {},
-  ): { output: Tensor3D; state: FastWeightState } {
+  forward(x: Tensor3D, state?: State, options: MixerOptions = {}): { output: Tensor3D; state: State } {
     const name = this.constructor.name;
     const sizes = assertFloatShape(`${name}: x`, x, ['batch', 'length', this.size]);
     const { paddingMask } = options;
@@ -144,7 +147,7 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
    * @param state what came before
    * @returns float32 `[batch, outputSize]`, and the state behind x
    */
-  step(x: Tensor2D, state: FastWeightState): { output: Tensor2D; state: FastWeightState } {
+  step(x: Tensor2D, state: State): { output: Tensor2D; state: State } {
     assertFloatShape(`${this.constructor.name}: x`, x, ['batch', this.size]);
     return tidy(() => {
       const { output, state: next } = this.forward(expandDims(x, 1), state);
@@ -153,16 +156,19 @@ export abstract class FastWeightLayer extends Module implements SequenceMixer<Fa
   }
 
   /** The state before the first element. */
-  initialState(batch: number): FastWeightState {
+  initialState(batch: number): State {
     assertCount(`${this.constructor.name}: batch`, batch, 0);
-    const tensors = Object.entries(this.stateShapes(batch)).map(([name, shape]) => [name, zeros(shape)]);
-    return Object.fromEntries(tensors) as FastWeightState;
+    return Object.fromEntries(this.#shapes(batch).map(([name, shape]) => [name, zeros(shape)])) as State;
   }
 
-  #assertState(state: FastWeightState, batch: number): void {
-    for (const [name, shape] of Object.entries(this.stateShapes(batch))) {
-      assertFloatShape(`${this.constructor.name}: state.${name}`, state[name as keyof FastWeightState], shape);
+  #assertState(state: State, batch: number): void {
+    for (const [name, shape] of this.#shapes(batch)) {
+      assertFloatShape(`${this.constructor.name}: state.${name}`, state[name as keyof State], shape);
     }
+  }
+
+  #shapes(batch: number): [name: string, shape: number[]][] {
+    return Object.entries(this.stateShapes(batch)) as [string, number[]][];
   }
 }
 

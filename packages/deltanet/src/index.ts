@@ -14,6 +14,7 @@ export {
   type LayerSizes,
   layerSizes,
   type Passage,
+  type ShapesOf,
   type StateShapes,
 } from './fast-weight-layer.ts';
 export { FastWeightMemory, type FastWeightMemoryOptions } from './fast-weight-memory.ts';

@@ -77,6 +77,11 @@ export interface Chart {
   readonly x: string;
   /** Field on the vertical axis. */
   readonly y: string;
+  /**
+   * For results whose rows have several points each: the fields that hold them, and their places on the horizontal axis, for
+   * example `{ accuracy50: 50, accuracy100: 100 }`; x and y only name the axes then.
+   */
+  readonly spread?: Readonly<Record<string, number | string>>;
   /** Field that tells the curves apart; published rows that have x, y and this field are drawn beside ours. */
   readonly series: string;
   readonly yScale?: 'linear' | 'log';

@@ -52,9 +52,9 @@ export function resultsChart(
   rows: readonly Row[],
   published: readonly PublishedRow[],
 ): ChartModel | undefined {
-  const drawable = rows.filter((row) => isPlace(row[chart.x]) && typeof row[chart.y] === 'number');
+  const drawable = spreadOut(chart, rows).filter((row) => isPlace(row[chart.x]) && typeof row[chart.y] === 'number');
   if (drawable.length === 0) return undefined;
-  const paper = published.filter(
+  const paper = spreadOut(chart, published).filter(
     (row) => row[chart.x] !== undefined && typeof row[chart.y] === 'number' && row[chart.series] !== undefined,
   );
   const panels = facets(chart, drawable).map(({ title, rows: members, value }) => {
@@ -89,6 +89,16 @@ export function metricsChart(chart: Chart, metrics: readonly MetricLine[]): Char
     return { title, lines };
   });
   return model(chart, panels);
+}
+
+/** Rows with one point each. */
+function spreadOut<T extends Readonly<Record<string, Cell>>>(
+  { spread, x, y }: Chart,
+  rows: readonly T[],
+): readonly T[] {
+  if (spread === undefined) return rows;
+  const fields = Object.entries(spread);
+  return rows.flatMap((row) => fields.map(([field, place]) => ({ ...row, [x]: place, [y]: row[field] ?? null })));
 }
 
 function model(chart: Chart, panels: readonly ChartPanel[]): ChartModel {

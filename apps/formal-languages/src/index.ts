@@ -1,0 +1,8 @@
+/**
+ * The experiments of "Practical Computational Power of Linear Transformers and Their Recurrent and Self-Referential Extensions";
+ * `fwp list` shows them.
+ *
+ * @packageDocumentation
+ */
+
+export { parity } from './parity.ts';

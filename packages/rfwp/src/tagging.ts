@@ -1,0 +1,71 @@
+/** How a {@link SequenceTagger} does on batches of tagged sequences: its loss, and how many of them it has right. */
+
+import { softmaxCrossEntropy } from '@fwp/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { SequenceTagger } from './sequence-tagger.ts';
+
+/** Sequences with a label for each symbol that counts: what the token tasks of `@fwp/datasets` give. */
+export interface TaggedBatch {
+  readonly batchSize: number;
+  readonly length: number;
+  /** Symbols, `[batchSize, length]`. */
+  readonly inputs: Int32Array;
+  /** Labels, `[batchSize, length]`. */
+  readonly targets: Int32Array;
+  /** 1 where a label counts, 0 elsewhere, `[batchSize, length]`. */
+  readonly mask: Float32Array;
+}
+
+/**
+ * Mean cross-entropy of the labels that count.
+ *
+ * @param model the tagger
+ * @param batch sequences, padded at the end
+ */
+export function taggingLoss(model: SequenceTagger, batch: TaggedBatch): tf.Scalar {
+  return tf.tidy(() => {
+    const { inputs, targets, mask } = tensorsOf(batch);
+    return softmaxCrossEntropy(model.apply(inputs), targets, { mask }) as tf.Scalar;
+  });
+}
+
+/** How many are right. */
+export interface TaggingScore {
+  readonly sequences: number;
+  /** Sequences all of whose labels are predicted. */
+  readonly rightSequences: number;
+  readonly labels: number;
+  readonly rightLabels: number;
+}
+
+/**
+ * Counts predictions that are right. A sequence is, if all of its labels are.
+ *
+ * @param model the tagger
+ * @param batch sequences, padded at the end
+ */
+export function scoreTagging(model: SequenceTagger, batch: TaggedBatch): TaggingScore {
+  const predicted = tf.tidy(() => tf.argMax(model.apply(tensorsOf(batch).inputs), -1).dataSync());
+  const { batchSize, length, targets, mask } = batch;
+  let [rightSequences, labels, rightLabels] = [0, 0, 0];
+  for (let row = 0; row < batchSize; row++) {
+    let wrong = 0;
+    for (let i = row * length; i < (row + 1) * length; i++) {
+      if (mask[i] === 0) continue;
+      labels += 1;
+      if (predicted[i] === targets[i]) rightLabels += 1;
+      else wrong += 1;
+    }
+    if (wrong === 0) rightSequences += 1;
+  }
+  return { sequences: batchSize, rightSequences, labels, rightLabels };
+}
+
+function tensorsOf({ batchSize, length, inputs, targets, mask }: TaggedBatch) {
+  const shape: [number, number] = [batchSize, length];
+  return {
+    inputs: tf.tensor2d(inputs, shape, 'int32'),
+    targets: tf.tensor2d(targets, shape, 'int32'),
+    mask: tf.tensor2d(mask, shape),
+  };
+}
