@@ -5,4 +5,5 @@
  * @packageDocumentation
  */
 
+export { allLanguages } from './all-languages.ts';
 export { parity } from './parity.ts';

@@ -31,6 +31,23 @@ describe('a diagram of results', () => {
     expect(lines).toEqual([{ series: 'linear', kind: 'published', points: [{ x: 60, y: 0.06 }] }]);
   });
 
+  it('has several points of a row where they are spread over fields', () => {
+    const spread = { ...chart, x: 'length', y: 'accuracy', spread: { accuracy50: 50, accuracy100: 100 } };
+    const row = { model: 'linear', seed: 1, accuracy100: 0.5, accuracy50: 1 };
+    const theirs = [{ model: 'linear', accuracy100: 0.25, source: '' }];
+    const lines = resultsChart(spread, [row, { ...row, seed: 2, accuracy100: null }], theirs)?.panels[0]?.lines;
+    expect(lines?.map(({ kind, points }) => [kind, points.map(({ x, y }) => [x, y])])).toEqual([
+      [
+        'mean',
+        [
+          [50, 1],
+          [100, 0.5],
+        ],
+      ],
+      ['published', [[100, 0.25]]],
+    ]);
+  });
+
   it('has a panel for each value of the facet', () => {
     const facetted = resultsChart({ ...chart, x: 'model', series: 'model', facet: 'keys' }, ROWS, published);
     expect(facetted?.panels.map(({ title }) => title)).toEqual(['keys = 20', 'keys = 60', 'keys = 100']);

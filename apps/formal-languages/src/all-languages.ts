@@ -1,0 +1,97 @@
+/**
+ * All eight languages: which of a flip, a count and a reset a model can hold in its state. The paper's three-way split: counting
+ * is within reach of all, a state that goes round in circles (parity, (aa)*, (abab)*) needs recurrence, self-reference or an
+ * overshooting delta rule, and forgetting (reset Dyck) at least a delta rule.
+ */
+
+import { defineExperiment } from '@fwp/lab';
+import { accuraciesWithin, FAILED, LEARNED } from './claims.ts';
+import { paper } from './paper.ts';
+import { report } from './report.ts';
+import { LANGUAGES, settings, train, trials } from './training.ts';
+
+const COUNTING = ['counter-2', 'counter-3', 'dyck-1', 'shuffle-2'] as const;
+const CIRCLING = ['parity', 'aa-star', 'abab-star'] as const;
+const FORGETTING = ['reset-dyck-1'] as const;
+
+export const allLanguages = defineExperiment({
+  id: 'formal-languages/all-languages',
+  title: 'Eight formal languages, for words longer than those of the training',
+  description:
+    'Trains every model on words of every language with at most 50 symbols (of the counter languages: at most 50 of each ' +
+    'letter) and tests on longer ones. Which languages a model learns tells what its state can do.',
+  paper,
+  config: settings,
+  presets: {
+    quick: {
+      summary: 'one language of each kind, and three models',
+      config: {
+        languages: ['counter-2', 'aa-star', 'reset-dyck-1'],
+        models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet'],
+        steps: 300,
+        bins: 2,
+        testWords: 200,
+      },
+    },
+    standard: {
+      summary: 'eight languages, nine models of one layer of size 32, at most 1000 steps',
+      config: { languages: [...LANGUAGES], steps: 1000, testWords: 300 },
+    },
+    paper: {
+      summary: "the paper's training sets and number of epochs, two layers of size 64",
+      config: {
+        languages: [...LANGUAGES],
+        layers: 2,
+        size: 64,
+        steps: 47_000,
+        bins: 4,
+        validationWords: 500,
+        testWords: 2000,
+      },
+    },
+  },
+  trials,
+  run: train,
+  published: [],
+  claims: [
+    {
+      text: 'The Linear Transformer and the DeltaNet learn the languages that count, Dyck-1 and Shuffle-2.',
+      holds: (rows) =>
+        accuraciesWithin(rows, { models: ['linearTransformer', 'deltaNet'], languages: COUNTING }, { least: LEARNED }),
+    },
+    {
+      text: 'Neither learns parity, (aa)* or (abab)*, where a state must go round.',
+      holds: (rows) =>
+        accuraciesWithin(rows, { models: ['linearTransformer', 'deltaNet'], languages: CIRCLING }, { most: FAILED }),
+    },
+    {
+      text: 'The Recurrent Delta Net and the SRWM learn these three.',
+      holds: (rows) =>
+        accuraciesWithin(rows, { models: ['recurrentDeltaNet', 'srwm'], languages: CIRCLING }, { least: LEARNED }),
+    },
+    {
+      text: 'The delta rule learns to forget, reset Dyck-1, which the sum rule of the Linear Transformer does not.',
+      holds: (rows) => {
+        const delta = accuraciesWithin(rows, { models: ['deltaNet'], languages: FORGETTING }, { least: LEARNED });
+        const sum = accuraciesWithin(rows, { models: ['linearTransformer'], languages: FORGETTING }, { most: FAILED });
+        if (delta === undefined || sum === undefined) return undefined;
+        return { pass: delta.pass && sum.pass, observed: `${delta.observed}; ${sum.observed}` };
+      },
+    },
+    {
+      text: 'The Recurrent Delta Net and the SRWM learn reset Dyck-1 as well.',
+      holds: (rows) =>
+        accuraciesWithin(rows, { models: ['recurrentDeltaNet', 'srwm'], languages: FORGETTING }, { least: LEARNED }),
+    },
+    {
+      text: 'The Transformer learns neither parity nor (aa)* nor (abab)*; the LSTM learns all three.',
+      holds: (rows) => {
+        const transformer = accuraciesWithin(rows, { models: ['transformer'], languages: CIRCLING }, { most: FAILED });
+        const lstm = accuraciesWithin(rows, { models: ['lstm'], languages: CIRCLING }, { least: LEARNED });
+        if (transformer === undefined || lstm === undefined) return undefined;
+        return { pass: transformer.pass && lstm.pass, observed: `${transformer.observed}; ${lstm.observed}` };
+      },
+    },
+  ],
+  report,
+});
