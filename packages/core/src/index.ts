@@ -186,8 +186,6 @@ export {
   mLstmStep,
 } from './ops/m-lstm.ts';
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
-export { type RelativeScoresOptions, relativeScores } from './ops/relative-scores.ts';
-export { type RepeatLayerOptions, repeatLayer } from './ops/repeat-layer.ts';
 export {
   type RecurrentDeltaInputs,
   type RecurrentDeltaOptions,
@@ -198,6 +196,8 @@ export {
   recurrentDelta,
   recurrentDeltaStep,
 } from './ops/recurrent-delta.ts';
+export { type RelativeScoresOptions, relativeScores } from './ops/relative-scores.ts';
+export { type RepeatLayerOptions, repeatLayer } from './ops/repeat-layer.ts';
 export { type RetentionDecayOptions, type RetentionOptions, retention, retentionStep } from './ops/retention.ts';
 export { addRmsNorm, type RmsNormOptions, rmsNorm } from './ops/rms-norm.ts';
 export { type SegmentSums, segmentSum } from './ops/segment-sum.ts';

@@ -1,0 +1,132 @@
+/** Code execution: programs that assign, count up and down, branch and print; what is printed is to be predicted. */
+
+import { codeExecution as programs } from '@fwp/datasets';
+import { defineExperiment } from '@fwp/lab';
+import { z } from 'zod';
+import { bestReaches, DELTA_MODELS, exceeds, percent } from './claims.ts';
+import { paper } from './paper.ts';
+import { publishedCodeExecution } from './published.ts';
+import { type ModelName, train, trainingSettings } from './training.ts';
+
+/** What is not printed. */
+const BLANK = 0;
+/** Up to this fraction of sequences a model counts as having none: the paper's 0.0, and a few by chance of short programs. */
+const NONE = 0.05;
+/** By what fraction of printed values a delta model must exceed the sum rule, which overwrites nothing: a clear difference. */
+const CLEARLY = 0.1;
+
+export const codeExecution = defineExperiment({
+  id: 'rfwp/code-execution',
+  title: 'Execution of programs that print',
+  description:
+    'Reads programs token by token and predicts what each print statement prints. Variables change all the time, so that a ' +
+    'memory must replace what it holds; the sum rule cannot.',
+  paper,
+  config: z.object({
+    variables: z.array(z.int().min(1).max(5)).min(1).default([3]).describe('numbers of variables'),
+    statements: z.int().min(3).default(10).describe('statements of a program'),
+    ...trainingSettings,
+  }),
+  presets: {
+    quick: {
+      summary: '3 variables, 10 statements, two layers of size 64',
+      config: { steps: 400, learningRate: 3e-3 },
+    },
+    standard: {
+      summary: '3 variables, 25 statements, two layers of size 128; all models',
+      config: {
+        statements: 25,
+        size: 128,
+        lstmSize: 256,
+        heads: 16,
+        trainSequences: 10_000,
+        steps: 1500,
+        learningRate: 1e-3,
+      },
+    },
+    paper: {
+      summary: '3 and 5 variables, 100 statements, four layers of size 256, 200 epochs',
+      config: {
+        variables: [3, 5],
+        statements: 100,
+        layers: 4,
+        size: 256,
+        lstmSize: 512,
+        heads: 16,
+        dropout: 0.1,
+        trainSequences: 10_000,
+        steps: 31_200,
+        learningRate: 3e-4,
+        validationSequences: 1000,
+        testSequences: 1000,
+      },
+    },
+  },
+  trials: ({ models, variables }) =>
+    variables.flatMap((count) => models.map((model) => ({ model: model as ModelName, variables: count }))),
+  run: (context) => {
+    const { statements } = context.config;
+    const task = programs({ variables: context.key.variables, statements, seed: context.seed });
+    return train(context, task, context.key.model, BLANK);
+  },
+  published: publishedCodeExecution,
+  claims: [
+    {
+      text: 'The Linear Transformer has next to no program right: at most 5 of 100.',
+      holds: (rows) => {
+        const accuracies = rows.filter(({ model }) => model === 'linearTransformer').map((row) => row.sequenceAccuracy);
+        if (accuracies.length === 0) return undefined;
+        return { pass: accuracies.every((accuracy) => accuracy <= NONE), observed: accuracies.map(percent).join(', ') };
+      },
+    },
+    {
+      text: 'Every model with a delta rule has more programs right.',
+      holds: (rows) =>
+        perCount(rows, (of) =>
+          exceeds(of, DELTA_MODELS, 'linearTransformer', { field: 'sequenceAccuracy', margin: 0 }),
+        ),
+    },
+    {
+      text: 'And clearly more printed values: at least 10 of 100.',
+      holds: (rows) =>
+        perCount(rows, (of) =>
+          exceeds(of, DELTA_MODELS, 'linearTransformer', { field: 'labelAccuracy', margin: CLEARLY }),
+        ),
+    },
+    {
+      text: 'Recurrence helps: Delta RNN or Recurrent Delta Net has at least as many programs right as the DeltaNet.',
+      holds: (rows) =>
+        perCount(rows, (of) => bestReaches(of, ['deltaRnn', 'recurrentDeltaNet'], 'deltaNet', 'sequenceAccuracy')),
+    },
+  ],
+  report: {
+    metric: 'sequenceAccuracy',
+    rows: 'model',
+    columns: 'variables',
+    charts: [
+      {
+        title: 'Printed values of the validation programs that are right, during training',
+        from: 'metrics',
+        x: 'step',
+        y: 'labelAccuracy',
+        series: 'model',
+        facet: 'variables',
+      },
+    ],
+  },
+});
+
+type CodeExecutionRow = Parameters<typeof exceeds>[0][number] & { readonly variables: number };
+
+/** A verdict on each number of variables. */
+function perCount(
+  rows: readonly CodeExecutionRow[],
+  decide: (rows: readonly CodeExecutionRow[]) => ReturnType<typeof exceeds>,
+): ReturnType<typeof exceeds> {
+  const verdicts = [...new Set(rows.map(({ variables }) => variables))].flatMap((count) => {
+    const verdict = decide(rows.filter(({ variables }) => variables === count));
+    return verdict === undefined ? [] : [verdict];
+  });
+  if (verdicts.length === 0) return undefined;
+  return { pass: verdicts.every(({ pass }) => pass), observed: verdicts.map(({ observed }) => observed).join('; ') };
+}

@@ -1,0 +1,166 @@
+/**
+ * Trains a tagger on an algorithmic task: Adam at a constant rate, and the test accuracy at the best validation, as the
+ * authors do. A sequence is right if all its labels are; of the labels, those count that are not blank.
+ */
+
+import { Adam, fanInUniform, Lstm, type RandomStream, type SequenceMixer, TransformerBlock } from '@fwp/core';
+import { type SymbolTask, trimPadding } from '@fwp/datasets';
+import type { TrialContext } from '@fwp/lab';
+import { createMixer, type MixerName, type MixerSettings, SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
+import { z } from 'zod';
+
+/** Models that are compared. */
+export const MODELS = [
+  'lstm',
+  'linearTransformer',
+  'deltaNet',
+  'deltaRnn',
+  'recurrentDeltaNet',
+  'deltaLstm',
+  'deltaMlp',
+  'deltaDeltaNet',
+] as const;
+
+/** Name of a model. */
+export type ModelName = (typeof MODELS)[number];
+
+/** Settings that both experiments have. */
+export const trainingSettings = {
+  models: z
+    .array(z.enum(MODELS))
+    .min(1)
+    .default(['lstm', 'linearTransformer', 'deltaNet', 'deltaRnn', 'recurrentDeltaNet'])
+    .describe('models to compare'),
+  layers: z.int().min(1).default(2).describe('blocks; of the LSTM: layers'),
+  size: z.int().min(1).default(64).describe('size of embeddings and hidden vectors'),
+  lstmSize: z.int().min(1).default(64).describe('hidden units of each layer of the LSTM'),
+  heads: z.int().min(1).default(8),
+  dropout: z.number().min(0).lt(1).default(0),
+  trainSequences: z.int().min(1).default(2000).describe('sequences of the training set'),
+  batchSize: z.int().min(1).default(64),
+  steps: z.int().min(1).default(500).describe('training steps'),
+  learningRate: z.number().positive().default(1e-3).describe("Adam's step size; betas are 0.9 and 0.995"),
+  evaluateEvery: z.int().min(1).default(100).describe('steps between validations'),
+  validationSequences: z.int().min(1).default(200),
+  testSequences: z.int().min(1).default(300),
+};
+
+const schema = z.object(trainingSettings);
+/** Configuration that both experiments have. */
+export type TrainingConfig = z.infer<typeof schema>;
+
+/** Measurements of a trial. */
+export type TrainingResult = {
+  /** Fraction of test sequences whose labels are all right. */
+  readonly sequenceAccuracy: number;
+  /** Fraction of test labels that are right, of those that are not blank. */
+  readonly labelAccuracy: number;
+  readonly parameters: number;
+};
+
+/**
+ * One trial.
+ *
+ * @param context of the trial
+ * @param task its sequences
+ * @param model its model
+ * @param blank the label that says nothing, or none
+ */
+export async function train<Key>(
+  { config, random, steps, log }: TrialContext<TrainingConfig, Key>,
+  task: SymbolTask,
+  name: ModelName,
+  blank: number | undefined,
+): Promise<TrainingResult> {
+  const { batchSize } = config;
+  const model = makeModel(name, config, task, random.split('weights'));
+  const optimizer = new Adam(model, { learningRate: config.learningRate, betas: [0.9, 0.995], epsilon: 1e-9 });
+  const batches = Math.max(1, Math.floor(config.trainSequences / batchSize));
+  const state = { validation: -1, sequenceAccuracy: 0, labelAccuracy: 0 };
+  for await (const step of steps({ total: config.steps, module: model, optimizer, state })) {
+    const batch = trimPadding(task.batch((step - 1) % batches, batchSize));
+    model.train();
+    const value = optimizer.minimize(() => taggingLoss(model, batch));
+    const loss = value.dataSync()[0] as number;
+    value.dispose();
+    if (step % config.evaluateEvery === 0 || step === config.steps) {
+      model.eval();
+      const validation = measure(model, task, 'validation', config.validationSequences, blank);
+      log({ loss, ...validation });
+      // Where no sequence is right yet, single labels tell which model is best.
+      const score = validation.sequenceAccuracy + 1e-3 * validation.labelAccuracy;
+      if (score > state.validation) {
+        state.validation = score;
+        Object.assign(state, measure(model, task, 'test', config.testSequences, blank));
+      }
+    } else if (step % LOG_EVERY === 0) {
+      log({ loss });
+    }
+  }
+  const { parameterCount: parameters } = model;
+  optimizer.dispose();
+  model.dispose();
+  return { sequenceAccuracy: state.sequenceAccuracy, labelAccuracy: state.labelAccuracy, parameters };
+}
+
+const LOG_EVERY = 10;
+const EVALUATION_BATCH = 50;
+
+function measure(
+  model: SequenceTagger,
+  task: SymbolTask,
+  split: 'validation' | 'test',
+  count: number,
+  blank: number | undefined,
+): { sequenceAccuracy: number; labelAccuracy: number } {
+  let [sequences, rightSequences, labels, rightLabels] = [0, 0, 0, 0];
+  for (let index = 0; index * EVALUATION_BATCH < count; index++) {
+    const batch = trimPadding(task.batch(index, EVALUATION_BATCH, split));
+    const score = scoreTagging(model, batch);
+    sequences += score.sequences;
+    rightSequences += score.rightSequences;
+    const said = { ...batch, mask: batch.mask.map((counts, i) => (batch.targets[i] === blank ? 0 : counts)) };
+    const ofLabels = blank === undefined ? score : scoreTagging(model, said);
+    labels += ofLabels.labels;
+    rightLabels += ofLabels.rightLabels;
+  }
+  return { sequenceAccuracy: rightSequences / sequences, labelAccuracy: rightLabels / labels };
+}
+
+/**
+ * A tagger of Transformer blocks around a mixer, pre-norm and with 4 size hidden units; no positions, no normalisation at the
+ * end; or an LSTM. The Linear Transformer has neither normalised features nor a normaliser, as in the authors' program.
+ */
+export function makeModel(
+  name: ModelName,
+  {
+    layers,
+    size,
+    lstmSize,
+    heads,
+    dropout,
+  }: Pick<TrainingConfig, 'layers' | 'size' | 'lstmSize' | 'heads' | 'dropout'>,
+  { vocabularySize, targetCount }: Pick<SymbolTask, 'vocabularySize' | 'targetCount'>,
+  random: RandomStream,
+): SequenceTagger {
+  const common = { size, heads, random, weightInitializer: fanInUniform() };
+  const mixers: Readonly<Record<Exclude<ModelName, 'lstm'>, readonly [MixerName, object]>> = {
+    linearTransformer: ['linearAttention', { normalizer: 'none', outputScale: 1 }],
+    deltaNet: ['deltaNet', { featureMap: 'eluPlusOne', outputScale: 1 }],
+    deltaRnn: ['deltaRnn', {}],
+    recurrentDeltaNet: ['recurrentDeltaNet', {}],
+    deltaLstm: ['deltaLstm', {}],
+    deltaMlp: ['deltaMlp', {}],
+    deltaDeltaNet: ['deltaDeltaNet', {}],
+  };
+  const block = (): SequenceMixer => {
+    const [mixer, options] = mixers[name as Exclude<ModelName, 'lstm'>];
+    const layer = createMixer(mixer, { ...common, ...options } as MixerSettings[typeof mixer]);
+    return new TransformerBlock({ size, mixer: layer, feedForward: { dropout }, dropout, random });
+  };
+  const blocks =
+    name === 'lstm'
+      ? [new Lstm({ inputSize: size, hiddenSize: lstmSize, layers, dropout, random })]
+      : Array.from({ length: layers }, block);
+  return new SequenceTagger({ vocabularySize, targetCount, size, blocks, random });
+}
