@@ -1,6 +1,7 @@
 /** `pnpm bench`: measures, prints tables, and writes results and documents. `--help` lists the options. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StartError } from './harness/peers.ts';
 import { HELP, parseOptions, UsageError } from './options.ts';
@@ -11,8 +12,7 @@ import { renderMarkdown } from './report/markdown.ts';
 import { memoryTable, requirementTable, suitesOf, suiteTable, type Table } from './report/tables.ts';
 import { runBenchmarks } from './run.ts';
 
-const RESULTS = fileURLToPath(new URL('../../../docs/benchmarks.json', import.meta.url));
-const PAGE = fileURLToPath(new URL('../../../docs/benchmarks.md', import.meta.url));
+const PAGES = fileURLToPath(new URL('../../../docs/benchmarks', import.meta.url));
 
 try {
   process.exitCode = await main(process.argv.slice(2));
@@ -30,7 +30,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (options.render) {
-    writeFileSync(PAGE, renderMarkdown(JSON.parse(readFileSync(RESULTS, 'utf8')) as ResultsDocument));
+    for (const file of readdirSync(PAGES)) {
+      if (file.endsWith('.json')) writePage(file.slice(0, -'.json'.length));
+    }
     return 0;
   }
   if (options.profile) {
@@ -45,12 +47,19 @@ async function main(args: readonly string[]): Promise<number> {
     print(document);
     if (options.json !== undefined) writeFileSync(options.json, text);
   }
-  if (options.write) {
-    writeFileSync(RESULTS, text);
-    writeFileSync(PAGE, renderMarkdown(JSON.parse(text) as ResultsDocument));
-    console.error(`wrote ${RESULTS} and ${PAGE}`);
+  if (options.write !== undefined) {
+    writeFileSync(join(PAGES, `${options.write}.json`), text);
+    console.error(`wrote ${writePage(options.write)}`);
   }
   return document.absences.some(({ kind }) => kind === 'failed') ? 1 : 0;
+}
+
+/** Makes a page of its results; gives its path. */
+function writePage(name: string): string {
+  const document = JSON.parse(readFileSync(join(PAGES, `${name}.json`), 'utf8')) as ResultsDocument;
+  const page = join(PAGES, `${name}.md`);
+  writeFileSync(page, renderMarkdown(document, name));
+  return page;
 }
 
 /** Five significant digits are more than a measurement has. */

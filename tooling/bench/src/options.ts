@@ -17,7 +17,8 @@ export interface Options {
   /** A remark for the document. */
   readonly note: string | undefined;
   readonly json: string | undefined;
-  readonly write: boolean;
+  /** The page to write. */
+  readonly write: string | undefined;
   readonly render: boolean;
   readonly profile: boolean;
   readonly help: boolean;
@@ -40,8 +41,8 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   --patience N     seconds to wait in all for other programs to become quiet (default: 600)
   --note TEXT      a circumstance that readers of the page must know
   --json FILE      writes everything that was measured; '-' is the standard output
-  --write          writes docs/benchmarks.json and docs/benchmarks.md
-  --render         writes docs/benchmarks.md from docs/benchmarks.json and measures nothing
+  --write PAGE     writes docs/benchmarks/PAGE.json and PAGE.md
+  --render         writes all pages in docs/benchmarks again from their results and measures nothing
   --profile        times nothing, but tells where the time of the training suite goes, by kernel
   --help           this text
 `;
@@ -63,7 +64,7 @@ export function parseOptions(args: readonly string[]): Options {
     patience: 1000 * seconds(values.patience ?? '600'),
     note: values.note,
     json: values.json,
-    write: values.write === true,
+    write: values.write === undefined ? undefined : pageName(values.write),
     render: values.render === true,
     profile: values.profile === true,
     help: values.help === true,
@@ -83,7 +84,7 @@ function parse(args: readonly string[]) {
         patience: { type: 'string' },
         note: { type: 'string' },
         json: { type: 'string' },
-        write: { type: 'boolean' },
+        write: { type: 'string' },
         render: { type: 'boolean' },
         profile: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
@@ -110,6 +111,11 @@ function threadCount(word: string): number {
   const count = Number(word);
   if (Number.isInteger(count) && count >= 1 && count <= 64) return count;
   throw new UsageError(`--threads: '${word}' is not a whole number from 1 to 64. Write for example --threads 1,2.`);
+}
+
+function pageName(word: string): string {
+  if (/^[a-z][a-z0-9-]*$/.test(word)) return word;
+  throw new UsageError(`--write: '${word}' is not the name of a page. Write small letters and '-': --write tensor-core.`);
 }
 
 function seconds(word: string): number {

@@ -126,7 +126,7 @@ describe('requirements', () => {
   });
 
   it('appear in the page with their verdict', () => {
-    const page = renderMarkdown(documentWith({ 'Transformer step': 1.1, 'LSTM step': 1.5 }));
+    const page = renderMarkdown(documentWith({ 'Transformer step': 1.1, 'LSTM step': 1.5 }), 'some-page');
     expect(page).toContain('1 of 2 are reached.');
     expect(page).toContain('| Transformer step against PyTorch | native | 2 | ≥ 1.2 × | 1.10 × |  | NOT reached |');
     expect(page).toContain('| LSTM step against PyTorch | native | 2 | ≥ 1.0 × | 1.50 × |  | reached |');

@@ -1,4 +1,4 @@
-/** docs/benchmarks.md, from docs/benchmarks.json. */
+/** The pages in docs/benchmarks, from the results beside them. */
 
 import type { ResultsDocument } from './document.ts';
 import { duration, markdownTable } from './format.ts';
@@ -21,14 +21,14 @@ const SUITE_TEXT: Readonly<Record<string, string>> = {
     'Forward, backward and Adam. All peers start from the same weights; the losses of the first three steps agree within 0.1 %.',
 };
 
-/** The whole page. */
-export function renderMarkdown(document: ResultsDocument): string {
+/** The whole page of this name. */
+export function renderMarkdown(document: ResultsDocument, page: string): string {
   const judged = verdicts(document);
   const known = judged.filter(({ reached }) => reached !== undefined);
   const reached = known.filter((verdict) => verdict.reached === true).length;
   const sections = [
-    '# Benchmarks',
-    "<!-- Made by 'pnpm bench --render' from benchmarks.json; edit neither by hand. -->",
+    `# Benchmarks: ${page.replaceAll('-', ' ')}`,
+    `<!-- Made by 'pnpm bench --render' from ${page}.json; edit neither by hand. -->`,
     introduction(document),
     '## What must be reached',
     `${reached} of ${known.length} are reached. A requirement about several cases counts as reached only if the worst of them reaches it; the mean is geometric. A ratio says how many times faster we are: below 1, the peer is faster.`,
