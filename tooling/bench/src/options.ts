@@ -115,7 +115,9 @@ function threadCount(word: string): number {
 
 function pageName(word: string): string {
   if (/^[a-z][a-z0-9-]*$/.test(word)) return word;
-  throw new UsageError(`--write: '${word}' is not the name of a page. Write small letters and '-': --write tensor-core.`);
+  throw new UsageError(
+    `--write: '${word}' is not the name of a page. Write small letters and '-': --write tensor-core.`,
+  );
 }
 
 function seconds(word: string): number {
