@@ -15,7 +15,7 @@ import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
 import { bootstrapLoss, type FewShotModel, type FewShotState } from '@fwp/srwm';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { CLASS_SOURCES, classSettings, openClasses } from './classes.ts';
+import { CLASS_SOURCES, classSettings, keepClasses, openClasses } from './classes.ts';
 import { accuracyOf, evaluate, numberOf, toTensors } from './episodes.ts';
 import { LEARNERS, learnerSettings, makeLearner, makeOptimizer } from './learner.ts';
 import { bootstrappingPaper } from './paper.ts';
@@ -121,7 +121,7 @@ async function openPool(config: Config, seed: number): Promise<ClassSplits> {
   const { features: size, deviation, poolClasses, poolExamples } = config;
   if (config.classes !== 'gaussian' || poolClasses === 0) return openClasses(config.classes, config, seed);
   const pool = gaussianClasses({ size, deviation, classes: poolClasses, examples: poolExamples, seed });
-  return { ...gaussianClasses({ size, deviation, seed }), train: pool.train };
+  return { ...gaussianClasses({ size, deviation, seed }), train: keepClasses(pool).train };
 }
 
 /** The loss of a batch whose query is its last position, behind `support` examples and the future ones. */

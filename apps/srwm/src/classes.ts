@@ -45,31 +45,27 @@ export async function openClasses(
 
   const classes =
     name === 'strokes'
-      ? drawnOnce(strokeCharacters({ size, classes: { train: trainClasses, validation: 172, test: 423 }, seed }))
+      ? keepClasses(strokeCharacters({ size, classes: { train: trainClasses, validation: 172, test: 423 }, seed }))
       : await openOmniglot({ size, ...(name === 'omniglot' ? VINYALS_SPLIT : SMALL_SPLIT) });
   return rotations ? { ...classes, train: withRotations(classes.train) } : classes;
 }
 
-/** The same classes, but each example is drawn only once, and kept as bytes. */
-function drawnOnce({ train, validation, test }: ClassSplits): ClassSplits {
+/** The same classes, but each example is made only once, and kept. */
+export function keepClasses({ train, validation, test }: ClassSplits): ClassSplits {
   return { train: keepExamples(train), validation: keepExamples(validation), test: keepExamples(test) };
 }
 
-/** Keeps what was read of a source whose numbers are multiples of 1/255. */
-export function keepExamples(source: ClassSource): ClassSource {
-  const kept = new Map<number, Uint8Array>();
+function keepExamples(source: ClassSource): ClassSource {
+  const kept = new Map<number, Float32Array>();
   const read = (classIndex: number, example: number, into: Float32Array): void => {
     const place = classIndex * source.exampleCount + example;
     const known = kept.get(place);
     if (known !== undefined) {
-      for (let i = 0; i < known.length; i++) into[i] = (known[i] as number) / 255;
+      into.set(known);
       return;
     }
     source.read(classIndex, example, into);
-    kept.set(
-      place,
-      Uint8Array.from(into, (value) => Math.round(value * 255)),
-    );
+    kept.set(place, into.slice());
   };
   return { ...source, read };
 }

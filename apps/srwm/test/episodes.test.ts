@@ -3,7 +3,7 @@ import { fewShot, gaussianClasses, strokeCharacters } from '@fwp/datasets';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { classSettings, keepExamples, openClasses } from '../src/classes.ts';
+import { classSettings, keepClasses, openClasses } from '../src/classes.ts';
 import { accuracyOf, episodeLoss, evaluate, numberOf, toTensors } from '../src/episodes.ts';
 import { LEARNERS, learnerSettings, makeLearner, makeOptimizer } from '../src/learner.ts';
 
@@ -66,7 +66,7 @@ describe('classes', () => {
 
   it('kept examples are those of the source', () => {
     const { train } = strokeCharacters({ size: 16, classes: 4 });
-    const kept = keepExamples(train);
+    const kept = keepClasses(strokeCharacters({ size: 16, classes: 4 })).train;
     const [once, again, direct] = [new Float32Array(256), new Float32Array(256), new Float32Array(256)];
     kept.read(3, 2, once);
     kept.read(3, 2, again);

@@ -12,13 +12,16 @@
  * x_{t+1} W_{t-1}. That is three multiply-adds for one load and one store.
  *
  * Backward, from the last step to the first, W and its gradient G are wanted at once. W goes back by subtracting what was
- * written, which rounding makes drift; so it starts afresh from an *anchor*, a copy of W, every SR_SEGMENT steps. Two passes a step:
+ * written, which rounding makes drift; so it starts afresh from an *anchor*, a copy of W, every SR_SEGMENT steps. With
+ * dw = k_t G and dk = G w_t of the step,
  *
- *   rewind   W_{t-1} = W_t − k_tᵀ w_t     du = W_{t-1} dD     G += (q_t − k_t)ᵀ dD           with dD = β ∘ dw, dβ = Σ_block dw ∘ D
- *   read     dx_t = W_{t-1} g     G += x_tᵀ g     then, for step t − 1:   dw = k_{t-1} G     dk = G w_{t-1}
+ *   dD = β ∘ dw     dβ = Σ_block dw ∘ D     W_{t-1} = W_t − k_tᵀ w_t     du = W_{t-1} dD     G += (q_t − k_t)ᵀ dD
+ *   g = dy_t and the gradients before softmax and σ of dq = du, dk − du and dβ, side by side
+ *   dx_t = W_{t-1} g     G += x_tᵀ g
  *
- * where g joins dy_t and the gradients before softmax and σ of dq = du, dk − du and dβ. Before a reset W is none of
- * these: it is made again from the anchor before, by the same writes, with the same bits.
+ * The last line is left to the pass of step t − 1, which so does all that there is to do with W and G at once; what that step
+ * needs of G is k_{t-1} G + (k_{t-1} · x_t) g and G w_{t-1} + x_t (g · w_{t-1}), with G before the last line. Before a reset W is none
+ * of these: it is made again from the anchor before, by the same writes, with the same bits.
  *
  * Within the kernels a block fills whole vectors, so that each vector belongs to one block, and W is cut into tiles, of some vectors of
  * all rows, that lie one after the other. Heads of all batch elements are what threads share.
@@ -32,9 +35,9 @@
 enum { SR_OUTPUT, SR_QUERY, SR_KEY, SR_RATES };
 /** Steps between anchors: as long as the inputs of `backend/kernels/self-referential.ts` say. */
 #define SR_SEGMENT 128
-/** Most vectors in a row of a tile of the backward, whose passes need three sums for each and lanes to add up. */
+/** Most vectors in a row of a tile of the backward, whose passes hold five for each, and twelve sums. */
 #if VF == 16
-#define SR_BACK_VECTORS 4
+#define SR_BACK_VECTORS 3
 #else
 #define SR_BACK_VECTORS 2
 #endif
@@ -370,15 +373,18 @@ static void sr_forward_chunk(const void *context, i64 begin, i64 end, i64 thread
 
 /* ---- backward ------------------------------------------------------------------------------- */
 
-/** A pass over a tile of W and the tile of G. */
+/** The pass of step t over a tile of W and the tile of G; rows are read by row, the others by vector. */
 typedef struct {
   i64 rows;
   f32 *w, *g;
-  const f32 *x, *key, *gradient, *write;
-  /** dw, read by vector. */
+  /** Rows: x_{t+1}, k_t, q_t − k_t, k_{t-1}. */
+  const f32 *next_x, *key, *change, *key_before;
+  /** g_{t+1}, w_t, dD_t, w_{t-1}. */
+  const f32 *next_gradient, *write, *difference, *write_before;
+  /** k_{t-1} G. */
   f32 *dw;
-  /** Where sums across lanes go; added to what is there, except by the first tile. */
-  f32 *dx, *dk;
+  /** Rows dx_{t+1}, du_t and G w_{t-1}, to which all tiles add; the first one begins. */
+  f32 *dx, *du, *dk;
   i32 is_first;
 } sr_back_pass;
 
@@ -387,74 +393,48 @@ INLINE void sr_sum4(f32 *x, f32x4 sums, i32 is_first) {
   *at = is_first ? sums : (f32x4)*at + sums;
 }
 
-/** dx = W gradient, G += xᵀ gradient, dw = key G, dk = G write. */
-INLINE void sr_back_read(const sr_back_pass *pass, const int vectors) {
-  const f32 *x = pass->x, *key = pass->key, *w = pass->w;
-  f32 *g = pass->g, *dx = pass->dx, *dk = pass->dk;
-  vf gradient[SR_BACK_VECTORS], write[SR_BACK_VECTORS], dw[SR_BACK_VECTORS];
+INLINE void sr_back(const sr_back_pass *pass, const int vectors) {
+  const f32 *next_x = pass->next_x, *key = pass->key, *change = pass->change, *key_before = pass->key_before;
+  f32 *w = pass->w, *g = pass->g, *dx = pass->dx, *du = pass->du, *dk = pass->dk;
+  vf next[SR_BACK_VECTORS], write[SR_BACK_VECTORS], difference[SR_BACK_VECTORS], before[SR_BACK_VECTORS], dw[SR_BACK_VECTORS];
   UNROLL for (int i = 0; i < vectors; i++) {
-    gradient[i] = vload(pass->gradient + i * VF), write[i] = vload(pass->write + i * VF), dw[i] = vset(0);
+    next[i] = vload(pass->next_gradient + i * VF), write[i] = -vload(pass->write + i * VF);
+    difference[i] = vload(pass->difference + i * VF), before[i] = vload(pass->write_before + i * VF), dw[i] = vset(0);
   }
   for (i32 rows = (i32)pass->rows; rows > 0; rows -= FW_ROWS) {
-    vf read[FW_ROWS], erased[FW_ROWS];
+    vf read[FW_ROWS], changed[FW_ROWS], erased[FW_ROWS];
     UNROLL for (int r = 0; r < FW_ROWS; r++) {
-      const vf xr = vset(x[r]), k = vset(key[r]);
+      const vf x = vset(next_x[r]), k = vset(key[r]), c = vset(change[r]), b = vset(key_before[r]);
       UNROLL for (int i = 0; i < vectors; i++) {
         const int at = (r * vectors + i) * VF;
-        const vf weight = vload(w + at);
-        read[r] = i == 0 ? weight * gradient[i] : vfma(weight, gradient[i], read[r]);
-        const vf value = vfma(xr, gradient[i], vload(g + at));
+        vf weight = vload(w + at);
+        read[r] = i == 0 ? weight * next[i] : vfma(weight, next[i], read[r]);
+        weight = vfma(write[i], k, weight);
+        fw_store(w + at, weight);
+        changed[r] = i == 0 ? weight * difference[i] : vfma(weight, difference[i], changed[r]);
+        const vf value = vfma(difference[i], c, vfma(next[i], x, vload(g + at)));
         fw_store(g + at, value);
-        dw[i] = vfma(value, k, dw[i]);
-        erased[r] = i == 0 ? value * write[i] : vfma(value, write[i], erased[r]);
+        dw[i] = vfma(value, b, dw[i]);
+        erased[r] = i == 0 ? value * before[i] : vfma(value, before[i], erased[r]);
       }
     }
     sr_sum4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]), pass->is_first);
+    sr_sum4(du, fw_sum_lanes(changed[0], changed[1], changed[2], changed[3]), pass->is_first);
     sr_sum4(dk, fw_sum_lanes(erased[0], erased[1], erased[2], erased[3]), pass->is_first);
-    w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS, dk += FW_ROWS;
+    w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, dx += FW_ROWS, du += FW_ROWS, dk += FW_ROWS;
+    next_x += FW_ROWS, key += FW_ROWS, change += FW_ROWS, key_before += FW_ROWS;
   }
   UNROLL for (int i = 0; i < vectors; i++) vstore(pass->dw + i * VF, dw[i]);
 }
 
-/** W −= keyᵀ write, dx = W gradient, G += xᵀ gradient. */
-INLINE void sr_back_rewind(const sr_back_pass *pass, const int vectors) {
-  const f32 *x = pass->x, *key = pass->key;
-  f32 *w = pass->w, *g = pass->g, *dx = pass->dx;
-  vf gradient[SR_BACK_VECTORS], write[SR_BACK_VECTORS];
-  UNROLL for (int i = 0; i < vectors; i++) {
-    gradient[i] = vload(pass->gradient + i * VF), write[i] = -vload(pass->write + i * VF);
-  }
-  for (i32 rows = (i32)pass->rows; rows > 0; rows -= FW_ROWS) {
-    vf read[FW_ROWS];
-    UNROLL for (int r = 0; r < FW_ROWS; r++) {
-      const vf xr = vset(x[r]), k = vset(key[r]);
-      UNROLL for (int i = 0; i < vectors; i++) {
-        const int at = (r * vectors + i) * VF;
-        const vf weight = vfma(write[i], k, vload(w + at));
-        fw_store(w + at, weight);
-        read[r] = i == 0 ? weight * gradient[i] : vfma(weight, gradient[i], read[r]);
-        fw_store(g + at, vfma(xr, gradient[i], vload(g + at)));
-      }
-    }
-    sr_sum4(dx, fw_sum_lanes(read[0], read[1], read[2], read[3]), pass->is_first);
-    w += FW_ROWS * vectors * VF, g += FW_ROWS * vectors * VF, x += FW_ROWS, key += FW_ROWS, dx += FW_ROWS;
-  }
-}
-
 typedef void (*sr_back_function)(const sr_back_pass *pass);
-#define SR_BACK_FUNCTIONS(vectors)                                                                       \
-  static void sr_back_read_##vectors(const sr_back_pass *pass) { sr_back_read(pass, vectors); }          \
-  static void sr_back_rewind_##vectors(const sr_back_pass *pass) { sr_back_rewind(pass, vectors); }
-SR_BACK_FUNCTIONS(1)
-SR_BACK_FUNCTIONS(2)
+static void sr_back_1(const sr_back_pass *pass) { sr_back(pass, 1); }
+static void sr_back_2(const sr_back_pass *pass) { sr_back(pass, 2); }
 #if SR_BACK_VECTORS > 2
-SR_BACK_FUNCTIONS(3)
-SR_BACK_FUNCTIONS(4)
-static const sr_back_function sr_back_read_functions[] = {sr_back_read_1, sr_back_read_2, sr_back_read_3, sr_back_read_4};
-static const sr_back_function sr_back_rewind_functions[] = {sr_back_rewind_1, sr_back_rewind_2, sr_back_rewind_3, sr_back_rewind_4};
+static void sr_back_3(const sr_back_pass *pass) { sr_back(pass, 3); }
+static const sr_back_function sr_back_functions[] = {sr_back_1, sr_back_2, sr_back_3};
 #else
-static const sr_back_function sr_back_read_functions[] = {sr_back_read_1, sr_back_read_2};
-static const sr_back_function sr_back_rewind_functions[] = {sr_back_rewind_1, sr_back_rewind_2};
+static const sr_back_function sr_back_functions[] = {sr_back_1, sr_back_2};
 #endif
 
 /** What the forward kept of a step, in vectors. */
@@ -467,7 +447,9 @@ typedef struct {
   f32 *w, *g;
   /** Of the step, and of the one before it. */
   sr_kept kept[2];
-  f32 *x, *change, *dw, *gradient, *zeros, *dx, *du, *dk, *free;
+  /** x_{t+1} and x_t, where they need padding. */
+  f32 *x[2];
+  f32 *change, *dw, *difference, *gradient, *zeros, *dx, *du, *dk, *dk_before;
 } sr_back_scratch;
 
 static void sr_load_kept(const self_referential *task, const sr_layout *layout, const sr_kept *kept, i64 step) {
@@ -492,35 +474,34 @@ static sr_back_scratch sr_make_back_scratch(const sr_layout *layout, f32 *memory
     kept->query = sr_take(&memory, width), kept->key = sr_take(&memory, width), kept->rates = sr_take(&memory, VF);
     kept->difference = sr_take(&memory, width), kept->write = sr_take(&memory, width);
   }
-  scratch.x = sr_take(&memory, width), scratch.change = sr_take(&memory, width), scratch.dw = sr_take(&memory, width);
+  scratch.x[0] = sr_take(&memory, width), scratch.x[1] = sr_take(&memory, width), scratch.change = sr_take(&memory, width);
+  scratch.dw = sr_take(&memory, width), scratch.difference = sr_take(&memory, width);
   scratch.gradient = sr_take(&memory, width), scratch.zeros = sr_take(&memory, width), scratch.dx = sr_take(&memory, width);
-  scratch.du = sr_take(&memory, width), scratch.dk = sr_take(&memory, width);
+  scratch.du = sr_take(&memory, width), scratch.dk = sr_take(&memory, width), scratch.dk_before = sr_take(&memory, width);
   zero_bytes(rows, (memory - rows) * 4);
   return scratch;
 }
 
 /** Runs a pass over all tiles; it is given what belongs to the first row and column. */
-INLINE void sr_back_all(const sr_layout *layout, const sr_back_function *functions, const sr_back_pass *pass) {
+INLINE void sr_back_all(const sr_layout *layout, const sr_back_pass *pass) {
   for (i64 tile = 0; tile < layout->tiles; tile++) {
-    const i64 first = layout->first[tile], vectors = layout->first[tile + 1] - first;
+    const i64 first = layout->first[tile], at = first * layout->rows * VF;
     sr_back_pass part = *pass;
-    part.w += first * layout->rows * VF, part.g += first * layout->rows * VF;
-    part.gradient += first * VF, part.write += first * VF;
-    if (part.dw) part.dw += first * VF;
-    part.is_first = tile == 0;
-    functions[vectors - 1](&part);
+    part.w += at, part.g += at, part.next_gradient += first * VF, part.write += first * VF;
+    part.difference += first * VF, part.write_before += first * VF, part.dw += first * VF, part.is_first = tile == 0;
+    sr_back_functions[layout->first[tile + 1] - first - 1](&part);
   }
 }
 
-/** dD = β ∘ dw into `gradient`; returns dβ of the four blocks. */
-INLINE f32x4 sr_back_rates(const sr_layout *layout, const sr_kept *kept, const f32 *dw, f32 *gradient) {
+/** dD = β ∘ dw into `difference`; returns dβ of the four blocks. */
+INLINE f32x4 sr_back_rates(const sr_layout *layout, const sr_kept *kept, const f32 *dw, f32 *difference) {
   vf sums[SR_BLOCKS];
   UNROLL for (int block = 0; block < SR_BLOCKS; block++) {
     const vf rate = vset(kept->rates[block]);
     vf sum = vset(0);
     for (i64 i = layout->start[block]; i < layout->start[block + 1]; i++) {
       const vf d = vload(dw + i * VF);
-      vstore(gradient + i * VF, rate * d);
+      vstore(difference + i * VF, rate * d);
       sum = vfma(d, vload(kept->difference + i * VF), sum);
     }
     sums[block] = sum;
@@ -546,43 +527,80 @@ static void sr_restore(const self_referential *task, const sr_layout *layout, i6
   }
 }
 
+/** x · y over `vectors` vectors. */
+INLINE f32 sr_dot(const f32 *x, const f32 *y, i64 vectors) {
+  vf sum = vset(0);
+  for (i64 i = 0; i < vectors; i++) sum = vfma(vload(x + i * VF), vload(y + i * VF), sum);
+  return vsum(sum);
+}
+
+/** The gradient of y_t into `gradient`, from dy_t and those of q_t, k_t and β_t. */
+INLINE void sr_back_logits(const self_referential *task, const sr_layout *layout, const sr_kept *kept, const sr_back_scratch *scratch,
+                           const f32 *dk, f32x4 d_rates, i64 step) {
+  f32 *gradient = scratch->gradient;
+  for (i64 i = 0; i < layout->start[SR_QUERY]; i++) {
+    vstore(gradient + i * VF, sr_load_lanes(task->d_output + step * task->output_dim + i * VF, layout->lanes[i]));
+  }
+  sr_softmaxes_back(gradient + layout->start[SR_QUERY] * VF, gradient + layout->start[SR_KEY] * VF, kept->query, kept->key,
+                    scratch->du, dk, task->dim);
+  const f32x4 rates = *(const f32x4_memory *)kept->rates;
+  vstore(gradient + layout->start[SR_RATES] * VF, vset(0));
+  *(f32x4_memory *)(gradient + layout->start[SR_RATES] * VF) = rates * (1 - rates) * d_rates;
+}
+
+INLINE void sr_store_dx(const self_referential *task, const sr_back_scratch *scratch, i64 step) {
+  for (i64 i = 0; i < task->dim; i += VF) {
+    sr_store_lanes(task->dx + step * task->dim + i, vload(scratch->dx + i), MIN(VF, task->dim - i));
+  }
+}
+
 /** Steps `end` − 1 to `start`, with the gradient of W after them in G. */
 static void sr_backward_run(const self_referential *task, const sr_layout *layout, i64 unit, i64 start, i64 end, sr_back_scratch *scratch) {
-  const i64 dim = task->dim, steps = unit * task->time;
+  const i64 dim = task->dim, steps = unit * task->time, width = layout->vectors * VF;
+  const f32 *zeros = scratch->zeros;
   sr_restore(task, layout, unit, start, end, scratch);
   sr_load_kept(task, layout, &scratch->kept[(end - 1) % 2], steps + end - 1);
-  sr_back_pass read = {
-      .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->zeros, .key = scratch->kept[(end - 1) % 2].key,
-      .gradient = scratch->zeros, .write = scratch->kept[(end - 1) % 2].write, .dw = scratch->dw, .dx = scratch->dx, .dk = scratch->dk,
+  /* What the last step needs of G: a pass that changes nothing. */
+  sr_back_pass pass = {
+      .rows = layout->rows, .w = scratch->w, .g = scratch->g, .next_x = zeros, .key = zeros, .change = zeros,
+      .key_before = scratch->kept[(end - 1) % 2].key, .next_gradient = zeros, .write = zeros, .difference = zeros,
+      .write_before = scratch->kept[(end - 1) % 2].write, .dw = scratch->dw, .dx = scratch->dx, .du = scratch->du, .dk = scratch->dk,
   };
-  sr_back_all(layout, sr_back_read_functions, &read);
+  sr_back_all(layout, &pass);
   for (i64 t = end - 1; t >= start; t--) {
     const i64 step = steps + t;
     const sr_kept *kept = &scratch->kept[t % 2], *before = &scratch->kept[(t + 1) % 2];
-    const f32x4 d_rates = sr_back_rates(layout, kept, scratch->dw, scratch->gradient);
+    const f32x4 d_rates = sr_back_rates(layout, kept, scratch->dw, scratch->difference);
     for (i64 i = 0; i < dim; i += VF) vstore(scratch->change + i, vload(kept->query + i) - vload(kept->key + i));
-    const sr_back_pass rewind = {
-        .rows = layout->rows, .w = scratch->w, .g = scratch->g, .x = scratch->change, .key = kept->key,
-        .gradient = scratch->gradient, .write = kept->write, .dx = scratch->du,
-    };
-    sr_back_all(layout, sr_back_rewind_functions, &rewind);
-
-    f32 *gradient = scratch->gradient;
-    for (i64 i = 0; i < dim; i += VF) vstore(scratch->dk + i, vload(scratch->dk + i) - vload(scratch->du + i));
-    sr_softmaxes_back(gradient + layout->start[SR_QUERY] * VF, gradient + layout->start[SR_KEY] * VF, kept->query, kept->key,
-                      scratch->du, scratch->dk, dim);
-    const f32x4 rates = *(const f32x4_memory *)kept->rates;
-    *(f32x4_memory *)(gradient + layout->start[SR_RATES] * VF) = rates * (1 - rates) * d_rates;
-    for (i64 i = 0; i < layout->start[SR_QUERY]; i++) {
-      vstore(gradient + i * VF, sr_load_lanes(task->d_output + step * task->output_dim + i * VF, layout->lanes[i]));
-    }
-
     if (t > start) sr_load_kept(task, layout, before, step - 1);
-    read.x = fw_padded(scratch->x, task->x + step * dim, dim), read.gradient = gradient;
-    read.key = t > start ? before->key : scratch->zeros, read.write = t > start ? before->write : scratch->zeros;
-    sr_back_all(layout, sr_back_read_functions, &read);
-    for (i64 i = 0; i < dim; i += VF) sr_store_lanes(task->dx + step * dim + i, vload(scratch->dx + i), MIN(VF, dim - i));
+    pass.key = kept->key, pass.write = kept->write, pass.change = scratch->change, pass.difference = scratch->difference;
+    pass.key_before = t > start ? before->key : zeros, pass.write_before = t > start ? before->write : zeros;
+    /* dk of the step itself, which the pass overwrites by that of the step before. */
+    f32 *own = scratch->dk;
+    scratch->dk = pass.dk = scratch->dk_before, scratch->dk_before = own;
+    sr_back_all(layout, &pass);
+    if (t + 1 < end) sr_store_dx(task, scratch, step + 1);
+
+    for (i64 i = 0; i < dim; i += VF) vstore(own + i, vload(own + i) - vload(scratch->du + i));
+    sr_back_logits(task, layout, kept, scratch, own, d_rates, step);
+    pass.next_x = fw_padded(scratch->x[t % 2], task->x + step * dim, dim), pass.next_gradient = scratch->gradient;
+    if (t == start) break;
+    /* G is still to get x_tᵀ g_t, which step t − 1 must not miss. */
+    vf products = vset(0);
+    for (i64 i = 0; i < dim; i += VF) {
+      products = vfma(vload(before->key + i), sr_load_lanes(pass.next_x + i, MIN(VF, dim - i)), products);
+    }
+    const vf inner = vset(vsum(products));
+    for (i64 i = 0; i < width; i += VF) vstore(scratch->dw + i, vfma(inner, vload(scratch->gradient + i), vload(scratch->dw + i)));
+    const vf written = vset(sr_dot(scratch->gradient, before->write, layout->vectors));
+    for (i64 i = 0; i < dim; i += VF) {
+      vstore(scratch->dk + i, vfma(written, sr_load_lanes(pass.next_x + i, MIN(VF, dim - i)), vload(scratch->dk + i)));
+    }
   }
+  /* What is still to be done of the first step. */
+  pass.key = pass.change = pass.write = pass.difference = pass.key_before = pass.write_before = zeros;
+  sr_back_all(layout, &pass);
+  sr_store_dx(task, scratch, steps + start);
 }
 
 static void sr_backward_unit(const self_referential *task, const sr_layout *layout, i64 unit, f32 *memory) {

@@ -2,11 +2,12 @@
  * Conv-4, which makes vectors of pictures for few-shot learning (Vinyals et al., 2016), with the order of its parts that Irie et
  * al., 2022, have: four times
  *
- *     x ← ReLU(dropout(maxPool 2×2 (norm(conv 3×3 (x) + bias))))
+ *     x ← ReLU(dropout(maxPool 2×2 (norm(conv 3×3 (x)))))        norm(x) = (x − mean) / √(variance + ε) ∘ gain + shift
  *
  * x [pictures, rows, columns, channels] → [pictures, outputSize], outputSize = ⌊rows/16⌋ ⌊columns/16⌋ filters. The
  * normalisation is over pictures and pixels ('batch', with running means for evaluation), or over the pixels of each picture
- * ('instance', as in the follow-up paper), so that a prediction depends on nothing outside its sequence.
+ * ('instance', as in the follow-up paper), so that a prediction depends on nothing outside its sequence. A bias of the
+ * convolution would be taken out by it, so there is none.
  */
 
 import {
@@ -96,7 +97,6 @@ export class ConvolutionalStem extends Module {
 /** One convolution with what follows it. */
 class ConvolutionLayer extends Module {
   readonly filter: tf.Variable & tf.Tensor4D;
-  readonly bias: tf.Variable & tf.Tensor1D;
   readonly gain: tf.Variable & tf.Tensor1D;
   readonly shift: tf.Variable & tf.Tensor1D;
   readonly #running: { readonly mean: tf.Variable; readonly variance: tf.Variable } | undefined;
@@ -113,7 +113,6 @@ class ConvolutionLayer extends Module {
     // PyTorch's default: the fan-in of a 3 × 3 convolution.
     const draw = uniformInitializer(1 / Math.sqrt(9 * inputs));
     this.filter = this.addParameter('filter', draw([3, 3, inputs, filters], random) as tf.Tensor4D);
-    this.bias = this.addParameter('bias', draw([filters], random) as tf.Tensor1D);
     this.gain = this.addParameter('gain', tf.ones([filters]) as tf.Tensor1D);
     this.shift = this.addParameter('shift', tf.zeros([filters]) as tf.Tensor1D);
     if (normalization === 'batch') {
@@ -124,27 +123,30 @@ class ConvolutionLayer extends Module {
   }
 
   forward(x: tf.Tensor4D): tf.Tensor4D {
-    const convolved = tf.add<tf.Tensor4D>(tf.conv2d(x, this.filter, 1, 'same'), this.bias);
-    const normalized = tf.add(tf.mul(this.#normalize(convolved), this.gain), this.shift) as tf.Tensor4D;
+    const convolved = tf.conv2d(x, this.filter, 1, 'same');
+    const { mean, variance } = this.#statistics(convolved);
+    // Two passes over the pictures: what is small is put together first.
+    const scale = tf.mul(this.gain, tf.rsqrt(tf.add(variance, EPSILON)));
+    const offset = tf.sub(this.shift, tf.mul(mean, scale));
+    const normalized = tf.add<tf.Tensor4D>(tf.mul(convolved, scale), offset);
     return tf.relu(this.#dropout.forward(tf.maxPool(normalized, 2, 2, 'valid')));
   }
 
-  #normalize(x: tf.Tensor4D): tf.Tensor {
+  /** What to normalise with, `[pictures or 1, 1, 1, filters]`. */
+  #statistics(x: tf.Tensor4D): { readonly mean: tf.Tensor; readonly variance: tf.Tensor } {
     const running = this.#running;
-    if (running !== undefined && !this.training) return standardized(x, running.mean, running.variance);
-    const { mean, variance } = tf.moments(x, running === undefined ? [1, 2] : [0, 1, 2], true);
+    if (running !== undefined && !this.training) return running;
+    const axes = running === undefined ? [1, 2] : [0, 1, 2];
+    const mean = tf.mean(x, axes, true);
+    const variance = tf.sub(tf.mean(tf.square(x), axes, true), tf.square(mean));
     if (running !== undefined) {
       const count = x.size / x.shape[3];
       follow(running.mean, tf.reshape(mean, [-1]));
       // The unbiased estimate, as in PyTorch.
       follow(running.variance, tf.mul(tf.reshape(variance, [-1]), count / Math.max(1, count - 1)));
     }
-    return standardized(x, mean, variance);
+    return { mean, variance };
   }
-}
-
-function standardized(x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor): tf.Tensor {
-  return tf.mul(tf.sub(x, mean), tf.rsqrt(tf.add(variance, EPSILON)));
 }
 
 function follow(running: tf.Variable, observed: tf.Tensor): void {

@@ -472,9 +472,9 @@ def self_referential_over_steps(x, weights):
     w, outputs = weights.expand(x.shape[0], *weights.shape), []
     for x_t in x.unbind(2):
         y, query, key, rates = (x_t.unsqueeze(-2) @ w).squeeze(-2).split(sizes, -1)
-        query, key = query.softmax(-1), key.softmax(-1)
-        write = rates.sigmoid()[..., blocks].unsqueeze(-2) * ((query - key).unsqueeze(-2) @ w)
-        w = w + key.unsqueeze(-1) * write
+        query, key = query.softmax(-1).unsqueeze(-2), key.softmax(-1).unsqueeze(-2)
+        write = rates.sigmoid()[..., blocks].unsqueeze(-2) * (query @ w - key @ w)
+        w = w + key.transpose(-1, -2) @ write
         outputs.append(y)
     return torch.stack(outputs, 2)
 
