@@ -1,0 +1,99 @@
+/** The two-stage variant: how many functions and symbols must two groups share to be understood by one another's successors? */
+
+import { defineExperiment } from '@fwp/lab';
+import { z } from 'zod';
+import { paper } from './paper.ts';
+import { patternSettings, trainOnPattern } from './pattern-experiment.ts';
+
+export const overlap = defineExperiment({
+  id: 'ctlpp/overlap',
+  title: 'How much two groups of functions must share',
+  description:
+    'Some functions may follow both halves of the data, with some symbols after both. The more of this overlap, the more ' +
+    'reason there is to represent symbols alike after both halves, and the better is the accuracy across them.',
+  paper,
+  config: z.object({
+    ...patternSettings,
+    sharedFunctions: z.array(z.int().min(1)).min(1).default([2, 8]).describe('functions that both halves share'),
+    sharedSymbols: z
+      .array(z.int().min(1))
+      .min(1)
+      .default([2, 6])
+      .describe('symbols that each is shown with after both'),
+  }),
+  presets: {
+    quick: {
+      summary: '8 symbols, 12 functions, 1 shared with 2 symbols or 6 shared with 6; a bidirectional LSTM',
+      config: {
+        models: ['bidirectionalLstm'],
+        functions: 12,
+        trainExamples: 4000,
+        sharedFunctions: [1, 6],
+        sharedSymbols: [2, 6],
+        baselineSteps: 600,
+      },
+    },
+    standard: {
+      summary: '16 functions, depth 2 and 4; a corner of the grid for each model',
+      config: {
+        models: ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'],
+        heads: 4,
+        layers: 6,
+        batchSize: 128,
+        learningRate: 1e-3,
+        warmupSteps: 500,
+        steps: 3000,
+        baselineSteps: 3000,
+      },
+    },
+    paper: {
+      summary: "the paper's grid: 4 to 16 functions by 2 to 6 symbols, 5 seeds",
+      config: {
+        models: ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'],
+        functions: 32,
+        depths: [2, 6],
+        trainExamples: 300_000,
+        sharedFunctions: [4, 8, 12, 16],
+        sharedSymbols: [2, 3, 4, 5, 6],
+        size: 256,
+        hiddenSize: 512,
+        heads: 4,
+        layers: 8,
+        dropout: 0.5,
+        batchSize: 512,
+        learningRate: 1.5e-4,
+        warmupSteps: 500,
+        weightDecay: 0,
+        steps: 80_000,
+        baselineSteps: 80_000,
+      },
+      seeds: [1, 2, 3, 4, 5],
+    },
+  },
+  trials: ({ models, sharedFunctions, sharedSymbols }) =>
+    models.flatMap((model) =>
+      sharedFunctions.flatMap((functions) => sharedSymbols.map((symbols) => ({ model, functions, symbols }))),
+    ),
+  run: (context) => {
+    const { functions, symbols } = context.key;
+    return trainOnPattern(context, { variant: 'two-stage', overlap: { functions, symbols } });
+  },
+  claims: [
+    {
+      text: 'With the most overlap the accuracy across groups is higher than with the least.',
+      holds: (rows) => {
+        const area = ({ functions, symbols }: (typeof rows)[number]) => functions * symbols;
+        const sorted = [...rows].sort((a, b) => area(a) - area(b));
+        const [least, most] = [sorted[0], sorted.at(-1)];
+        if (least === undefined || most === undefined || area(least) === area(most)) return undefined;
+        const mean = (size: number) => {
+          const chosen = rows.filter((row) => area(row) === size);
+          return chosen.reduce((sum, row) => sum + row.outOfDistribution, 0) / chosen.length;
+        };
+        const [low, high] = [mean(area(least)), mean(area(most))];
+        return { pass: high >= low + 0.1, observed: `${high.toFixed(2)} against ${low.toFixed(2)}` };
+      },
+    },
+  ],
+  report: { metric: 'outOfDistribution', rows: 'functions', columns: 'symbols' },
+});

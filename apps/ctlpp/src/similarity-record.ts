@@ -1,0 +1,54 @@
+/**
+ * How alike a model represents one symbol when functions of different groups have produced it (section 5 of the paper): for
+ * every function f, the final column of f in the sentence "f x" with f(x) = the symbol; then the cosine of all pairs. One
+ * block: the groups speak one language. Two blocks: each has its own.
+ */
+
+import { heatMapPicture, onSentences } from '@fwp/app-ndr/classification';
+import { type CtlPlusPlus, SENTENCE_TOKENS } from '@fwp/datasets';
+import type { SequenceClassifier } from '@fwp/ndr';
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Cosines `[functions][functions]`, functions in the order of their groups. */
+export function representationSimilarity(model: SequenceClassifier, task: CtlPlusPlus, symbol: number): number[][] {
+  const { tables, classes, groups } = task;
+  const functions = Object.values(groups).flat();
+  const { firstWord, start, end } = SENTENCE_TOKENS;
+  const rows = functions.map((f) => {
+    const argument = (tables[f] as Int32Array).indexOf(symbol);
+    return [start, firstWord + classes.length + f, firstWord + argument, end];
+  });
+  const batch = {
+    batchSize: rows.length,
+    length: 4,
+    inputs: Int32Array.from(rows.flat()),
+    inputLengths: new Int32Array(rows.length).fill(4),
+    targets: new Int32Array(rows.length),
+    depths: new Int32Array(rows.length).fill(1),
+  };
+  let cosines: number[][] = [];
+  onSentences(batch, (inputs) => {
+    tf.tidy(() => {
+      const columns = model.trace(inputs).columns.at(-1) as tf.Tensor3D;
+      const states = tf.squeeze(tf.slice(columns, [0, 1, 0], [-1, 1, -1]), [1]) as tf.Tensor2D;
+      const unit = tf.div(states, tf.norm(states, 2, 1, true)) as tf.Tensor2D;
+      cosines = (tf.matMul(unit, unit, false, true) as tf.Tensor2D).arraySync();
+    });
+  });
+  return cosines;
+}
+
+/** A picture of the cosines for the first symbols. */
+export function similarityPicture(model: SequenceClassifier, task: CtlPlusPlus): string {
+  const { vocabulary, classes, groups } = task;
+  const names = Object.entries(groups).flatMap(([group, functions]) =>
+    functions.map((f) => `${group} ${vocabulary.names[SENTENCE_TOKENS.firstWord + classes.length + f] ?? ''}`),
+  );
+  const maps = classes.slice(0, 4).map((name, symbol) => ({
+    title: `symbol ${name}`,
+    values: representationSimilarity(model, task, symbol),
+    ...(symbol === 0 ? { rows: names } : {}),
+  }));
+  const note = 'Cosine of representations of one symbol, by the function that produced it; groups one after the other.';
+  return heatMapPicture('Compatibility of representations', [maps], note, 9);
+}
