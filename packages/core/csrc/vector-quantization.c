@@ -3,6 +3,7 @@
  * the moving average by which a codebook follows its data.
  *
  *   assign    index[n] = argmin_k ½‖w_k‖² − z_n · w_k                               z [n, d], w [k, d]
+ *   quantize  nearest[n] = w_index[n],  error = mean (w − z)²        dz = dy + 2 derror (z − w) / size
  *   stencil   y[i] = x[i] + weight · Σ x[j] over the grid neighbours j of i         x [cells, d]
  *   average   c ← b c + (1 − b) n,  m ← b m + (1 − b) s,  w = m / c                 Irie, Csordás, Schmidhuber 2023
  *
@@ -24,7 +25,9 @@ typedef struct {
   i32 *indices;
   /** The packed codes: column panels [d][width]; and ½‖w‖² of all of them, padded with +infinity to whole vectors. */
   f32 *packed, *half_norms;
-  i64 vectors, count, d;
+  /** The nearest codes themselves and, for each chunk of `grain` vectors, the sum of (w − z)²; or null. */
+  f32 *nearest, *errors;
+  i64 vectors, count, d, grain;
 } vq_assign_plan;
 
 INLINE gemm_split vq_panels(const vq_assign_plan *plan) { return gemm_divide(CEIL_DIV(plan->count, VF), GEMM_VECTORS); }
@@ -64,18 +67,29 @@ typedef struct {
 } vq_lane_best;
 
 /**
- * Takes `vectors` vectors of codes, the first of which is number `first`, into account. Comparisons with NaN are false, so NaN
- * never wins.
+ * Takes vectors of codes, the first of which is number `first`, into account, for each of `rows` vectors. Comparisons with NaN
+ * are false, so NaN never wins.
  */
-INLINE void vq_compare(const f32 *dot, const f32 *half, i64 vectors, i64 first, vq_lane_best *best) {
-  vf score = best->score;
-  vi vector = best->vector;
-  for (i64 j = 0; j < vectors; j++) {
-    const vf x = vload(dot + j * VF) - vload(half + j * VF);
-    const vi more = x > score;
-    score = vselect(more, x, score), vector = viselect(more, viset((i32)(first + j)), vector);
+INLINE void vq_compare(const f32 *dot, const f32 *half, i64 first, i64 rows, vq_lane_best *best, const int vectors) {
+  vf offset[GEMM_VECTORS];
+  UNROLL for (int j = 0; j < vectors; j++) offset[j] = vload(half + j * VF);
+  for (i64 i = 0; i < rows; i++) {
+    vf score = best[i].score;
+    vi vector = best[i].vector;
+    UNROLL for (int j = 0; j < vectors; j++) {
+      const vf x = vload(dot + (i * vectors + j) * VF) - offset[j];
+      const vi more = x > score;
+      score = vselect(more, x, score), vector = viselect(more, viset((i32)(first + j)), vector);
+    }
+    best[i] = (vq_lane_best){score, vector};
   }
-  best->score = score, best->vector = vector;
+}
+NOINLINE void vq_compare_panel(const f32 *dot, const f32 *half, i64 first, i64 rows, vq_lane_best *best, i64 vectors) {
+  if (vectors == 1) vq_compare(dot, half, first, rows, best, 1);
+  else if (vectors == 2) vq_compare(dot, half, first, rows, best, 2);
+#if GEMM_VECTORS == 3
+  else vq_compare(dot, half, first, rows, best, 3);
+#endif
 }
 
 /** The code with the highest score; of several the first. */
@@ -89,11 +103,25 @@ INLINE i32 vq_first_best(vq_lane_best best) {
   return score.s[lane] > -__builtin_inff() ? vector.s[lane] * VF + lane : 0;
 }
 
+/** Copies a code and adds (w − z)² to the lanes of `sum`. */
+INLINE vf vq_take(const f32 *w, const f32 *z, f32 *nearest, i64 d, vf sum) {
+#define BODY(j, count)                                                             \
+  {                                                                                \
+    const vf code = ROW_LOAD(w, j, count, 0), error = code - ROW_LOAD(z, j, count, 0); \
+    ROW_STORE(nearest, j, count, code);                                            \
+    sum = vfma(error, error, sum);                                                 \
+  }
+  ROW_EACH(d, BODY);
+#undef BODY
+  return sum;
+}
+
 /** The scores of one panel of codes are kept, in the nearest cache, and compared at once. */
 static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
   const vq_assign_plan *plan = context;
   const gemm_split wide = vq_panels(plan);
   const i64 d = plan->d;
+  vf error = vset(0);
   vq_lane_best *best = fwp_scratch(thread);
   f32 *scores = (f32 *)(best + VQ_ROWS);
 #if defined(__wasm__)
@@ -125,12 +153,28 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
 #endif
         if (strip.count > 0 && height > 0) gemm_strips[!copies][height - 1][vectors - 1](&strip);
       }
-      const f32 *half = plan->half_norms + column;
-      for (i64 i = 0; i < rows; i++) vq_compare(scores + i * width, half, vectors, column / VF, best + i);
+      vq_compare_panel(scores, plan->half_norms + column, column / VF, rows, best, vectors);
       column += width;
     }
-    for (i64 i = 0; i < rows; i++) plan->indices[row + i] = vq_first_best(best[i]);
+    for (i64 i = 0; i < rows; i++) {
+      const i32 index = vq_first_best(best[i]);
+      plan->indices[row + i] = index;
+      if (plan->nearest) error = vq_take(plan->codes + index * d, z + i * d, plan->nearest + (row + i) * d, d, error);
+    }
   }
+  if (plan->errors) plan->errors[begin / plan->grain] = vsum(error);
+}
+
+/** Vectors per chunk: some 20 µs of products, at least one pass. */
+INLINE i64 vq_grain(i64 count, i64 d) {
+  return ROUND_UP((i64)MIN(1e9, VQ_PRODUCTS / ((f64)count * (f64)(d + 1))) + 1, VQ_ROWS);
+}
+
+INLINE void vq_assign_run(vq_assign_plan *plan) {
+  plan->half_norms = plan->packed + ROUND_UP(plan->count, VF) * plan->d;
+  plan->grain = vq_grain(plan->count, plan->d);
+  fwp_parallel_for(vq_panels(plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan->d + 1))), vq_pack_chunk, plan);
+  fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
 }
 
 /**
@@ -140,11 +184,48 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
 KERNEL(vq_assign) {
   vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .packed = F32(3), .vectors = INT(4),
                          .count = INT(5), .d = INT(6)};
-  plan.half_norms = plan.packed + ROUND_UP(plan.count, VF) * plan.d;
-  if (plan.vectors == 0) return OK;
-  fwp_parallel_for(vq_panels(&plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan.d + 1))), vq_pack_chunk, &plan);
-  const i64 wanted = (i64)MIN(1e9, VQ_PRODUCTS / ((f64)plan.count * (f64)(plan.d + 1))) + 1;
-  fwp_parallel_for(plan.vectors, ROUND_UP(wanted, VQ_ROWS), vq_assign_chunk, &plan);
+  if (plan.vectors > 0) vq_assign_run(&plan);
+  return OK;
+}
+
+/**
+ * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d): the same, the codes themselves
+ * [vectors, d], and the mean of (w − z)². Workspace as for vq_assign, and a float for every 64 vectors. At least one vector.
+ */
+KERNEL(vq_quantize) {
+  vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .nearest = F32(3), .packed = F32(5),
+                         .vectors = INT(6), .count = INT(7), .d = INT(8)};
+  plan.errors = plan.packed + ROUND_UP(plan.count, 16) * (plan.d + 1);
+  vq_assign_run(&plan);
+  f64 total = 0;
+  for (i64 i = 0; i < CEIL_DIV(plan.vectors, plan.grain); i++) total += plan.errors[i];
+  *F32(4) = (f32)(total / ((f64)plan.vectors * (f64)plan.d));
+  return OK;
+}
+
+typedef struct {
+  const f32 *dy, *z, *nearest;
+  f32 *dz, factor;
+} vq_quantize_grad_plan;
+
+static void vq_quantize_grad_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const vq_quantize_grad_plan *plan = context;
+  const vf factor = vset(plan->factor);
+  const f32 *dy = plan->dy + begin, *z = plan->z + begin, *nearest = plan->nearest + begin;
+  f32 *dz = plan->dz + begin;
+#define BODY(j, count)                                                                                        \
+  ROW_STORE(dz, j, count,                                                                                     \
+            vfma(factor, ROW_LOAD(z, j, count, 0) - ROW_LOAD(nearest, j, count, 0), ROW_LOAD(dy, j, count, 0)));
+  ROW_EACH(end - begin, BODY);
+#undef BODY
+}
+
+/** vq_quantize_grad(dy, derror, z, nearest, dz, size): dz = dy + 2 derror / size · (z − w). */
+KERNEL(vq_quantize_grad) {
+  vq_quantize_grad_plan plan = {.dy = F32(0), .z = F32(2), .nearest = F32(3), .dz = F32(4)};
+  const i64 size = INT(5);
+  plan.factor = (f32)(2.0 * (f64)*F32(1) / (f64)size);
+  fwp_parallel_for(size, ROWS_GRAIN, vq_quantize_grad_chunk, &plan);
   return OK;
 }
 
@@ -294,6 +375,8 @@ KERNEL(vq_average) {
 
 #define VECTOR_QUANTIZATION_KERNELS(ENTRY) \
   ENTRY(vq_assign, 7)                      \
+  ENTRY(vq_quantize, 9)                    \
+  ENTRY(vq_quantize_grad, 6)               \
   ENTRY(segment_statistics, 7)             \
   ENTRY(grid_neighbor_sum, 10)             \
   ENTRY(vq_average, 15)

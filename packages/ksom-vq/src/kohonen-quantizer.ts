@@ -29,8 +29,8 @@ import {
   type Smoothing,
   segmentSum,
   stopGradient,
-  straightThrough,
   vqAssign,
+  vqQuantize,
 } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { assertGridShape, gridShapeOf } from './grid.ts';
@@ -163,19 +163,17 @@ export class KohonenQuantizer extends Module implements Quantizer {
       throw new RangeError('KohonenQuantizer: vectors has no elements; expected at least one vector.');
     return tf.tidy((): Quantized<T> => {
       const constant = tf.reshape(stopGradient(vectors), [-1, this.size]) as tf.Tensor2D;
-      const indices = vqAssign(vectors, this.codebook);
+      const { output, indices, error } = vqQuantize(vectors, this.codebook);
       const flat = tf.reshape(indices, [-1]) as tf.Tensor1D;
-      const chosen = embedding(this.codebook, indices) as T;
       const batch = segmentSum(constant, flat, this.codes);
       const perplexity = perplexityOf(batch.counts);
-      const output = straightThrough(vectors, chosen);
-      const commitment = tf.mul(this.#commitment, meanSquare(stopGradient(chosen), vectors)) as tf.Scalar;
+      const commitment = tf.mul(this.#commitment, error) as tf.Scalar;
       if (this.learning === 'average') {
         if (this.training) this.#move(batch.counts, batch.sums);
         return { output, indices, perplexity, loss: commitment };
       }
       const step = this.step;
-      const follow = meanSquare(chosen, stopGradient(vectors));
+      const follow = tf.mean(tf.squaredDifference(embedding(this.codebook, flat), constant));
       const neighbors = this.#neighborLoss(batch.counts, flat.size, step);
       if (this.training) this.step = step + 1;
       return { output, indices, perplexity, loss: tf.addN([commitment, follow, neighbors]) as tf.Scalar };
@@ -229,8 +227,4 @@ export class KohonenQuantizer extends Module implements Quantizer {
     const total = tf.add(tf.sub(ofNeighbors, tf.mul(2, mixed)), ofWinners);
     return tf.mul(this.#neighborCost / vectors, total) as tf.Scalar;
   }
-}
-
-function meanSquare(a: tf.Tensor, b: tf.Tensor): tf.Scalar {
-  return tf.mean(tf.squaredDifference(a, b)) as tf.Scalar;
 }

@@ -52,6 +52,7 @@ import { segmentSumGradients } from './segment-sum.ts';
 import { selfReferentialGradients } from './self-referential.ts';
 import { softmaxCrossEntropyGradients } from './softmax-cross-entropy.ts';
 import { sumRuleGradients } from './sum-rule.ts';
+import { vqQuantizeGradients } from './vq-quantize.ts';
 
 let registered = false;
 
@@ -91,6 +92,7 @@ export function registerGradients(): void {
     dropoutGradients,
     segmentSumGradients,
     gridNeighborSumGradients,
+    vqQuantizeGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
 }

@@ -21,18 +21,24 @@ import { stopGradient } from './stop-gradient.ts';
  * @throws TypeError or RangeError for a wrong dtype or shape, or an empty codebook
  */
 export function vqAssign(vectors: tf.Tensor, codebook: tf.Tensor2D): tf.Tensor {
-  const { size } = assertFloatShape('vqAssign: codebook', codebook, ['codes', 'size']);
-  assertFloatShape('vqAssign: vectors', vectors, ['...', 'size'], { size: size as number });
-  if (codebook.size === 0) {
-    throw new RangeError(`vqAssign: codebook has shape [${codebook.shape.join(', ')}], but needs at least one code.`);
-  }
+  const { size } = assertCodebook('vqAssign', codebook);
+  assertFloatShape('vqAssign: vectors', vectors, ['...', 'size'], { size });
   return tf.tidy(() => {
     const [z, w] = [stopGradient(vectors), stopGradient(codebook)];
     if (tf.getKernel('FwpVqAssign', tf.getBackend()) !== undefined) {
       return tf.engine().runKernel('FwpVqAssign', { vectors: z, codebook: w }) as tf.Tensor;
     }
-    const rows = tf.reshape(z, [z.size / (size as number), size as number]) as tf.Tensor2D;
+    const rows = tf.reshape(z, [z.size / size, size]) as tf.Tensor2D;
     const scores = tf.sub(tf.matMul(rows, w, false, true), tf.mul(0.5, tf.sum(tf.square(w), 1)));
     return tf.reshape(tf.argMax(scores, 1), vectors.shape.slice(0, -1));
   });
+}
+
+/** Makes sure that a codebook is float32 [codes, size], and not empty; returns its sizes. */
+export function assertCodebook(name: string, codebook: tf.Tensor): { codes: number; size: number } {
+  const { codes, size } = assertFloatShape(`${name}: codebook`, codebook, ['codes', 'size']);
+  if (codebook.size === 0) {
+    throw new RangeError(`${name}: codebook has shape [${codebook.shape.join(', ')}], but needs at least one code.`);
+  }
+  return { codes: codes as number, size: size as number };
 }

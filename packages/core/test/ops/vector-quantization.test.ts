@@ -1,4 +1,4 @@
-/** vqAssign, segmentSum, gridNeighborSum, codebookAverage, stopGradient and straightThrough. */
+/** vqAssign, vqQuantize, segmentSum, gridNeighborSum, codebookAverage, stopGradient and straightThrough. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
@@ -13,6 +13,7 @@ import {
   stopGradient,
   straightThrough,
   vqAssign,
+  vqQuantize,
 } from '../../src/index.ts';
 import { availableDevices } from '../devices.ts';
 import { toRows } from '../reference/rows.ts';
@@ -129,6 +130,97 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
         expect(() => vqAssign(tf.zeros([2, 2]), w)).toThrow(/vqAssign: vectors must have shape \[..., size = 3\]/);
         expect(() => vqAssign(tf.zeros([2, 3]), tf.zeros([0, 3]))).toThrow(/needs at least one code/);
         expect(() => vqAssign(tf.zeros([2, 3], 'int32'), w)).toThrow(/must be float32/);
+      });
+    });
+  });
+
+  describe('vqQuantize', () => {
+    it.each(['fwp', 'cpu'])(
+      'gives the nearest codes, the error, and gradients that go straight through (%s)',
+      async (backend) => {
+        await tf.setBackend(backend);
+        const cases = fc.tuple(fc.constantFrom(1, 3, 64, 150), fc.constantFrom(1, 5, 33, 64), sizes, fc.nat(99));
+        fc.assert(
+          fc.property(cases, ([count, codes, size, seed]) => {
+            const codebook = noise(codes * size, seed + 1);
+            const vectors = noiseInput([count, size], seed);
+            const rows = toRows(codebook, size);
+            const chosen = toRows(vectors.values, size).map((z) => rows[nearestCode(z, rows)]!);
+            // A loss that the error's definition differentiates, and one through the output as if it were the vectors.
+            const factor = noise(count * size, seed + 2);
+            tf.tidy(() => {
+              const w = tf.tensor2d(codebook, [codes, size]);
+              const z = tf.tensor2d(vectors.values, [count, size]);
+              const { output, indices, error } = vqQuantize(z, w);
+              expect([...indices.dataSync()]).toEqual([...vqAssign(z, w).dataSync()]);
+              const mean =
+                chosen.reduce((sum, q, n) => sum + squaredDistance(q, toRows(vectors.values, size)[n]!), 0) / z.size;
+              expectWithin(error.dataSync(), [mean], 3e-6, 'error');
+              expectWithin(output.dataSync(), chosen.flat(), 1e-6, 'output');
+              const gradient = tf.grad((x: tf.Tensor) => {
+                const result = vqQuantize(x as tf.Tensor2D, w);
+                return tf.add(
+                  tf.mul(0.7, result.error),
+                  tf.sum(tf.mul(result.output, tf.tensor2d(factor, [count, size]))),
+                );
+              })(z);
+              const expected = chosen.flat().map((q, i) => factor[i]! + (1.4 / z.size) * (vectors.values[i]! - q));
+              expectWithin(gradient.dataSync(), expected, 2e-6, 'gradient');
+            });
+          }),
+          { numRuns: 20 },
+        );
+      },
+    );
+
+    it('keeps the shape, can be differentiated twice, and has no gradient for the codes', () => {
+      tf.tidy(() => {
+        const w = tf.tensor2d([
+          [0, 0],
+          [3, 3],
+        ]);
+        const z = tf.tensor3d([[[0.5, 1]], [[2, 4]]]);
+        const { output, indices } = vqQuantize(z, w);
+        expect([output.arraySync(), indices.arraySync()]).toEqual([
+          [[[0, 0]], [[3, 3]]],
+          [[0], [1]],
+        ]);
+        const inner = tf.grad((x: tf.Tensor) => tf.mul(4, vqQuantize(x, w).error));
+        const outer = tf.grad((x: tf.Tensor) => tf.sum(inner(x)))(z);
+        // 4 · 2 / 4 (z − q), differentiated.
+        expectWithin(outer.dataSync(), [2, 2, 2, 2], 1e-5, 'second derivative');
+        const loss = (codes: tf.Tensor) => tf.add(tf.sum(codes), vqQuantize(z, codes as tf.Tensor2D).error);
+        expect(tf.grad(loss)(w).arraySync()).toEqual([
+          [1, 1],
+          [1, 1],
+        ]);
+      });
+    });
+
+    it('has the same bits with 1, 2 and 4 threads, and leaves nothing behind', async () => {
+      const results: Float32Array[][] = [];
+      for (const threads of [1, 2, 4]) {
+        await init({ ...options, threads });
+        const before = tf.memory().numTensors;
+        tf.tidy(() => {
+          const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
+          const { output, error } = vqQuantize(z, w);
+          const gradient = tf.grad((x: tf.Tensor) => vqQuantize(x as tf.Tensor2D, w).error)(z);
+          results.push([output, error, gradient].map((tensor) => tensor.dataSync() as Float32Array));
+        });
+        expect(tf.memory().numTensors).toBe(before);
+      }
+      expectSameBits(results[1]!, results[0]!);
+      expectSameBits(results[2]!, results[0]!);
+      await init(options);
+    });
+
+    it('says what is wrong with its arguments', () => {
+      tf.tidy(() => {
+        const w = tf.zeros([4, 3]) as tf.Tensor2D;
+        expect(() => vqQuantize(tf.zeros([2, 2]), w)).toThrow(/vqQuantize: vectors must have shape \[..., size = 3\]/);
+        expect(() => vqQuantize(tf.zeros([0, 3]), w)).toThrow(/at least one vector/);
+        expect(() => vqQuantize(tf.zeros([2, 3]), tf.zeros([0, 3]))).toThrow(/needs at least one code/);
       });
     });
   });

@@ -5,21 +5,28 @@ import { indexError, SEGMENT_ADVICE } from '../../index-checks.ts';
 import { type CodebookAverageAttributes, SMOOTHINGS } from '../../ops/codebook-average.ts';
 import type { NeighborSumAttributes } from '../../ops/grid-neighbor-sum.ts';
 import type { KernelCall, KernelTable } from '../kernel-table.ts';
-import { filled, floatOutputs } from '../outputs.ts';
+import { allOrNothing, filled, floatOutputs } from '../outputs.ts';
 import { sizeOf } from '../strided-copy.ts';
 
+/** Vectors for which the C kernel keeps one sum of errors at least: `VQ_ROWS` of `csrc/vector-quantization.c`. */
+const ROWS_PER_ERROR = 64;
+
 /**
- * Kernels of `vqAssign`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
+ * Kernels of `vqAssign`, `vqQuantize`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
  *
  * | kernel               | inputs                                         | outputs                |
  * |----------------------|------------------------------------------------|------------------------|
  * | `FwpVqAssign`        | vectors, codebook                              | indices                |
+ * | `FwpVqQuantize`      | vectors, codebook                              | output, indices, error |
+ * | `FwpVqQuantizeGrad`  | dy, derror, vectors, output                    | dvectors               |
  * | `FwpSegmentSum`      | values, segmentIds                             | sums, counts           |
  * | `FwpGridNeighborSum` | x                                              | y                      |
  * | `FwpCodebookAverage` | counts, sums, codebook, batchCounts, batchSums | counts, sums, codebook |
  */
 export const vectorQuantizationKernels: KernelTable = {
   FwpVqAssign: vqAssign,
+  FwpVqQuantize: vqQuantize,
+  FwpVqQuantizeGrad: vqQuantizeGrad,
   FwpSegmentSum: segmentSum,
   FwpGridNeighborSum: gridNeighborSum,
   FwpCodebookAverage: codebookAverage,
@@ -35,6 +42,49 @@ function vqAssign({ inputs, backend }: KernelCall): TensorInfo {
       backend.engine.run('vq_assign', ...offsets, workspace, sizeOf(indices.shape), count, size);
     }),
   );
+}
+
+function vqQuantize({ inputs, backend }: KernelCall): TensorInfo[] {
+  const { vectors, codebook } = inputs as { vectors: TensorInfo; codebook: TensorInfo };
+  const [count, size] = codebook.shape as [number, number];
+  const rows = sizeOf(vectors.shape) / size;
+  const outputs = allOrNothing(backend, [
+    () => backend.makeOutput(vectors.shape),
+    () => backend.makeOutput(vectors.shape.slice(0, -1), 'int32'),
+    () => backend.makeOutput([]),
+  ]);
+  try {
+    const at = (tensor: TensorInfo) => backend.offsetOf(tensor);
+    const [output, indices, error] = outputs.map(at) as [number, number, number];
+    const floats = (size + 1) * Math.ceil(count / 16) * 16 + Math.ceil(rows / ROWS_PER_ERROR);
+    backend.withWorkspace(4 * floats, (workspace) => {
+      backend.engine.run(
+        'vq_quantize',
+        at(vectors),
+        at(codebook),
+        indices,
+        output,
+        error,
+        workspace,
+        rows,
+        count,
+        size,
+      );
+    });
+    return outputs;
+  } catch (problem) {
+    for (const tensor of outputs) backend.release(tensor);
+    throw problem;
+  }
+}
+
+function vqQuantizeGrad({ inputs, backend }: KernelCall): TensorInfo {
+  const { dy, derror, vectors, output } = inputs as Record<'dy' | 'derror' | 'vectors' | 'output', TensorInfo>;
+  const result = backend.makeOutput(vectors.shape);
+  return filled(backend, result, () => {
+    const offsets = [dy, derror, vectors, output, result].map((tensor) => backend.offsetOf(tensor));
+    backend.engine.run('vq_quantize_grad', ...offsets, sizeOf(vectors.shape));
+  });
 }
 
 function segmentSum({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
