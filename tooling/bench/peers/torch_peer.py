@@ -489,6 +489,58 @@ def self_referential_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 5), self_referential_over_steps)
 
 
+# ---- real-time recurrent learning of an e-LSTM, step by step and in the authors' order of operations: outer products of local
+# factors and inputs, added to the decayed sensitivities, and their products with the error, summed over the batch ----
+
+
+class Sensitivities:
+    def __init__(self, p):
+        batch, steps, inputs, hidden = p["batch"], p["steps"], p["inputs"], p["hidden"]
+        scale = 1 / math.sqrt(inputs)
+        self.x = uniform([batch, steps, inputs], 1)
+        weight, recurrent = uniform([inputs, 2 * hidden], 2, scale), uniform([2 * hidden], 3, scale)
+        self.recurrent = recurrent.split(hidden)
+        self.errors = uniform([batch, steps, hidden], 5)
+        sums = self.x @ weight + uniform([2 * hidden], 4, scale)
+        c, self.trace = torch.zeros(batch, hidden), []
+        for total_z, total_f in zip(*(part.unbind(1) for part in sums.split(hidden, -1))):
+            z = torch.tanh(total_z + self.recurrent[0] * c)
+            f = torch.sigmoid(total_f + self.recurrent[1] * c)
+            self.trace.append((c, z, f))
+            c = f * c + (1 - f) * z
+        self.shape = [batch, hidden, inputs]
+        self.reset()
+
+    def reset(self):
+        self.matrices = [torch.zeros(self.shape) for _ in range(2)]
+        self.vectors = [torch.zeros(self.shape[:2]) for _ in range(4)]
+
+    def update(self):
+        matrices = [torch.zeros(self.shape[1:]) for _ in range(2)]
+        vectors = [torch.zeros(self.shape[1]) for _ in range(4)]
+        for t, (c, z, f) in enumerate(self.trace):
+            dz, df = (1 - f) * (1 - z**2), (c - z) * f * (1 - f)
+            a = f + dz * self.recurrent[0] + df * self.recurrent[1]
+            x, error = self.x[:, t].unsqueeze(1), self.errors[:, t]
+            for i, local in enumerate((dz, df)):
+                self.matrices[i] = a.unsqueeze(-1) * self.matrices[i] + local.unsqueeze(-1) * x
+                self.vectors[i] = a * self.vectors[i] + local * c
+                self.vectors[i + 2] = a * self.vectors[i + 2] + local
+                matrices[i] += (error.unsqueeze(-1) * self.matrices[i]).sum(0)
+                vectors[i] += (error * self.vectors[i]).sum(0)
+                vectors[i + 2] += (error * self.vectors[i + 2]).sum(0)
+        return torch.cat(matrices).T, torch.cat(vectors[:2]), torch.cat(vectors[2:])
+
+    def run(self):
+        with torch.no_grad():
+            self.update()
+
+    def check(self):
+        with torch.no_grad():
+            self.reset()
+            return digest(*self.update())
+
+
 # ---- vector quantisation, with the operations in the order of the authors of the Kohonen VAE: one-hot assignments times the
 # matrix of the neighbourhood, and the result, transposed, times the vectors ----
 
@@ -586,6 +638,7 @@ PROGRAMS = {
     "gated linear attention": gated_linear_attention,
     "gated linear attention backward": gated_linear_attention_backward,
     "self-referential": self_referential,
+    "sensitivities": Sensitivities,
     "self-referential backward": self_referential_backward,
     "transformer": transformer,
     "mlp": mlp,

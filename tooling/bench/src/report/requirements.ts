@@ -2,6 +2,7 @@
 
 import { geometricMean } from '../harness/statistics.ts';
 import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
+import { RTRL_ROWS } from '../rtrl-cases.ts';
 import type { ResultsDocument } from './document.ts';
 import type { Row } from './rows.ts';
 
@@ -153,6 +154,21 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     text: "Step of a quantiser against the authors' order of operations in PyTorch",
     ...{ device: 'native', threads: 2, rows: named(QUANTIZER_ROWS.hard), peer: 'pytorch', atLeast: 3 },
+  },
+  ...(
+    [
+      ['native', 45],
+      ['wasm', 22],
+    ] as const
+  ).map(
+    ([device, atLeast]): Requirement => ({
+      text: 'Sensitivities of real-time recurrent learning, per core',
+      ...{ device, threads: 1, rows: named(RTRL_ROWS.segment), isRate: true, atLeast },
+    }),
+  ),
+  {
+    text: "Sensitivities against the authors' formulation in PyTorch",
+    ...{ device: 'native', threads: 2, rows: named(RTRL_ROWS.segment), peer: 'pytorch', atLeast: 10 },
   },
 ];
 
