@@ -13,20 +13,31 @@ export interface Check {
   readonly observed: string;
 }
 
-/** The row of each quantiser that is needed, or undefined if one is missing. */
-export function rowsOf<Row extends QuantizerRow, const Names extends readonly string[]>(
-  rows: readonly Row[],
-  names: Names,
-): { readonly [I in keyof Names]: Row } | undefined {
-  const found = names.map((name) => rows.find(({ quantizer }) => quantizer === name));
-  return found.includes(undefined) ? undefined : (found as unknown as { readonly [I in keyof Names]: Row });
-}
-
 /** All checks together; undefined if there is none. */
 export function allOf(checks: readonly (Check | undefined)[]): Verdict | undefined {
   const known = checks.filter((check) => check !== undefined);
   if (known.length === 0) return undefined;
   return { pass: known.every(({ pass }) => pass), observed: known.map(({ observed }) => observed).join('; ') };
+}
+
+/**
+ * Compares some of the quantisers in each group of rows.
+ *
+ * @param groups for example the rows of each data set
+ * @param names of the quantisers; a group without one of them says nothing
+ * @param compare their rows, in the order of the names
+ */
+export function compareIn<Row extends QuantizerRow, const Names extends readonly string[]>(
+  groups: readonly (readonly Row[])[],
+  names: Names,
+  compare: (rows: { readonly [I in keyof Names]: Row }) => Check,
+): Verdict | undefined {
+  return allOf(
+    groups.map((rows) => {
+      const found = names.map((name) => rows.find(({ quantizer }) => quantizer === name));
+      return found.includes(undefined) ? undefined : compare(found as unknown as { readonly [I in keyof Names]: Row });
+    }),
+  );
 }
 
 /** Three digits. */

@@ -7,7 +7,7 @@ import { type KohonenQuantizer, neighborRatio } from '@fwp/ksom-vq';
 import { defineExperiment, type Row, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { allOf, digits, rowsOf } from './claims.ts';
+import { allOf, compareIn, digits } from './claims.ts';
 import { type Evaluation, firstWithin, lossAt } from './convergence.ts';
 import { paper } from './paper.ts';
 import { createQuantizer, type QuantizerKey, quantizerKeys, quantizerSettings } from './quantizers.ts';
@@ -149,39 +149,29 @@ export const vectors = defineExperiment({
       // 0.99^t has made up for it, near step 690. At step 300 they are far away, whatever the data.
       text: 'Maps are robust against counts that begin at 0: early on they use nearly all codes where EMA-VQ uses few, and err less.',
       holds: (rows) =>
-        allOf(
-          bySource(rows).map((of) => {
-            const found = rowsOf(of, ['none c0=0', 'hard c0=0', 'hard c0=1']);
-            if (found === undefined) return undefined;
-            const [plain, hard, other] = found;
-            const alike = Math.abs(hard.earlyLoss / other.earlyLoss - 1) <= 0.2;
-            return {
-              pass:
-                plain.earlyCodes <= 0.5 * plain.codes &&
-                hard.earlyCodes >= 0.7 * hard.codes &&
-                hard.earlyLoss <= plain.earlyLoss / 2 &&
-                alike,
-              observed: `${plain.source}: ${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} (with c0=1 ${digits(other.earlyLoss)}) against ${digits(plain.earlyLoss)}`,
-            };
-          }),
-        ),
+        compareIn(bySource(rows), ['none c0=0', 'hard c0=0', 'hard c0=1'], ([plain, hard, other]) => {
+          const alike = Math.abs(hard.earlyLoss / other.earlyLoss - 1) <= 0.2;
+          return {
+            pass:
+              plain.earlyCodes <= 0.5 * plain.codes &&
+              hard.earlyCodes >= 0.7 * hard.codes &&
+              hard.earlyLoss <= plain.earlyLoss / 2 &&
+              alike,
+            observed: `${plain.source}: ${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} (with c0=1 ${digits(other.earlyLoss)}) against ${digits(plain.earlyLoss)}`,
+          };
+        }),
     },
     {
       // A hard neighbourhood still has a weight of 1/81 at step 800, which costs some of the error at the end.
       text: 'In the end a map errs as little as a well-configured EMA-VQ (within 15 %).',
       holds: (rows) =>
-        allOf(
-          bySource(rows).map((of) => {
-            const found = rowsOf(of, ['none c0=1', 'hard c0=1', 'hard c0=0']);
-            if (found === undefined) return undefined;
-            const [plain, ...maps] = found;
-            const worst = Math.max(...maps.map(({ loss }) => loss / plain.loss));
-            return {
-              pass: worst <= 1.15,
-              observed: `${plain.source}: ${digits(worst)} times its error of ${digits(plain.loss)}`,
-            };
-          }),
-        ),
+        compareIn(bySource(rows), ['none c0=1', 'hard c0=1', 'hard c0=0'], ([plain, ...maps]) => {
+          const worst = Math.max(...maps.map(({ loss }) => loss / plain.loss));
+          return {
+            pass: worst <= 1.15,
+            observed: `${plain.source}: ${digits(worst)} times its error of ${digits(plain.loss)}`,
+          };
+        }),
     },
     {
       // Codes in random order have a ratio of 1, a smooth map of a square one of about 0.1.

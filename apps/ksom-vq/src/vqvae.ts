@@ -5,7 +5,7 @@
 
 import { defineExperiment, type Row } from '@fwp/lab';
 import { z } from 'zod';
-import { allOf, digits, rowsOf } from './claims.ts';
+import { allOf, compareIn, digits } from './claims.ts';
 import { paper } from './paper.ts';
 import { type QuantizerKey, quantizerKeys } from './quantizers.ts';
 import { trainVqVae, type VqVaeTrialResult, vqVaeSettings } from './vqvae-training.ts';
@@ -67,45 +67,34 @@ export const vqvae = defineExperiment({
       // come back after some 690 steps only.
       text: 'Maps are robust against counts that begin at 0: early on they use more than twice as many codes as EMA-VQ, and err less.',
       holds: (rows) =>
-        allOf(
-          bySetting(rows).map((of) => {
-            const found = rowsOf(of, ['none c0=0', 'hard c0=0']);
-            if (found === undefined) return undefined;
-            const [plain, hard] = found;
-            return {
-              pass: hard.earlyCodes >= 2 * plain.earlyCodes && hard.earlyLoss < plain.earlyLoss,
-              observed: `${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
-            };
-          }),
-        ),
+        compareIn(bySetting(rows), ['none c0=0', 'hard c0=0'], ([plain, hard]) => {
+          return {
+            pass: hard.earlyCodes >= 2 * plain.earlyCodes && hard.earlyLoss < plain.earlyLoss,
+            observed: `${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
+          };
+        }),
     },
     {
       text: 'At the beginning maps learn faster than EMA-VQ, also with counts that begin at 1.',
       holds: (rows) =>
-        allOf(
-          bySetting(rows).map((of) => {
-            const found = rowsOf(of, ['none c0=1', 'hard c0=1']);
-            if (found === undefined) return undefined;
-            const [plain, hard] = found;
-            return {
-              pass: hard.earlyLoss < plain.earlyLoss,
-              observed: `error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
-            };
-          }),
-        ),
+        compareIn(bySetting(rows), ['none c0=1', 'hard c0=1'], ([plain, hard]) => {
+          return {
+            pass: hard.earlyLoss < plain.earlyLoss,
+            observed: `error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
+          };
+        }),
     },
     {
       // Runs of one seed scatter by some percent.
       text: 'In the end EMA-VQ with counts that begin at 1 has caught up: it and the map err alike (within 10 %).',
       holds: (rows) =>
-        allOf(
-          bySetting(rows.filter(({ steps }) => steps >= CAUGHT_UP)).map((of) => {
-            const found = rowsOf(of, ['none c0=1', 'hard c0=1']);
-            if (found === undefined) return undefined;
-            const [plain, hard] = found;
+        compareIn(
+          bySetting(rows.filter(({ steps }) => steps >= CAUGHT_UP)),
+          ['none c0=1', 'hard c0=1'],
+          ([plain, hard]) => {
             const ratio = hard.loss / plain.loss;
             return { pass: Math.abs(ratio - 1) <= 0.1, observed: `${digits(hard.loss)} against ${digits(plain.loss)}` };
-          }),
+          },
         ),
     },
     {
@@ -125,17 +114,12 @@ export const vqvae = defineExperiment({
       // A change of 1 is what random indices do.
       text: 'With every index moved to a neighbour, reconstructions of maps change at most half as much as those of EMA-VQ.',
       holds: (rows) =>
-        allOf(
-          bySetting(rows).map((of) => {
-            const found = rowsOf(of, ['none c0=1', 'hard c0=1']);
-            if (found === undefined) return undefined;
-            const [plain, hard] = found;
-            return {
-              pass: hard.perturbedChange <= 0.5 * plain.perturbedChange,
-              observed: `${digits(hard.perturbedChange)} against ${digits(plain.perturbedChange)} of what random indices do`,
-            };
-          }),
-        ),
+        compareIn(bySetting(rows), ['none c0=1', 'hard c0=1'], ([plain, hard]) => {
+          return {
+            pass: hard.perturbedChange <= 0.5 * plain.perturbedChange,
+            observed: `${digits(hard.perturbedChange)} against ${digits(plain.perturbedChange)} of what random indices do`,
+          };
+        }),
     },
   ],
   report: {

@@ -18,7 +18,7 @@ import { type KohonenQuantizer, neighborRatio, VqVae2 } from '@fwp/ksom-vq';
 import { defineExperiment, type Row, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { allOf, digits, rowsOf } from './claims.ts';
+import { compareIn, digits } from './claims.ts';
 import { contactSheet } from './contact-sheet.ts';
 import { type Evaluation, firstWithin, lossAt } from './convergence.ts';
 import { type PixelScale, standardized, symmetric } from './image-tensors.ts';
@@ -190,21 +190,17 @@ export const vqvae2 = defineExperiment({
       // As for ksom/vqvae: codes that EMA-VQ throws away in the first step are of no use early on.
       text: 'Maps are robust against counts that begin at 0: early on they use more than twice as many codes as EMA-VQ on both levels, and err less.',
       holds: (rows: readonly Row<QuantizerKey, Result>[]) =>
-        allOf(
-          [...new Set(rows.map(({ codes }) => codes))].map((count) => {
-            const found = rowsOf(
-              rows.filter(({ codes }) => codes === count),
-              ['none c0=0', 'hard c0=0'],
-            );
-            if (found === undefined) return undefined;
-            const [plain, hard] = found;
+        compareIn(
+          [...new Set(rows.map(({ codes }) => codes))].map((count) => rows.filter(({ codes }) => codes === count)),
+          ['none c0=0', 'hard c0=0'],
+          ([plain, hard]) => {
             const more = hard.topCodes >= 2 * plain.topCodes && hard.bottomCodes >= 2 * plain.bottomCodes;
             const codesOf = (row: Row<QuantizerKey, Result>) => `${row.topCodes} and ${row.bottomCodes}`;
             return {
               pass: more && hard.earlyLoss < plain.earlyLoss,
               observed: `${codesOf(hard)} against ${codesOf(plain)} codes, error ${digits(hard.earlyLoss)} against ${digits(plain.earlyLoss)}`,
             };
-          }),
+          },
         ),
     },
   ],

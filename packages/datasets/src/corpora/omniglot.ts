@@ -13,12 +13,12 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
-import { decode } from 'fast-png';
 import { unzipSync } from 'fflate';
 import { BITMAP_SIZE, type Bitmap, reduceBitmap } from '../few-shot/bitmap.ts';
 import type { ClassSource, ClassSplits } from '../few-shot/class-source.ts';
 import { assertInteger, mapSplits, type Split } from '../task.ts';
 import { dataFolder, MissingDataError } from './corpus.ts';
+import { decodeImage } from './decode-image.ts';
 
 /** Options of {@link openOmniglot}. */
 export interface OmniglotOptions {
@@ -187,22 +187,10 @@ async function readPictures(path: string): Promise<[string, Uint8Array][]> {
 /** The ink of a picture: its dark pixels. */
 function decodeBitmap(path: string, bytes: Uint8Array): Bitmap {
   try {
-    const { width, height, depth, channels, data, palette } = decode(bytes, { checkCrc: true });
+    const { width, height, pixels } = decodeImage(path, bytes);
     if (width !== BITMAP_SIZE || height !== BITMAP_SIZE) throw new Error(`it has ${width} x ${height} pixels`);
-    // Samples of fewer than 8 bits are packed into bytes, the first in the highest bits; each row begins a byte.
-    const perByte = Math.max(1, 8 / depth);
-    const stride = Math.ceil((width * channels) / perByte);
-    const most = 2 ** depth - 1;
     const bitmap = new Uint8Array(width * height);
-    for (let row = 0; row < height; row++) {
-      for (let column = 0; column < width; column++) {
-        const place = column * channels;
-        const packed = data[row * stride + Math.floor(place / perByte)] as number;
-        const sample = (packed >> (depth * (perByte - 1 - (place % perByte)))) & most;
-        const shade = palette === undefined ? sample / most : (palette[sample]?.[0] as number) / 255;
-        if (shade < 0.5) bitmap[row * width + column] = 1;
-      }
-    }
+    for (let i = 0; i < bitmap.length; i++) bitmap[i] = (pixels[3 * i] as number) < 127.5 ? 1 : 0;
     return bitmap;
   } catch (error) {
     throw new Error(`${path} is not a picture of Omniglot: ${(error as Error).message}.`, { cause: error });
