@@ -166,7 +166,7 @@ export const bootstrapping = defineExperiment({
   presets: {
     quick: {
       summary: 'a DeltaNet on 24 classes of vectors, 3 + 3 shots: main loss alone and all three',
-      config: { objectives: ['main', 'bootstrap'] },
+      config: { objectives: ['main', 'bootstrap'], steps: 3000 },
     },
     standard: { summary: 'the same with all objectives, twice as long', config: { steps: 8000 }, seeds: [1, 2, 3] },
     paper: {

@@ -90,7 +90,8 @@ function about(
   model: LearnerName,
   decide: (accuracy: number) => boolean,
 ): Verdict | undefined {
-  const concerned = rows.filter((row) => row.model === model);
+  const fewest = Math.min(...rows.map(({ shots }) => shots));
+  const concerned = rows.filter((row) => row.model === model && row.shots === fewest);
   if (concerned.length === 0) return undefined;
   return {
     pass: concerned.every(({ accuracy }) => decide(accuracy)),
@@ -112,12 +113,13 @@ export const fewShotLearning = defineExperiment({
       config: { models: ['srwm', 'deltaNet', 'staticSrwm'] },
     },
     standard: {
-      summary: '5-way 1-shot and 5-shot with drawn characters, all models',
-      config: {
-        classes: 'strokes',
-        shots: [1, 5],
-      },
+      summary: '5-way 1-shot and 5-shot with vectors, all models',
+      config: { shots: [1, 5] },
       seeds: [1, 2, 3],
+    },
+    characters: {
+      summary: '5-way 1-shot with drawn characters of 28 × 28 pixels; needs no files',
+      config: { models: ['srwm', 'deltaNet', 'staticSrwm'], classes: 'strokes', steps: 10_000, evaluateEvery: 1000 },
     },
     paper: {
       summary: 'Omniglot, 5-way 1-shot, the setting of the authors',

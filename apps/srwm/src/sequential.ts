@@ -40,7 +40,7 @@ interface Key {
 interface Result {
   /** In the second half of the shots of the first task. */
   readonly firstTask: number;
-  /** At the first examples of the second task's classes, with whatever was learned in the first. */
+  /** At the first position of the second task, with whatever was learned in the first. */
   readonly atTheSwitch: number;
   /** In the second half of the shots of the second task. */
   readonly secondTask: number;
@@ -86,7 +86,11 @@ async function trainSequential({ config, key, random, seed, steps, log }: TrialC
   for await (const position of steps({ total: task.lengths.test })) {
     log({ accuracyAtPosition: accuracyOf(byPosition, position - 1, position) });
   }
-  const result = { ...summary(byShot, shots), parameters: model.parameterCount };
+  const result = {
+    ...summary(byShot, shots),
+    atTheSwitch: accuracyOf(byPosition, ways * shots, ways * shots + 1),
+    parameters: model.parameterCount,
+  };
   optimizer.dispose();
   model.dispose();
   return result;
@@ -107,11 +111,10 @@ function shotOf(shots: number): (batch: FewShotBatch, row: number, position: num
   };
 }
 
-function summary(byShot: Score, shots: number): Pick<Result, 'firstTask' | 'atTheSwitch' | 'secondTask'> {
+function summary(byShot: Score, shots: number): Pick<Result, 'firstTask' | 'secondTask'> {
   const half = Math.floor(shots / 2);
   return {
     firstTask: accuracyOf(byShot, half, shots),
-    atTheSwitch: accuracyOf(byShot, shots, shots + 1),
     secondTask: accuracyOf(byShot, shots + half, 2 * shots),
   };
 }
@@ -128,6 +131,12 @@ function about(
   return { pass: decide(row), observed: `first task ${first}, at the switch ${at}, second task ${second}` };
 }
 
+/**
+ * A problem that can be learned in minutes. Late labels take two layers that work together: the first has to keep an example
+ * for its label. Until that is found, which takes some 1000 steps here and many more with 5 ways, the loss is that of chance.
+ */
+const EASY = { ways: 3, features: 8, deviation: 0.2, shots: 6, steps: 4000, learningRate: 3e-3 };
+
 export const sequentialAdaptation = defineExperiment({
   id: 'srwm/sequential',
   title: 'Adaptation to one task after the other',
@@ -137,11 +146,13 @@ export const sequentialAdaptation = defineExperiment({
   paper: srwmPaper,
   config,
   presets: {
-    quick: { summary: 'two families of vectors, 15 shots each', config: { shots: 6, steps: 1000 } },
+    quick: {
+      summary: 'two families of vectors, 3 ways, 6 shots each: SRWM, rewritten and not',
+      config: { ...EASY, models: ['srwm', 'staticSrwm'] },
+    },
     standard: {
-      summary: 'the same with 15 shots, longer, and all models',
-      config: { models: [...LEARNERS] },
-      seeds: [1, 2, 3],
+      summary: 'the same with 10 shots, longer, and DeltaNet, LSTM',
+      config: { ...EASY, models: ['srwm', 'deltaNet', 'lstm', 'staticSrwm'], shots: 10, steps: 8000 },
     },
     paper: {
       summary: 'Omniglot and Mini-ImageNet, 15 shots each',
@@ -172,12 +183,18 @@ export const sequentialAdaptation = defineExperiment({
       holds: (rows) => about(rows, 'srwm', ({ firstTask, secondTask }) => firstTask > 0.7 && secondTask > 0.7),
     },
     {
-      text: 'At the switch it knows nothing of the new classes.',
-      holds: (rows) => about(rows, 'srwm', ({ atTheSwitch }) => atTheSwitch < 0.5),
+      text: 'At the switch its accuracy falls, as labels mean other classes now, and recovers.',
+      holds: (rows) =>
+        about(
+          rows,
+          'srwm',
+          ({ firstTask, atTheSwitch, secondTask }) => Math.min(firstTask, secondTask) - atTheSwitch > 0.3,
+        ),
     },
     {
       text: 'A matrix that does not rewrite itself learns neither.',
-      holds: (rows) => about(rows, 'staticSrwm', ({ firstTask, secondTask }) => firstTask < 0.3 && secondTask < 0.3),
+      // With 3 ways chance is 0.33; some 5000 answers of each task have a standard deviation below 0.01.
+      holds: (rows) => about(rows, 'staticSrwm', ({ firstTask, secondTask }) => Math.max(firstTask, secondTask) < 0.4),
     },
   ],
   report: {
@@ -190,7 +207,6 @@ export const sequentialAdaptation = defineExperiment({
         x: 'step',
         y: 'accuracyAtPosition',
         series: 'model',
-        rule: { y: 0.2, label: 'chance, 5 ways' },
       },
       { title: 'Loss during training', from: 'metrics', x: 'step', y: 'loss', series: 'model' },
     ],

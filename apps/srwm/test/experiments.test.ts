@@ -17,8 +17,8 @@ const cases: [Experiment, string, (key: AnyRow) => AnyRow, (key: AnyRow) => AnyR
     'model',
     ({ model }) =>
       model === 'staticSrwm'
-        ? { firstTask: 0.21, atTheSwitch: 0.2, secondTask: 0.21 }
-        : { firstTask: 0.95, atTheSwitch: 0.25, secondTask: 0.93 },
+        ? { firstTask: 0.34, atTheSwitch: 0.33, secondTask: 0.34 }
+        : { firstTask: 0.95, atTheSwitch: 0.33, secondTask: 0.93 },
     () => ({ firstTask: 0.2, atTheSwitch: 0.2, secondTask: 0.2 }),
   ],
   [

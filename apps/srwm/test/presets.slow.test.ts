@@ -19,6 +19,7 @@ const drawn = [
 const presets: [Experiment, string, readonly string[]][] = [
   [fewShotLearning as unknown as Experiment, 'quick', []],
   [fewShotLearning as unknown as Experiment, 'standard', ['testEpisodes=32']],
+  [fewShotLearning as unknown as Experiment, 'characters', ['testEpisodes=32', 'validationEpisodes=32']],
   [fewShotLearning as unknown as Experiment, 'paper', drawn],
   [fewShotLearning as unknown as Experiment, 'miniImageNet', drawn],
   [sequentialAdaptation as unknown as Experiment, 'quick', []],

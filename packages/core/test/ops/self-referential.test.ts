@@ -250,12 +250,65 @@ describe.each(devices)('self-referential weight matrix on $name', ({ name, optio
     });
   });
 
-  // Numeric check 2: with D = (q − k) W, W_t = (I + β kᵀ (q − k)) W_{t-1}.
-  it('moves its contents by a matrix whose rows add up to 1', () => {
+  // Numeric check 2.
+  it('leaves a matrix of identical rows as it is', () => {
     tf.tidy(() => {
       const row = tf.tensor(noise(16, 1), [1, 1, 16]);
       const { finalState } = selfReferential(tf.tensor(noise(24, 2), [1, 1, 6, 4]), tf.tile(row, [1, 4, 1]));
       expectWithin(finalState.dataSync(), new Float32Array(64), 1e-6, 'identical rows stay');
+    });
+  });
+
+  // Numeric checks 2 and 3: W_t = A_t W_{t-1} with A = I + β kᵀ (q − k), whose determinant 1 + β (q − k)·k is in (0, 2).
+  it('multiplies each block by a matrix that can be inverted', () => {
+    const [dim, columns] = [3, 13];
+    const { x, weights } = noiseInputs(
+      { batch: 1, heads: 1, time: 5, dim, outputDim: dim },
+      false,
+    ) as unknown as Record<'x' | 'weights', { values: Float32Array }>;
+    // The output's block begins as the identity, and so ends as the product of all A.
+    for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) weights.values[i * columns + j] = i === j ? 1 : 0;
+    let product = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+    tf.tidy(() => {
+      const initial = tf.tensor(weights.values, [1, dim, columns]);
+      let state = tf.zeros([1, 1, dim, columns]);
+      for (let t = 0; t < 5; t++) {
+        const input = [...x.values.subarray(t * dim, (t + 1) * dim)];
+        const W = tf.add(state, initial).dataSync();
+        const y = Array.from({ length: columns }, (_, c) =>
+          input.reduce((sum, value, i) => sum + value * W[i * columns + c]!, 0),
+        );
+        const softmax = (values: number[]) => {
+          const sum = values.reduce((total, value) => total + Math.exp(value), 0);
+          return values.map((value) => Math.exp(value) / sum);
+        };
+        const [q, k] = [softmax(y.slice(3, 6)), softmax(y.slice(6, 9))];
+        const beta = 1 / (1 + Math.exp(-y[9]!));
+        const change = q.map((value, i) => value - k[i]!);
+        const determinant = 1 + beta * change.reduce((sum, value, i) => sum + value * k[i]!, 0);
+        expect(determinant).toBeGreaterThan(0);
+        expect(determinant).toBeLessThan(2);
+        product = product.map((_, at) => {
+          const [row, column] = [Math.floor(at / dim), at % dim];
+          const read = change.reduce((sum, value, i) => sum + value * product[i * dim + column]!, 0);
+          return product[at]! + beta * k[row]! * read;
+        });
+        state = selfReferentialStep(tf.tensor([[input]]), initial, state).state;
+        const after = tf.add(state, initial).dataSync();
+        const undone = Array.from({ length: dim * dim }, (_, at) => {
+          const [row, column] = [Math.floor(at / dim), at % dim];
+          const read = change.reduce((sum, value, i) => sum + value * after[i * columns + column]!, 0);
+          return after[row * columns + column]! - (beta * k[row]! * read) / determinant;
+        });
+        expectWithin(
+          undone,
+          Array.from(undone, (_, at) => W[Math.floor(at / dim) * columns + (at % dim)]!),
+          1e-5,
+          'undone',
+        );
+        const block = Array.from({ length: dim * dim }, (_, at) => after[Math.floor(at / dim) * columns + (at % dim)]!);
+        expectWithin(block, product, 1e-5, 'product');
+      }
     });
   });
 
