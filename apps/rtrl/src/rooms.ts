@@ -9,6 +9,9 @@ import { paper } from './paper.ts';
 import { drawRoomsEpisode } from './rooms-picture.ts';
 import { successWithin } from './success-claims.ts';
 
+/** Rewards come at every pad, so that gradients are larger than in the T-maze. */
+const SMALL = { learningRate: 5e-3, epsilon: 0.01, forgetBias: 4 };
+
 export const rooms = defineExperiment({
   id: 'rtrl/rooms',
   title: 'Two rooms and an object that does not match',
@@ -26,11 +29,11 @@ export const rooms = defineExperiment({
   presets: {
     quick: {
       summary: 'rooms of 3 × 3 with two objects, 10 steps in the dark, updates every 5',
-      config: { gradients: ['rtrl', 'tbptt'], updates: 6000, hiddenSize: 64 },
+      config: { gradients: ['rtrl', 'tbptt'], updates: 3000, ...SMALL },
     },
     standard: {
       summary: 'the same for longer, and an agent without memory',
-      config: { updates: 20_000, hiddenSize: 64 },
+      config: { updates: 4000, ...SMALL },
     },
     paper: {
       summary: 'rooms of 11 × 11 with eight objects, 100 steps in the dark, the actor-critic of the paper',

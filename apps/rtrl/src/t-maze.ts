@@ -27,12 +27,12 @@ export const tMaze = defineExperiment({
   }),
   presets: {
     quick: {
-      summary: 'a corridor of 20, updates every 5 steps',
-      config: { corridors: [20], updates: 2000 },
+      summary: 'a corridor of 20, updates every 5 steps: real-time and truncated',
+      config: { gradients: ['rtrl', 'tbptt'], corridors: [20], updates: 1200 },
     },
     standard: {
-      summary: 'corridors of 20, 40 and 60, updates every 5 steps',
-      config: { corridors: [20, 40, 60], updates: 5000 },
+      summary: 'corridors of 20 and 40, updates every 5 steps',
+      config: { corridors: [20, 40], updates: 3000 },
     },
     paper: {
       summary: 'the actor-critic of the paper (512 units, updates every 100 steps) in corridors of 500 and 1000',
