@@ -13,7 +13,7 @@ const built = await turbo([
   'build:native',
   '--output-logs=errors-only',
   '--log-order=grouped',
-  '--filter=@fwp/core',
+  '--filter=@fwp/bench^...',
 ]);
 if (built !== 0) process.exit(built);
 const args = ['--import', 'tsx', 'src/main.ts', ...process.argv.slice(2)];

@@ -334,6 +334,110 @@ def cnn(p):
     return Training(model, lambda: F.cross_entropy(model(x), labels))
 
 
+# ---- layers that are applied again and again: the Neural Data Router, the universal Transformer ----
+
+
+def visits(length):
+    """For each query, positions from near to far, right before left, itself last; and the inverse."""
+    order = []
+    for i in range(length):
+        row = [j for d in range(1, length) for j in (i + d, i - d) if 0 <= j < length]
+        order.append(row + [i])
+    order = torch.tensor(order)
+    return order, order.argsort(1)
+
+
+class ColumnLayer(torch.nn.Module):
+    """Parameters in the order of src/programs/routing-programs.ts: matrices are [inputs, outputs]."""
+
+    def __init__(self, p, seeds):
+        super().__init__()
+        self.heads, self.length = p["heads"], p["length"]
+        width = p["width"]
+        self.is_router = p["layer"] == "neuralDataRouter"
+        self.projection = self.matrix(seeds, width, 3 * width + (2 * self.heads if self.is_router else 0))
+        if self.is_router:
+            self.content_bias = torch.nn.Parameter(torch.zeros(width))
+            self.direction_bias = torch.nn.Parameter(torch.zeros(2 * self.heads))
+            self.coefficients = torch.nn.Parameter(torch.tensor([(width // self.heads) ** -0.5, 1.0, 0.0]))
+        self.output = self.matrix(seeds, width, width)
+        self.norm = torch.nn.LayerNorm(width)
+        self.expand = seeds.linear(torch.nn.Linear(width, p["feedForward"]))
+        self.contract = seeds.linear(torch.nn.Linear(p["feedForward"], width))
+        self.update_norm = torch.nn.LayerNorm(width)
+        if self.is_router:
+            self.gate_input = seeds.linear(torch.nn.Linear(width, width))
+            self.gate_output = seeds.linear(torch.nn.Linear(width, width))
+            torch.nn.init.constant_(self.gate_output.bias, -3.0)
+            order, rank = visits(p["length"])
+            self.register_buffer("order", order)
+            self.register_buffer("rank", rank)
+            positions = torch.arange(p["length"])
+            self.register_buffer("is_left", positions[None, :] < positions[:, None])
+            self.register_buffer("diagonal", torch.eye(p["length"], dtype=torch.bool))
+
+    def matrix(self, seeds, inputs, outputs):
+        return torch.nn.Parameter(seeds.values([inputs, outputs], inputs**-0.5))
+
+    def split(self, x):
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def attend(self, h):
+        width = h.shape[2]
+        if not self.is_router:
+            q, k, v = (self.split(x) for x in (h @ self.projection).split(width, 2))
+            attended = F.scaled_dot_product_attention(q, k, v)
+        else:
+            projected = h @ self.projection
+            q = self.split(projected[..., :width] + self.content_bias)
+            k, v = self.split(projected[..., width : 2 * width]), self.split(projected[..., 2 * width : 3 * width])
+            left, right = (projected[..., 3 * width :] + self.direction_bias).split(self.heads, 2)
+            content, direction, bias = self.coefficients
+            preference = torch.where(self.is_left, left.transpose(1, 2)[..., None], right.transpose(1, 2)[..., None])
+            z = content * (q @ k.transpose(2, 3)) + direction * preference + bias
+            z = z.masked_fill(self.diagonal, -1e9)
+            z = z.gather(3, self.order.expand_as(z))
+            unmatched = F.logsigmoid(-z)
+            visited = (F.logsigmoid(z) + unmatched.cumsum(3) - unmatched).exp()
+            attended = visited.gather(3, self.rank.expand_as(visited)) @ v
+        return attended.transpose(1, 2).reshape(h.shape) @ self.output
+
+    def forward(self, h):
+        u = self.norm(h + self.attend(h))
+        update = self.contract(F.relu(self.expand(u)))
+        if not self.is_router:
+            return self.update_norm(u + update)
+        gate = torch.sigmoid(self.gate_output(F.relu(self.gate_input(u))))
+        return h + gate * (self.update_norm(update) - h)
+
+
+class RepeatedLayer(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        seeds, width = Seeds(), p["width"]
+        table = seeds.values([p["vocabulary"], width], p["vocabulary"] ** -0.5)
+        self.table = torch.nn.Embedding.from_pretrained(table, freeze=False)
+        self.layer, self.layers = ColumnLayer(p, seeds), p["layers"]
+        self.head = seeds.linear(torch.nn.Linear(width, p["classes"]))
+        positions = torch.zeros(p["length"], width)
+        if p["layer"] == "universal":
+            angles = torch.arange(p["length"])[:, None] * 10000.0 ** (-torch.arange(0, width, 2) / width)
+            positions[:, 0::2], positions[:, 1::2] = angles.sin(), angles.cos()
+        self.register_buffer("positions", positions)
+
+    def forward(self, symbols):
+        h = self.table(symbols) + self.positions
+        for _ in range(self.layers):
+            h = self.layer(h)
+        return self.head(h[:, -1])
+
+
+def repeated_layer_step(p):
+    model = RepeatedLayer(p)
+    symbols, labels = integers([p["batch"], p["length"]], 3, p["vocabulary"]), integers([p["batch"]], 4, p["classes"])
+    return Training(model, lambda: F.cross_entropy(model(symbols), labels))
+
+
 # ---- the delta rule: over chunks of time (a triangular system each), and as a loop over time ----
 
 
@@ -640,6 +744,7 @@ PROGRAMS = {
     "self-referential": self_referential,
     "sensitivities": Sensitivities,
     "self-referential backward": self_referential_backward,
+    "repeated layer step": repeated_layer_step,
     "transformer": transformer,
     "mlp": mlp,
     "lstm": lstm,

@@ -4,6 +4,7 @@ import { deltaRuleCases } from './delta-rule-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
 import { quantizerCases } from './quantizer-cases.ts';
+import { routingCases } from './routing-cases.ts';
 import { rtrlCases } from './rtrl-cases.ts';
 import { selfReferentialCases } from './self-referential-cases.ts';
 
@@ -239,6 +240,7 @@ export const CASES: readonly Case[] = [
   ...linearAttentionCases,
   ...selfReferentialCases,
   ...quantizerCases,
+  ...routingCases,
   ...rtrlCases,
   ...training,
 ];

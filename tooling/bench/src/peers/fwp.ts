@@ -10,6 +10,7 @@ import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
 import { peakPrograms } from '../programs/peak-programs.ts';
 import { quantizerPrograms } from '../programs/quantizer-programs.ts';
+import { routingPrograms } from '../programs/routing-programs.ts';
 import { rtrlPrograms } from '../programs/rtrl-programs.ts';
 import { selfReferentialPrograms } from '../programs/self-referential-programs.ts';
 import { trainingPrograms } from '../programs/training-programs.ts';
@@ -26,6 +27,7 @@ await serve({
     ...linearAttentionPrograms,
     ...selfReferentialPrograms,
     ...quantizerPrograms,
+    ...routingPrograms,
     ...rtrlPrograms,
     ...trainingPrograms(fwpOperations),
   },

@@ -9,9 +9,10 @@ import type { LstmWeights, Operations } from './operations.ts';
 import { numberOf, type Program, type ProgramTable } from './program.ts';
 import { integers, uniform } from './values.ts';
 
-const LEARNING_RATE = 1e-3;
+/** Of Adam. */
+export const LEARNING_RATE = 1e-3;
 /** Steps whose losses are compared. */
-const CHECKED_STEPS = 3;
+export const CHECKED_STEPS = 3;
 
 /** All programs of this file. */
 export function trainingPrograms(operations: Operations): ProgramTable {

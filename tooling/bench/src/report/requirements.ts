@@ -2,6 +2,7 @@
 
 import { geometricMean } from '../harness/statistics.ts';
 import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
+import { ROUTING_ROWS } from '../routing-cases.ts';
 import { RTRL_ROWS } from '../rtrl-cases.ts';
 import type { ResultsDocument } from './document.ts';
 import type { Row } from './rows.ts';
@@ -169,6 +170,18 @@ const REQUIREMENTS: readonly Requirement[] = [
   {
     text: "Sensitivities against the authors' formulation in PyTorch",
     ...{ device: 'native', threads: 2, rows: named(RTRL_ROWS.segment), peer: 'pytorch', atLeast: 10 },
+  },
+  {
+    text: 'Neural Data Router step against PyTorch',
+    ...{ device: 'native', threads: 2, rows: named(ROUTING_ROWS.router), peer: 'pytorch', atLeast: 1.5 },
+  },
+  {
+    text: 'Neural Data Router step against a universal Transformer',
+    ...{ device: 'native', threads: 2, rows: named(ROUTING_ROWS.router), over: ROUTING_ROWS.universal, atMost: 1.3 },
+  },
+  {
+    text: 'Neural Data Router step against a universal Transformer with relative positions',
+    ...{ device: 'native', threads: 2, rows: named(ROUTING_ROWS.router), over: ROUTING_ROWS.relative, atMost: 1.3 },
   },
 ];
 
