@@ -95,7 +95,7 @@ function about(
   if (concerned.length === 0) return undefined;
   return {
     pass: concerned.every(({ accuracy }) => decide(accuracy)),
-    observed: concerned.map(({ accuracy, shots }) => `${(100 * accuracy).toFixed(1)} % with ${shots} shots`).join(', '),
+    observed: concerned.map(({ accuracy, shots }) => `${(100 * accuracy).toFixed(1)} %, ${shots}-shot`).join(', '),
   };
 }
 
