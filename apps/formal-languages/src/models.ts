@@ -25,6 +25,7 @@ import {
 } from '@fwp/core';
 import { createMixer, type MixerName, type MixerSettings, SequenceTagger } from '@fwp/rfwp';
 import { SrwmBlock } from '@fwp/srwm';
+import { ReflectingDeltaNet } from './reflecting-delta-net.ts';
 
 /** Names of the models. */
 export const MODELS = [
@@ -66,15 +67,13 @@ export function makeModel(
 ): SequenceTagger {
   const common = { size, heads, random, weightInitializer: fanInUniform() };
   const stack = (make: () => SequenceMixer) => Array.from({ length: layers }, make);
+  const fastBlocks = (make: () => SequenceMixer) => stack(() => new TransformerBlock({ size, mixer: make(), random }));
   const fast = <Name extends MixerName>(mixer: Name, options: Omit<MixerSettings[Name], keyof typeof common>) =>
-    stack(() => {
-      const layer = createMixer(mixer, { ...common, ...options } as unknown as MixerSettings[Name]);
-      return new TransformerBlock({ size, mixer: layer, random });
-    });
+    fastBlocks(() => createMixer(mixer, { ...common, ...options } as unknown as MixerSettings[Name]));
   const blocks: Readonly<Record<ModelName, () => SequenceMixer[]>> = {
     linearTransformer: () => fast('linearAttention', { normalizer: 'none', outputScale: 1 }),
     deltaNet: () => fast('deltaNet', { featureMap: 'eluPlusOne', outputScale: 1 }),
-    deltaNetBeta2: () => fast('deltaNet2024', { convolution: 0, negativeEigenvalues: true }),
+    deltaNetBeta2: () => fastBlocks(() => new ReflectingDeltaNet({ size, heads, random })),
     deltaRnn: () => fast('deltaRnn', {}),
     recurrentDeltaNet: () => fast('recurrentDeltaNet', {}),
     srwm: () => stack(() => new SrwmBlock({ size, mixer: { heads, rateBias: -1 }, random })),

@@ -24,13 +24,14 @@ export const parity = defineExperiment({
         models: ['linearTransformer', 'deltaNet', 'deltaNetBeta2', 'recurrentDeltaNet', 'srwm'],
         steps: 500,
         evaluateEvery: 25,
+        validationWords: 200,
         testWords: 200,
       },
     },
     standard: {
-      summary: 'all nine models, two layers where one is enough for none; words of up to 400 bits; three seeds',
+      summary: 'all nine models of one layer of size 32; words of up to 400 bits; three seeds',
       seeds: [1, 2, 3],
-      config: { layers: 2, steps: 2000, bins: 4, testWords: 500 },
+      config: { steps: 1000, bins: 4, validationWords: 200, testWords: 500 },
     },
     paper: {
       summary: "the paper's training set and number of epochs, two layers of size 64",
