@@ -26,6 +26,7 @@ describe('convergence', () => {
 
   it('knows the last loss up to a step', () => {
     expect([lossAt(evaluations, 250), lossAt(evaluations, 50), lossAt(evaluations, 999)]).toEqual([1.15, 2, 1.05]);
+    expect([lossAt([], 50), firstWithin([], 0.1)]).toEqual([Number.NaN, Number.NaN]);
   });
 });
 
