@@ -43,6 +43,7 @@ export const vqvae = defineExperiment({
   presets: {
     quick: {
       summary: 'EMA-VQ and the hard neighbourhood on made-up pictures, a very small network, 300 steps',
+      measuredSeconds: { wasm: 21 },
       config: {
         ...SMALL,
         ...{ neighborhoods: ['none', 'hard'], hiddenSize: 16, residualSize: 8, batchSize: 16, steps: 300 },
