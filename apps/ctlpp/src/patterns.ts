@@ -18,17 +18,17 @@ function patternExperiment<const Id extends string>(id: Id, variant: 'R' | 'A', 
     config: z.object(patternSettings),
     presets: {
       quick: {
-        summary: '4 symbols, 8 functions, depth 2 and 3; a bidirectional LSTM',
+        summary: '4 symbols, 8 functions, depth 2 to 4; a bidirectional LSTM',
         config: {
           models: ['bidirectionalLstm'],
           symbols: 4,
           functions: 8,
-          depths: [2, 3],
-          trainExamples: 300,
+          depths: [2, 4],
+          trainExamples: 1200,
           evaluationExamples: 100,
           layers: 4,
-          learningRate: 2e-3,
-          baselineSteps: 1000,
+          learningRate: 4e-3,
+          baselineSteps: 2500,
         },
       },
       standard: {
