@@ -1,10 +1,9 @@
 /** Layers against float64 references that follow their equations from the input to the output. */
 
 import { dispose, init, RandomStream, randomNormal, type SequenceMixer } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { wasm } from './devices.ts';
 import { makeVividMixer, SIZE } from './mixers.ts';
 import { dot, layerNorm, type Matrix, minus, plusOuter, scaled, times, type Vector, zeros } from './reference.ts';
 

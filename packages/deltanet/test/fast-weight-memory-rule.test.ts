@@ -1,9 +1,9 @@
+import * as core from '@fwp/core';
 import { dispose, init } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fastWeightMemory } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 import { fastWeightMemoryReference, type Sequences } from './reference.ts';
 
 /** 35 steps are three pieces of the gradient. */
@@ -30,7 +30,7 @@ function inputs(): { shapes: Record<string, number[]>; values: Sequences } {
   return { shapes, values: values as unknown as Sequences };
 }
 
-describe.each(await availableDevices())('fastWeightMemory on $name', ({ options }) => {
+describe.each(await availableDevices(core))('fastWeightMemory on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

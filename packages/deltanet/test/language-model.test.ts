@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as core from '@fwp/core';
 import {
   Adam,
   dispose,
@@ -12,7 +13,7 @@ import {
   saveCheckpoint,
   softmaxCrossEntropy,
 } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -21,7 +22,6 @@ import {
   type LanguageModelOptions,
   type MixerSpecification,
 } from '../src/index.ts';
-import { availableDevices, wasm } from './devices.ts';
 import { cases, piece, stateValues } from './mixers.ts';
 
 const VOCABULARY = 11;
@@ -69,7 +69,7 @@ function expectStreamsEqualWhole(options: Partial<LanguageModelOptions>): void {
   });
 }
 
-describe.each(await availableDevices())('the language model on $name', ({ options }) => {
+describe.each(await availableDevices(core))('the language model on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -3,13 +3,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as core from '@fwp/core';
 import { Adam, dispose, init, loadCheckpoint, RandomStream, randomNormal, saveCheckpoint } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMixer, MIXERS, type MixerName } from '../src/index.ts';
-import { availableDevices, wasm } from './devices.ts';
 import { cases, makeMixer, makeVividMixer, piece, SIZE, stateValues } from './mixers.ts';
 
 const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
@@ -66,7 +66,7 @@ function expectPiecesEqualWhole(name: string): void {
   });
 }
 
-describe.each(await availableDevices())('layers on $name', ({ name: device, options }) => {
+describe.each(await availableDevices(core))('layers on $name', ({ name: device, options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -3,17 +3,18 @@
  * does not depend on how many there were.
  */
 
+import * as core from '@fwp/core';
 import { dispose, init, RandomStream, randomNormal } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DeltaNet, type FastWeightState } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 
 const ELEMENTS = 1_000_000;
 const SIZE = 64;
 const PIECE = 1000;
 
-describe.each((await availableDevices()).filter(({ name }) => name !== 'cpu'))(
+describe.each((await availableDevices(core)).filter(({ name }) => name !== 'cpu'))(
   'a long stream on $name',
   ({ options }) => {
     beforeAll(async () => {

@@ -3,11 +3,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as core from '@fwp/core';
 import { dispose, init, loadSafetensors, RandomStream, saveSafetensors } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KohonenQuantizer, type KohonenQuantizerOptions, NEIGHBORHOODS } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 import { trainingStep, winners } from './reference.ts';
 
 const WORKED_CODES = [
@@ -53,7 +54,7 @@ function expectClose(actual: unknown, expected: readonly (number | readonly numb
   });
 }
 
-describe.each(await availableDevices())('KohonenQuantizer on $name', ({ options }) => {
+describe.each(await availableDevices(core))('KohonenQuantizer on $name', ({ options }) => {
   beforeAll(() => init(options));
   afterAll(dispose);
 

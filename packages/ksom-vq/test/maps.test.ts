@@ -1,6 +1,7 @@
 /** Grids, neighbourhoods and their schedules, the classical map, order and usage. */
 
 import { dispose, init, RandomStream } from '@fwp/core';
+import { wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -14,7 +15,6 @@ import {
   OnlineSom,
   perplexityOf,
 } from '../src/index.ts';
-import { wasm } from './devices.ts';
 
 beforeAll(() => init(wasm.options));
 afterAll(dispose);

@@ -1,10 +1,11 @@
 /** Residual and product quantisation, VQ-VAE and VQ-VAE-2: shapes, agreement of their parts, learning. */
 
+import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KohonenQuantizer, ProductQuantizer, type Quantizer, ResidualQuantizer, VqVae, VqVae2 } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 
 const random = () => new RandomStream(5);
 const normal = (shape: number[], seed = 1) =>
@@ -17,7 +18,7 @@ const quantizers: [string, () => Quantizer, number[]][] = [
   ['shared', () => new ProductQuantizer({ heads: 4, shared: true, codes: 16, size: 8, random: random() }), [4]],
 ];
 
-describe.each(await availableDevices())('models on $name', ({ options }) => {
+describe.each(await availableDevices(core))('models on $name', ({ options }) => {
   beforeAll(() => init(options));
   afterAll(dispose);
 

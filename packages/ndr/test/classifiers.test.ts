@@ -1,8 +1,9 @@
+import * as core from '@fwp/core';
 import { AdamW, dispose, init, RandomStream, softmaxCrossEntropy } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { adaptiveComputation, LstmClassifier, SequenceClassifier, selectEvaluation } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 import { expectClose } from './expect-close.ts';
 
 /** The class is the token behind the start, which all models can learn. */
@@ -47,7 +48,7 @@ const classifiers = {
   bidirectionalLstm: () => new LstmClassifier({ ...common, layers: 2, random: new RandomStream(1) }),
 };
 
-describe.each(await availableDevices())('classifiers on $name', ({ options }) => {
+describe.each(await availableDevices(core))('classifiers on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

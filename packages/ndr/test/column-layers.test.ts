@@ -1,4 +1,6 @@
+import * as core from '@fwp/core';
 import { dispose, init, RandomStream, valueAndGradients } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -10,14 +12,13 @@ import {
   SequenceClassifier,
   SoftmaxSelfAttention,
 } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 import { expectClose } from './expect-close.ts';
 
 const SIZE = 8;
 const columns = (length = 5, seed = 1): tf.Tensor3D =>
   tf.tensor3d(new RandomStream(seed).normal(2 * length * SIZE), [2, length, SIZE]);
 
-describe.each(await availableDevices())('layers on $name', ({ options }) => {
+describe.each(await availableDevices(core))('layers on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

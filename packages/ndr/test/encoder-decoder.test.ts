@@ -1,8 +1,9 @@
+import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream } from '@fwp/core';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EMBEDDING_SCALINGS, EncoderDecoder, type EncoderDecoderOptions, sinusoidalPositions } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 import { expectClose } from './expect-close.ts';
 
 const inputs = () => ({
@@ -32,7 +33,7 @@ const variants: Partial<EncoderDecoderOptions>[] = [
   { universal: true, positions: 'relative' },
 ];
 
-describe.each(await availableDevices())('encoder-decoders on $name', ({ options }) => {
+describe.each(await availableDevices(core))('encoder-decoders on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -1,9 +1,9 @@
 /** The snippets of the README run, and do what they say. */
 
-import { readFileSync } from 'node:fs';
 import * as core from '@fwp/core';
+import { readPage, runSnippet } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import * as ndr from '../src/index.ts';
 
 const MODULES: Record<string, object> = {
@@ -12,24 +12,12 @@ const MODULES: Record<string, object> = {
   '@tensorflow/tfjs-core': tf,
 };
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const snippets = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] as string);
+const { text: readme, snippets } = readPage(new URL('../README.md', import.meta.url));
 
-/** Runs a module's text, with its imports taken from {@link MODULES}; returns what it printed. */
-async function run(snippet: string): Promise<unknown[][]> {
-  const body = snippet
-    .replace(/^import \{([^}]*)\} from '(.*)';$/gm, "const {$1} = modules['$2'];")
-    .replace(/^import \* as (\w+) from '(.*)';$/gm, "const $1 = modules['$2'];")
-    .replace(/(?: as|:) tf\.[A-Z]\w*/g, '');
-  const AsyncFunction = (async () => {}).constructor as new (...text: string[]) => (modules: object) => Promise<void>;
-  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-  await new AsyncFunction('modules', body)(MODULES);
-  return log.mock.calls;
-}
+const run = (snippet: string) => runSnippet(snippet, MODULES);
 
 describe('README', () => {
   afterEach(async () => {
-    vi.restoreAllMocks();
     await core.dispose();
   });
 

@@ -1,12 +1,12 @@
 /** What the layers do: their equations, streams, padding, training, bad input. */
 
+import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream, randomNormal, type SequenceMixer, TransformerBlock } from '@fwp/core';
 import { DeltaNet } from '@fwp/deltanet';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMixer, DeltaDeltaNet, DeltaLstm, DeltaMlp, DeltaRnn, MIXERS, RecurrentDeltaNet } from '../src/index.ts';
-import { availableDevices, wasm } from './devices.ts';
 
 const SIZE = 12;
 const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
@@ -37,7 +37,7 @@ function piece(x: tf.Tensor3D, start: number, length: number): tf.Tensor3D {
   return tf.slice(x, [0, start, 0], [x.shape[0], length, x.shape[2]]);
 }
 
-describe.each(await availableDevices())('layers on $name', ({ options: device }) => {
+describe.each(await availableDevices(core))('layers on $name', ({ options: device }) => {
   beforeAll(async () => {
     await init(device);
   });

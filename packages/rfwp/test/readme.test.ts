@@ -1,30 +1,19 @@
 /** The snippet of the README runs, and does what it says. */
 
-import { readFileSync } from 'node:fs';
 import * as core from '@fwp/core';
 import * as deltanet from '@fwp/deltanet';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { readPage, runSnippet } from '@fwp/testing';
+import { afterEach, describe, expect, it } from 'vitest';
 import * as rfwp from '../src/index.ts';
 
 const MODULES: Record<string, object> = { '@fwp/core': core, '@fwp/rfwp': rfwp };
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-const snippets = [...readme.matchAll(/```ts\n(.*?)```/gs)].map((match) => match[1] as string);
+const { text: readme, snippets } = readPage(new URL('../README.md', import.meta.url));
 
-/** Runs a module's text, with its imports taken from {@link MODULES}; returns what it printed. */
-async function run(snippet: string): Promise<unknown[][]> {
-  const body = snippet
-    .replace(/^import \{([^}]*)\} from '(.*)';$/gm, "const {$1} = modules['$2'];")
-    .replace(/(\w+): number\b/g, '$1');
-  const AsyncFunction = (async () => {}).constructor as new (...text: string[]) => (modules: object) => Promise<void>;
-  const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-  await new AsyncFunction('modules', body)(MODULES);
-  return log.mock.calls;
-}
+const run = (snippet: string) => runSnippet(snippet, MODULES);
 
 describe('README', () => {
   afterEach(async () => {
-    vi.restoreAllMocks();
     await core.dispose();
   });
 

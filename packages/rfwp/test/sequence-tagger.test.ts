@@ -1,11 +1,10 @@
 /** The model: its equation, streams, and bad input; and that recurrence makes the difference on parity. */
 
 import { Adam, dispose, init, Lstm, RandomStream, softmaxCrossEntropy, TransformerBlock } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMixer, type MixerName, SequenceTagger } from '../src/index.ts';
-import { wasm } from './devices.ts';
 
 function makeTagger(mixer: MixerName, seed = 1): SequenceTagger {
   const random = new RandomStream(seed);

@@ -1,5 +1,7 @@
+import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream } from '@fwp/core';
 import { tMaze } from '@fwp/datasets/environments';
+import { availableDevices } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -10,7 +12,6 @@ import {
   type Rollout,
   rollout,
 } from '../src/index.ts';
-import { availableDevices } from './devices.ts';
 
 const batchSize = 8;
 
@@ -43,7 +44,7 @@ async function gradientsOf(gradient: ActorCriticGradient, pieces: number[]): Pro
 const distance = (a: Float32Array[], b: Float32Array[]) =>
   Math.max(...a.map((values, i) => Math.max(...values.map((x, j) => Math.abs(x - (b[i]?.[j] as number))))));
 
-describe.each((await availableDevices()).filter(({ name }) => name !== 'cpu'))(
+describe.each((await availableDevices(core)).filter(({ name }) => name !== 'cpu'))(
   'actor-critic on $name',
   ({ options }) => {
     beforeAll(async () => {

@@ -1,3 +1,4 @@
+import * as core from '@fwp/core';
 import {
   dispose,
   ElementwiseLstm,
@@ -9,11 +10,11 @@ import {
   RandomStream,
   randomNormal,
 } from '@fwp/core';
+import { availableDevices, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lossAndGradients } from '../src/elstm-learner.ts';
 import { ElstmRtrl, ElstmTbptt, type SegmentResult } from '../src/index.ts';
-import { availableDevices, wasm } from './devices.ts';
 
 /** A layer and a head. */
 class Model extends Module {
@@ -73,7 +74,7 @@ function relativeError(actual: readonly Float32Array[], expected: readonly Float
 
 const ONES = Array.from({ length: TIME }, () => 1);
 
-describe.each(await availableDevices())('learners on $name', ({ options }) => {
+describe.each(await availableDevices(core))('learners on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

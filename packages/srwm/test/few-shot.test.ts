@@ -1,7 +1,7 @@
 /** The few-shot learner, its stem, and its bootstrapped loss. */
 
 import { Adam, dispose, init, RandomStream, randomNormal, softmaxCrossEntropy } from '@fwp/core';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -13,7 +13,6 @@ import {
   StaticSrwm,
   stateMatchingLoss,
 } from '../src/index.ts';
-import { wasm } from './devices.ts';
 
 const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
 const [SIZE, WAYS, FEATURES] = [16, 3, 5];

@@ -1,12 +1,12 @@
 /** What the layers do: their equations, streams, padding, wirings, bad input. */
 
+import * as core from '@fwp/core';
 import { Adam, dispose, init, Lstm, RandomStream, randomNormal, type SequenceMixer } from '@fwp/core';
 import type { FastWeightState } from '@fwp/deltanet';
-import { assertAllClose } from '@fwp/testing';
+import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SrDelta, Srwm, SrwmBlock, type SrwmOptions, StaticSrwm } from '../src/index.ts';
-import { availableDevices, wasm } from './devices.ts';
 
 const SIZE = 12;
 const HEADS = 3;
@@ -40,7 +40,7 @@ function piece(x: tf.Tensor3D, start: number, length: number): tf.Tensor3D {
 
 const fastWeights = (state: unknown): tf.Tensor => (state as FastWeightState).fastWeights;
 
-describe.each(await availableDevices())('layers on $name', ({ options: device }) => {
+describe.each(await availableDevices(core))('layers on $name', ({ options: device }) => {
   beforeAll(async () => {
     await init(device);
   });

@@ -1,17 +1,22 @@
-/** Devices for `describe.each`: wasm and tfjs's own always, native where it was built. */
-
-import { DeviceUnavailableError, dispose, type InitOptions, init } from '@fwp/core';
+/** Devices for `describe.each`: WebAssembly and tfjs's own always, native where it was built. */
 
 /** Options for `init()` and a name for the test report. */
 export interface TestDevice {
   readonly name: string;
-  readonly options: InitOptions;
+  readonly options: { readonly device: 'wasm' | 'cpu' | 'native'; readonly threads?: number };
+}
+
+/** What is needed of `@fwp/core`, whose own tests use this package as well. */
+interface Core {
+  init(options: { device: 'native' }): Promise<unknown>;
+  dispose(): Promise<void>;
+  readonly DeviceUnavailableError: new (...given: never[]) => Error;
 }
 
 export const wasm: TestDevice = { name: 'wasm', options: { device: 'wasm', threads: 2 } };
 
-/** All that are there. */
-export async function availableDevices(): Promise<TestDevice[]> {
+/** All that are there; the absence of native is said. */
+export async function availableDevices({ init, dispose, DeviceUnavailableError }: Core): Promise<TestDevice[]> {
   const devices: TestDevice[] = [wasm, { name: 'cpu', options: { device: 'cpu' } }];
   try {
     await init({ device: 'native' });
