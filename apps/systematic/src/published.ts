@@ -3,6 +3,6 @@
 import type { PublishedRow } from '@fwp/lab';
 
 export const publishedScan: readonly PublishedRow[] = [
-  { model: 'absolute', longer: 0, source: 'table 3' },
+  { model: 'absolute', longer: 0, source: 'table 3, as a third party quotes it' },
   { model: 'relativeUniversal', longer: 1, source: 'abstract' },
 ];
