@@ -1,4 +1,7 @@
-/** Recurrences over time whose steps wait for each other's outputs, and what is learned through them. One of the translation units that `kernels.c` joins. */
+/**
+ * Recurrences over time whose steps wait for each other's outputs, and what is learned through them. One of the translation units
+ * that `kernels.c` joins.
+ */
 #include "fwp.h"
 #include "simd.h"
 
