@@ -20,6 +20,7 @@ export const parity = defineExperiment({
   presets: {
     quick: {
       summary: 'five models of one layer of size 32; words of up to 200 bits',
+      measuredSeconds: { wasm: 32 },
       config: {
         models: ['linearTransformer', 'deltaNet', 'deltaNetBeta2', 'recurrentDeltaNet', 'srwm'],
         steps: 500,

@@ -110,6 +110,7 @@ export const fewShotLearning = defineExperiment({
   presets: {
     quick: {
       summary: '5-way 1-shot with vectors: SRWM, DeltaNet, SRWM that is never rewritten',
+      measuredSeconds: { wasm: 75 },
       config: { models: ['srwm', 'deltaNet', 'staticSrwm'] },
     },
     standard: {
