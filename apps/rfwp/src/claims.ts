@@ -10,16 +10,6 @@ export interface AccuracyRow {
   readonly labelAccuracy: number | null;
 }
 
-/** Models with a delta rule. */
-export const DELTA_MODELS = [
-  'deltaNet',
-  'deltaRnn',
-  'recurrentDeltaNet',
-  'deltaLstm',
-  'deltaMlp',
-  'deltaDeltaNet',
-] as const;
-
 type Field = 'sequenceAccuracy' | 'labelAccuracy';
 
 /** Whether the worst of some models is above a reference by more than a margin. */

@@ -3,10 +3,10 @@
 import { codeExecution as programs } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
-import { bestReaches, DELTA_MODELS, exceeds, percent } from './claims.ts';
+import { bestReaches, exceeds, percent } from './claims.ts';
 import { paper } from './paper.ts';
 import { publishedCodeExecution } from './published.ts';
-import { type ModelName, train, trainingSettings } from './training.ts';
+import { DELTA_MODELS, type ModelName, train, trainingSettings } from './training.ts';
 
 /** What is not printed. */
 const BLANK = 0;

@@ -9,10 +9,8 @@ import type { TrialContext } from '@fwp/lab';
 import { createMixer, type MixerName, type MixerSettings, SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
 
-/** Models that are compared. */
-export const MODELS = [
-  'lstm',
-  'linearTransformer',
+/** Models with a delta rule. */
+export const DELTA_MODELS = [
   'deltaNet',
   'deltaRnn',
   'recurrentDeltaNet',
@@ -20,6 +18,9 @@ export const MODELS = [
   'deltaMlp',
   'deltaDeltaNet',
 ] as const;
+
+/** Models that are compared. */
+export const MODELS = ['lstm', 'linearTransformer', ...DELTA_MODELS] as const;
 
 /** Name of a model. */
 export type ModelName = (typeof MODELS)[number];

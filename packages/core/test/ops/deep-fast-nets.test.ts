@@ -26,7 +26,7 @@ import {
   type Tensors,
   tensorsOf,
   valuesAndGradients,
-} from './recurrent-cases.ts';
+} from './scan-cases.ts';
 
 const devices = [...(await availableDevices()), tfjsCpu];
 

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import {
   deltaRule,
   deltaRuleStep,
@@ -15,14 +14,15 @@ import {
 } from '../../src/index.ts';
 import { availableDevices, tfjsCpu } from '../devices.ts';
 import { type DeltaRuleValues, deltaRuleReference, type ScanSizes } from '../reference/delta-rule.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+  expectRelativeErrors,
+  expectSameBitsForAllThreads,
+  memoryInUse,
+  valuesAndGradients as resultsAndGradients,
+  type Tensors,
+  tensorsOf,
+} from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, tfjsCpu];
@@ -60,17 +60,9 @@ function resetsOf({ batch, time }: ScanSizes): number[] {
   return Array.from(noise(batch * time, 9), (x) => (x > 0.7 ? 1 : 0));
 }
 
-type Tensors = Record<string, tf.Tensor>;
-
 function apply({ q, k, v, beta, decay, initialState }: Tensors, options: ScanOptions = {}): ScanResult {
   const all = { initialState, ...options };
   return decay === undefined ? deltaRule(q!, k!, v!, beta!, all) : gatedDeltaRule(q!, k!, v!, beta!, decay, all);
-}
-
-function tensorsOf(inputs: Inputs): Tensors {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, { values, shape }]) => [name, tf.tensor(values, shape)]),
-  );
 }
 
 /** The steps `from` to `to` of everything that has steps. */
@@ -84,34 +76,11 @@ function steps(tensors: Tensors, from: number, to: number): Tensors {
 }
 
 /** Results, and gradients of all inputs for a fixed loss on both results. */
-function valuesAndGradients(inputs: Inputs, run: (tensors: Tensors) => ScanResult): Float32Array[] {
-  return tf.tidy(() => {
-    const names = Object.keys(inputs);
-    const tensors = Object.values(tensorsOf(inputs));
-    const named = (given: tf.Tensor[]) => Object.fromEntries(names.map((name, index) => [name, given[index]!]));
-    const loss = (...given: tf.Tensor[]) => {
-      const { output, finalState } = run(named(given));
-      const weighted = [output, finalState].map((x, index) =>
-        tf.sum(tf.mul(x, tf.tensor(noise(x.size, 20 + index), x.shape))),
-      );
-      return tf.add(weighted[0]!, weighted[1]!) as tf.Scalar;
-    };
-    const { output, finalState } = run(named(tensors));
-    return [output, finalState, ...tf.grads(loss)(tensors)].map((x) => x.dataSync() as Float32Array);
+const valuesAndGradients = (inputs: Inputs, run: (tensors: Tensors) => ScanResult): Float32Array[] =>
+  resultsAndGradients(inputs, (tensors) => {
+    const { output, finalState } = run(tensors);
+    return [output, finalState];
   });
-}
-
-/** Expects root-mean-square errors of at most `tolerance`, relative to the root mean square of what is expected. */
-function expectRelativeErrors(actual: Float32Array[], expected: ArrayLike<number>[], tolerance: number): void {
-  for (const [index, values] of expected.entries()) {
-    let [error, size] = [0, 1e-30];
-    for (let i = 0; i < values.length; i++) {
-      error += (actual[index]![i]! - values[i]!) ** 2;
-      size += values[i]! ** 2;
-    }
-    expect(Math.sqrt(error / size), `array ${index}`).toBeLessThan(tolerance);
-  }
-}
 
 describe.each(devices)('delta rule on $name', ({ name, options }) => {
   beforeAll(async () => {
@@ -406,13 +375,9 @@ describe('delta rule', () => {
         { batch: 5, heads: 3, time: 70, keyDim: 20, valueDim: 40 },
         { batch: 1, heads: 1, time: 100, keyDim: 33, valueDim: 100 },
       ]) {
-        const results: Float32Array[][] = [];
-        for (const threads of [1, 2, 4]) {
-          await init({ ...options, threads });
-          results.push([false, true].flatMap((gated) => valuesAndGradients(noiseInputs(sizes, gated), apply)));
-        }
-        expectSameBits(results[1]!, results[0]!);
-        expectSameBits(results[2]!, results[0]!);
+        await expectSameBitsForAllThreads(options, () =>
+          [false, true].flatMap((gated) => valuesAndGradients(noiseInputs(sizes, gated), apply)),
+        );
       }
     }
   });
@@ -421,11 +386,6 @@ describe('delta rule', () => {
     for (const { options } of engineDevices) {
       await init(options);
       const sizes = { batch: 1, heads: 1, time: 4, keyDim: 3, valueDim: 3 };
-      const used = () => [
-        tf.memory().numTensors,
-        engineBackend()!.numDataIds(),
-        engineBackend()!.memory().numBytesLive,
-      ];
       const run = (): number[] =>
         tf.tidy(() => {
           const inputs = noiseInputs(sizes, true);
@@ -436,9 +396,9 @@ describe('delta rule', () => {
       const values = run();
       expect(values.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(values.slice(6).every(Number.isFinite)).toBe(true);
-      const before = used();
+      const before = memoryInUse();
       run();
-      expect(used()).toEqual(before);
+      expect(memoryInUse()).toEqual(before);
     }
   });
 

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import {
   type DeltaLstmInputs,
   type DeltaLstmState,
@@ -18,24 +17,19 @@ import {
 import { availableDevices, tfjsCpu } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type FastRnnValues, fastRnnReference } from '../reference/recurrent-scans.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
   expectRelativeErrors,
+  expectSameBitsForAllThreads,
   keys,
+  memoryInUse,
   rates,
   resetsOf,
   steps,
   type Tensors,
   tensorsOf,
   valuesAndGradients,
-} from './recurrent-cases.ts';
+} from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, tfjsCpu];
@@ -318,18 +312,12 @@ describe('fast recurrent nets', () => {
 
   it('give the same bits for every number of threads', async () => {
     for (const { options } of engineDevices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        const sizes = { batch: 3, heads: 2, time: 40, keyDim: 20, valueDim: 24 };
-        results.push(
-          [NETS[1]!, NETS[5]!].flatMap((net) =>
-            valuesAndGradients(noiseInputs(sizes, net), (tensors) => apply(tensors, net)),
-          ),
-        );
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      const sizes = { batch: 3, heads: 2, time: 40, keyDim: 20, valueDim: 24 };
+      await expectSameBitsForAllThreads(options, () =>
+        [NETS[1]!, NETS[5]!].flatMap((net) =>
+          valuesAndGradients(noiseInputs(sizes, net), (tensors) => apply(tensors, net)),
+        ),
+      );
     }
   });
 
@@ -337,11 +325,6 @@ describe('fast recurrent nets', () => {
     for (const { options } of engineDevices) {
       await init(options);
       const sizes = { batch: 1, heads: 1, time: 4, keyDim: 3, valueDim: 3 };
-      const used = () => [
-        tf.memory().numTensors,
-        engineBackend()!.numDataIds(),
-        engineBackend()!.memory().numBytesLive,
-      ];
       const run = (): Float32Array[] =>
         tf.tidy(() => {
           const inputs = noiseInputs(sizes, NETS[5]!);
@@ -353,9 +336,9 @@ describe('fast recurrent nets', () => {
       expect(output!.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(output!.slice(6).every(Number.isFinite)).toBe(true);
       expect(state.slice(0, 4).every((x) => x.every(Number.isFinite))).toBe(true);
-      const before = used();
+      const before = memoryInUse();
       run();
-      expect(used()).toEqual(before);
+      expect(memoryInUse()).toEqual(before);
     }
   });
 

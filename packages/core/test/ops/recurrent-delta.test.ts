@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import {
   deltaRule,
   dispose,
@@ -14,22 +13,17 @@ import {
 import { availableDevices, tfjsCpu } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type RecurrentDeltaValues, recurrentDeltaReference } from '../reference/recurrent-scans.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
   expectRelativeErrors,
+  expectSameBitsForAllThreads,
+  memoryInUse,
   resetsOf,
   steps,
   type Tensors,
   tensorsOf,
   valuesAndGradients,
-} from './recurrent-cases.ts';
+} from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, tfjsCpu];
@@ -225,14 +219,10 @@ describe('recurrentDelta', () => {
 
   it('gives the same bits for every number of threads', async () => {
     for (const { options } of engineDevices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        const sizes = { batch: 3, heads: 2, time: 40, keyDim: 20, valueDim: 24 };
-        results.push(valuesAndGradients(noiseInputs(sizes), (tensors) => apply(tensors)));
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      const sizes = { batch: 3, heads: 2, time: 40, keyDim: 20, valueDim: 24 };
+      await expectSameBitsForAllThreads(options, () =>
+        valuesAndGradients(noiseInputs(sizes), (tensors) => apply(tensors)),
+      );
     }
   });
 
@@ -240,11 +230,6 @@ describe('recurrentDelta', () => {
     for (const { options } of engineDevices) {
       await init(options);
       const sizes = { batch: 1, heads: 1, time: 4, keyDim: 3, valueDim: 3 };
-      const used = () => [
-        tf.memory().numTensors,
-        engineBackend()!.numDataIds(),
-        engineBackend()!.memory().numBytesLive,
-      ];
       const run = (): Float32Array[] =>
         tf.tidy(() => {
           const inputs = noiseInputs(sizes);
@@ -256,9 +241,9 @@ describe('recurrentDelta', () => {
       expect(output!.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(output!.slice(6).every(Number.isFinite)).toBe(true);
       expect(state.slice(0, 2).every((x) => x.every(Number.isFinite))).toBe(true);
-      const before = used();
+      const before = memoryInUse();
       run();
-      expect(used()).toEqual(before);
+      expect(memoryInUse()).toEqual(before);
     }
   });
 

@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import {
   dispose,
   init,
@@ -17,14 +16,15 @@ import {
   type SelfReferentialValues,
   selfReferentialReference,
 } from '../reference/self-referential.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+  expectRelativeErrors,
+  expectSameBitsForAllThreads,
+  memoryInUse,
+  valuesAndGradients as resultsAndGradients,
+  type Tensors,
+  tensorsOf,
+} from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, tfjsCpu];
@@ -58,48 +58,17 @@ function resetsOf({ batch, time }: SelfReferentialSizes): number[] {
   return Array.from(noise(batch * time, 9), (x) => (x > 0.5 ? 1 : 0));
 }
 
-type Tensors = Record<string, tf.Tensor>;
-
 function apply(tensors: Tensors, options: SelfReferentialOptions = {}): SelfReferentialResult {
   const { x, weights, initialState } = tensors;
   return selfReferential(x!, weights!, { initialState, ...options });
 }
 
-function tensorsOf(inputs: Inputs): Tensors {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([name, { values, shape }]) => [name, tf.tensor(values, shape)]),
-  );
-}
-
 /** Results, and gradients of all inputs for a fixed loss on both results. */
-function valuesAndGradients(inputs: Inputs, run: (tensors: Tensors) => SelfReferentialResult): Float32Array[] {
-  return tf.tidy(() => {
-    const names = Object.keys(inputs);
-    const tensors = Object.values(tensorsOf(inputs));
-    const named = (given: tf.Tensor[]) => Object.fromEntries(names.map((name, index) => [name, given[index]!]));
-    const loss = (...given: tf.Tensor[]) => {
-      const { output, finalState } = run(named(given));
-      const weighted = [output, finalState].map((x, index) =>
-        tf.sum(tf.mul(x, tf.tensor(noise(x.size, 20 + index), x.shape))),
-      );
-      return tf.add(weighted[0]!, weighted[1]!) as tf.Scalar;
-    };
-    const { output, finalState } = run(named(tensors));
-    return [output, finalState, ...tf.grads(loss)(tensors)].map((x) => x.dataSync() as Float32Array);
+const valuesAndGradients = (inputs: Inputs, run: (tensors: Tensors) => SelfReferentialResult): Float32Array[] =>
+  resultsAndGradients(inputs, (tensors) => {
+    const { output, finalState } = run(tensors);
+    return [output, finalState];
   });
-}
-
-/** Expects root-mean-square errors of at most `tolerance`, relative to the root mean square of what is expected. */
-function expectRelativeErrors(actual: Float32Array[], expected: ArrayLike<number>[], tolerance: number): void {
-  for (const [index, values] of expected.entries()) {
-    let [error, size] = [0, 1e-30];
-    for (let i = 0; i < values.length; i++) {
-      error += (actual[index]![i]! - values[i]!) ** 2;
-      size += values[i]! ** 2;
-    }
-    expect(Math.sqrt(error / size), `array ${index}`).toBeLessThan(tolerance);
-  }
-}
 
 /** The steps `from` to `to` of x. */
 const steps = (x: tf.Tensor, from: number, to: number): tf.Tensor =>
@@ -430,7 +399,7 @@ describe('self-referential weight matrix', () => {
       for (const t of [256, 300, 301, 600 + 127, 600 + 128, 600 + 599]) reset[t] = 1;
       const resetMask = tf.tensor2d(reset, [2, 600], 'bool');
       expectRelativeErrors(
-        valuesAndGradients(inputs, (tensors) => apply(tensors, { resetMask })),
+        valuesAndGradients(inputs, (tensors) => apply(tensors, { resetMask })).slice(0, 2),
         selfReferentialReference({ ...valuesOf(inputs), reset }, sizes),
         1e-4,
       );
@@ -451,16 +420,10 @@ describe('self-referential weight matrix', () => {
         { batch: 9, heads: 3, time: 140, dim: 12, outputDim: 20 },
         { batch: 2, heads: 2, time: 20, dim: 64, outputDim: 64 },
       ]) {
-        const results: Float32Array[][] = [];
-        for (const threads of [1, 2, 4]) {
-          await init({ ...options, threads });
+        await expectSameBitsForAllThreads(options, () => {
           const resetMask = tf.tensor2d(resetsOf(sizes), [sizes.batch, sizes.time], 'bool');
-          results.push(
-            [{}, { resetMask }].flatMap((given) => valuesAndGradients(noiseInputs(sizes), (x) => apply(x, given))),
-          );
-        }
-        expectSameBits(results[1]!, results[0]!);
-        expectSameBits(results[2]!, results[0]!);
+          return [{}, { resetMask }].flatMap((given) => valuesAndGradients(noiseInputs(sizes), (x) => apply(x, given)));
+        });
       }
     }
   });
@@ -469,11 +432,6 @@ describe('self-referential weight matrix', () => {
     for (const { options } of engineDevices) {
       await init(options);
       const sizes = { batch: 1, heads: 1, time: 4, dim: 3, outputDim: 3 };
-      const used = () => [
-        tf.memory().numTensors,
-        engineBackend()!.numDataIds(),
-        engineBackend()!.memory().numBytesLive,
-      ];
       const run = (): number[] =>
         tf.tidy(() => {
           const inputs = noiseInputs(sizes);
@@ -484,9 +442,9 @@ describe('self-referential weight matrix', () => {
       const values = run();
       expect(values.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(values.slice(6).every(Number.isFinite)).toBe(true);
-      const before = used();
+      const before = memoryInUse();
       run();
-      expect(used()).toEqual(before);
+      expect(memoryInUse()).toEqual(before);
     }
   });
 
