@@ -32,8 +32,9 @@ typedef struct {
 typedef struct {
   i64 batch, heads, queries, keys, dim, value_dim;
   f32 scale;
-  /** Query i sees keys up to i + keys − queries. */
+  /** Query i sees keys up to i + keys − queries: the last `window` of them. */
   i32 causal;
+  i64 window;
   const f32 *q, *k, *v;
   f32 *out;
   attention_stride q_stride, k_stride, v_stride, out_stride;
@@ -88,6 +89,22 @@ INLINE i32 attention_excludes(const attention *task) {
 INLINE i64 attention_visible(const attention *task, i64 query) {
   const i64 visible = task->causal ? query + 1 + task->keys - task->queries : task->keys;
   return MAX(0, MIN(visible, task->keys));
+}
+
+/** The first key that a query may see. */
+INLINE i64 attention_oldest(const attention *task, i64 query) {
+  const i64 oldest = task->causal ? query + 1 + task->keys - task->queries - task->window : 0;
+  return MAX(0, MIN(oldest, task->keys));
+}
+
+/** Most queries of a block: a block scores window + count − 1 keys for each, of which it needs window. */
+INLINE i64 attention_query_limit(const attention *task) {
+  return MAX(16, MIN(ROUND_UP(task->window, 16), ATTENTION_QUERIES));
+}
+
+/** Most keys that a block of queries sees. */
+INLINE i64 attention_span(const attention *task, i64 keys) {
+  return MIN(keys, task->window + attention_query_limit(task) - 1);
 }
 
 /** `total` in equal parts of at most `limit`, in whole vectors where there are several. */
@@ -196,6 +213,11 @@ static void attention_score(const attention_block *block, i64 begin, i64 keys) {
     for (i64 j = MAX(0, 1 - start); j < keys; j++) {
       attention_exclude(block->scores + j * width, MIN(start + j, width));
     }
+    /* It is no longer for those from `window` queries later on. */
+    for (i64 j = 0; j < MIN(keys, width - task->window - start); j++) {
+      const i64 end = MAX(0, start + j + task->window);
+      attention_exclude(block->scores + j * width + end, width - end);
+    }
   }
 }
 
@@ -256,7 +278,8 @@ static void attention_forward_block(attention_block *block) {
   const attention *task = block->task;
   const i64 count = block->count, width = block->width, columns = task->value_dim;
   const i64 visible = attention_visible(task, block->first + count - 1);
-  const i64 part = attention_part(visible, ATTENTION_KEYS);
+  const i64 oldest = attention_oldest(task, block->first);
+  const i64 part = attention_part(visible - oldest, ATTENTION_KEYS);
   f32 maximum[ATTENTION_QUERIES], denominator[ATTENTION_QUERIES], factor[ATTENTION_QUERIES];
   f32 *out = task->out + attention_at(task->out_stride, block->b, block->h, block->first);
   const i64 out_row = task->out_stride.time;
@@ -266,16 +289,16 @@ static void attention_forward_block(attention_block *block) {
     for (i64 i = 0; i < count; i++) zero_bytes(out + i * out_row, columns * 4);
   }
   attention_transpose(block, task->q, task->q_stride, task->dim, block->q);
-  for (i64 begin = 0; begin < visible; begin += part) {
+  for (i64 begin = oldest; begin < visible; begin += part) {
     const i64 keys = MIN(part, visible - begin);
     attention_score(block, begin, keys);
     attention_soften(block->scores, keys, width, maximum, denominator, factor);
-    if (begin > 0) attention_scale(out, out_row, count, columns, factor);
+    if (begin > oldest) attention_scale(out, out_row, count, columns, factor);
     const gemm product = {
         .m = count, .n = columns, .k = keys,
         .a = block->scores, .a_row = 1, .a_column = width,
         .b = task->v + attention_at(task->v_stride, block->b, block->h, begin), .b_row = task->v_stride.time, .b_column = 1,
-        .c = out, .c_row = out_row, .alpha = 1, .accumulate = begin > 0,
+        .c = out, .c_row = out_row, .alpha = 1, .accumulate = begin > oldest,
     };
     attention_weigh(block, &product);
   }
@@ -292,12 +315,12 @@ static void attention_forward_block(attention_block *block) {
 }
 
 INLINE i64 attention_blocks(const attention *task) {
-  return task->queries == 0 ? 0 : CEIL_DIV(task->queries, attention_part(task->queries, ATTENTION_QUERIES));
+  return task->queries == 0 ? 0 : CEIL_DIV(task->queries, attention_part(task->queries, attention_query_limit(task)));
 }
 
 static void attention_forward_chunk(const void *context, i64 begin, i64 end, i64 thread) {
   const attention *task = context;
-  const i64 blocks = attention_blocks(task), part = attention_part(task->queries, ATTENTION_QUERIES);
+  const i64 blocks = attention_blocks(task), part = attention_part(task->queries, attention_query_limit(task));
   attention_block block = attention_begin(task, thread, 0);
   for (i64 unit = begin; unit < end; unit++) {
     const i64 head = unit / blocks;
@@ -358,8 +381,8 @@ INLINE attention_rows attention_dq(const attention *task, i64 b, i64 h, i64 spli
 static void attention_backward_head(attention_block *block, i64 from, i64 to, attention_rows dq, f32 *d_bias) {
   const attention *task = block->task;
   const i64 dim = task->dim, columns = task->value_dim, b = block->b, h = block->h;
-  const i64 query_part = attention_part(task->queries, ATTENTION_QUERIES);
-  const i64 key_part = attention_part(to - from, ATTENTION_KEYS);
+  const i64 query_part = attention_part(task->queries, attention_query_limit(task));
+  const i64 key_part = attention_part(attention_span(task, to - from), ATTENTION_KEYS);
   const attention_stride out = task->out_stride;
   f32 lse[ATTENTION_QUERIES], delta[ATTENTION_QUERIES];
 
@@ -373,7 +396,8 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
     const i64 first = block->first, count = block->count = MIN(query_part, task->queries - first);
     const i64 width = block->width = ROUND_UP(count, VF);
     const i64 visible = MIN(to, attention_visible(task, first + count - 1));
-    if (visible <= from) {
+    const i64 oldest = MAX(from, attention_oldest(task, first));
+    if (visible <= oldest) {
       for (i64 i = 0; i < count; i++) zero_bytes(dq.start + (first + i) * dq.row, dim * 4);
       continue;
     }
@@ -392,7 +416,7 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
       }
       delta[i] = vsum(sum);
     }
-    for (i64 begin = from; begin < visible; begin += key_part) {
+    for (i64 begin = oldest; begin < visible; begin += key_part) {
       const i64 keys = MIN(key_part, visible - begin);
       const i32 initialised = cleared || first > 0;
       f32 *dk = task->dk + attention_at(task->k_stride, b, h, begin), *dv = task->dv + attention_at(task->v_stride, b, h, begin);
@@ -423,7 +447,7 @@ static void attention_backward_head(attention_block *block, i64 from, i64 to, at
           .m = count, .n = dim, .k = keys,
           .a = block->d_scores, .a_row = 1, .a_column = width,
           .b = task->k + attention_at(task->k_stride, b, h, begin), .b_row = task->k_stride.time, .b_column = 1,
-          .c = dq.start + first * dq.row, .c_row = dq.row, .alpha = task->scale, .accumulate = begin > from,
+          .c = dq.start + first * dq.row, .c_row = dq.row, .alpha = task->scale, .accumulate = begin > oldest,
       };
       attention_weigh(block, &d_queries);
       if (d_bias) attention_add_bias_gradient(block, d_bias, begin, keys);
@@ -484,7 +508,7 @@ static void attention_combine_chunk(const void *context, i64 begin, i64 end, UNU
 /* ---- kernels -------------------------------------------------------------------------------- */
 
 /** The arguments that both kernels begin with. */
-#define ATTENTION_ARGUMENTS 36
+#define ATTENTION_ARGUMENTS 37
 static attention attention_read(const f64 *arg) {
   attention task = {
       .batch = INT(0), .heads = INT(1), .queries = INT(2), .keys = INT(3), .dim = INT(4), .value_dim = INT(5),
@@ -495,16 +519,16 @@ static attention attention_read(const f64 *arg) {
       .out = F32(20), .out_stride = {INT(21), INT(22), INT(23)},
       .lse = F32(24), .key_mask = PRESENT(25) ? U8(25) : 0,
       .mask = PRESENT(26) ? U8(26) : 0, .mask_stride = {INT(27), INT(28), INT(29), INT(30)},
-      .bias = OPTIONAL_F32(31), .bias_stride = {INT(32), INT(33), INT(34), INT(35)},
+      .bias = OPTIONAL_F32(31), .bias_stride = {INT(32), INT(33), INT(34), INT(35)}, .window = INT(36),
   };
   return task;
 }
 
-/** attention_forward(batch, heads, queries, keys, dim, value_dim, scale, causal, q, strides, k, …, bias, strides): fills out, lse. */
+/** attention_forward(batch, heads, queries, keys, dim, value_dim, scale, causal, q, strides, k, …, bias, strides, window): fills out, lse. */
 KERNEL(attention_forward) {
   const attention task = attention_read(arg);
   const i64 units = task.batch * task.heads * attention_blocks(&task);
-  const f64 cost = 2.0 * (f64)task.keys * (f64)(task.dim + task.value_dim) * (f64)MIN(task.queries, ATTENTION_QUERIES);
+  const f64 cost = 2.0 * (f64)attention_span(&task, task.keys) * (f64)(task.dim + task.value_dim) * (f64)MIN(task.queries, attention_query_limit(&task));
   fwp_parallel_for(units, MAX(1, (i64)(ATTENTION_GRAIN / (cost + 1))), attention_forward_chunk, &task);
   return OK;
 }
@@ -518,7 +542,7 @@ KERNEL(attention_backward) {
   task.d_bias = OPTIONAL_F32(6), task.bias_batch = INT(7), task.bias_heads = INT(8), task.slots = INT(9);
   if (task.batch * task.heads == 0) return OK;
   const i64 units = task.bias_batch * task.bias_heads * task.slots * task.splits;
-  const f64 cost = 4.0 * (f64)task.keys * (f64)(task.dim + task.value_dim) * (f64)task.queries;
+  const f64 cost = 4.0 * (f64)attention_span(&task, task.keys) * (f64)(task.dim + task.value_dim) * (f64)task.queries;
   const f64 heads = (f64)task.batch * (f64)task.heads / (f64)units;
   fwp_parallel_for(units, MAX(1, (i64)(ATTENTION_GRAIN / (cost * heads + 1))), attention_backward_chunk, &task);
   if (task.splits > 1) {
@@ -527,4 +551,4 @@ KERNEL(attention_backward) {
   return OK;
 }
 
-#define ATTENTION_KERNELS(ENTRY) ENTRY(attention_forward, 36) ENTRY(attention_backward, 46)
+#define ATTENTION_KERNELS(ENTRY) ENTRY(attention_forward, 37) ENTRY(attention_backward, 47)

@@ -8,7 +8,7 @@
  * makes all three; W_o [heads · headSize, outputSize]. Initially each matrix is Xavier uniform and each bias 0.
  *
  * Positions: none (the input carries them), rotary, or relative as in Transformer-XL. The state of a causal layer is the
- * keys and values of all elements so far.
+ * keys and values of all elements so far, or with a window of the last ones.
  */
 
 import {
@@ -17,6 +17,7 @@ import {
   expandDims,
   ones,
   reshape,
+  slice,
   squeeze,
   type Tensor,
   type Tensor2D,
@@ -61,6 +62,11 @@ export interface MultiHeadAttentionOptions {
   outputSize?: number;
   /** Whether an element sees no later ones. Default true; streaming needs it. */
   causal?: boolean;
+  /**
+   * Number of elements that an element of a causal layer sees, itself included, padding included: a sliding window, with a
+   * state of constant size. Default: all before it.
+   */
+  window?: number | undefined;
   /** Default `'none'`. `'relative'` has sinusoidal vectors, `'relativeLearned'` a learned table. */
   positions?: AttentionPositions;
   /** Base of the rotary angles. Default 10000. */
@@ -83,7 +89,7 @@ export interface AttentionMaskOptions extends MixerOptions {
   mask?: Tensor | undefined;
 }
 
-/** Keys and values so far. */
+/** Keys and values so far; with a window, those that the next element sees. */
 export type AttentionState = {
   /** `[batch, elements, heads, headSize]` */
   keys: Tensor4D;
@@ -91,6 +97,8 @@ export type AttentionState = {
   values: Tensor4D;
   /** bool `[batch, elements]`; absent as long as there was no padding. */
   paddingMask?: Tensor | undefined;
+  /** Number of elements so far; only with a window. */
+  position?: number | undefined;
 };
 
 /** Multi-head self-attention. */
@@ -105,12 +113,13 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
   readonly output: Linear;
   readonly relativePositions: RelativePositions | undefined;
   readonly #causal: boolean;
+  readonly #window: number | undefined;
   readonly #scale: number;
   readonly #rotaryBase: number | undefined;
 
   constructor(options: MultiHeadAttentionOptions) {
     super();
-    const { size, heads, bias = true, causal = true, positions = 'none', random } = options;
+    const { size, heads, bias = true, causal = true, window, positions = 'none', random } = options;
     assertCount('MultiHeadAttention: size', size);
     assertCount('MultiHeadAttention: heads', heads);
     const { headSize = size / heads, outputSize = size } = options;
@@ -126,6 +135,10 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
     assertNumber('MultiHeadAttention: scale', scale);
     assertNumber('MultiHeadAttention: rotaryBase', rotaryBase, 1);
     assertCount('MultiHeadAttention: maxDistance', maxDistance);
+    if (window !== undefined) {
+      assertCount('MultiHeadAttention: window', window);
+      if (!causal) throw new RangeError('MultiHeadAttention: a window needs causal: true.');
+    }
     if (positions === 'rotary' && headSize % 2 !== 0) {
       throw new RangeError(`MultiHeadAttention: rotary positions need an even headSize, but it is ${headSize}.`);
     }
@@ -134,6 +147,7 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
     this.heads = heads;
     this.headSize = headSize;
     this.#causal = causal;
+    this.#window = window;
     this.#scale = scale;
     this.#rotaryBase = positions === 'rotary' ? rotaryBase : undefined;
     const width = heads * headSize;
@@ -189,13 +203,18 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
     return tidy(() => {
       const qkv = reshape(this.queryKeyValue.forward(x), [batch, length, 3, this.heads, this.headSize]);
       const before = state?.keys.shape[1] ?? 0;
-      const current = this.#positioned(qkv, before);
+      const position = state?.position ?? before;
+      const current = this.#positioned(qkv, position);
       const keys = before === 0 ? current.keys : concat([(state as AttentionState).keys, current.keys], 1);
       const values = before === 0 ? current.values : concat([(state as AttentionState).values, current.values], 1);
       const paddingMask = joinMasks(state, options.paddingMask, batch, length);
       const restrictions = this.#restrictions({ ...options, paddingMask });
       const output = this.#project(this.#attend({ q: current.q, keys, values }, restrictions));
-      return { output, state: paddingMask === undefined ? { keys, values } : { keys, values, paddingMask } };
+      const seen = paddingMask === undefined ? { keys, values } : { keys, values, paddingMask };
+      return {
+        output,
+        state: this.#window === undefined ? seen : { ...inWindow(seen, this.#window), position: position + length },
+      };
     });
   }
 
@@ -215,7 +234,8 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
   initialState(batch: number): AttentionState {
     assertCount('MultiHeadAttention: batch', batch, 0);
     const shape: [number, number, number, number] = [batch, 0, this.heads, this.headSize];
-    return { keys: zeros(shape), values: zeros(shape) };
+    const none = { keys: zeros(shape), values: zeros(shape) } as AttentionState;
+    return this.#window === undefined ? none : { ...none, position: 0 };
   }
 
   #positioned(qkv: Tensor, offset: number): { q: Tensor4D; keys: Tensor4D; values: Tensor4D } {
@@ -239,7 +259,7 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
   }
 
   #restrictions({ paddingMask, mask }: AttentionMaskOptions): SelfAttentionOptions {
-    return { causal: this.#causal, scale: this.#scale, keyMask: paddingMask, mask };
+    return { causal: this.#causal, window: this.#window, scale: this.#scale, keyMask: paddingMask, mask };
   }
 
   #project(heads: Tensor4D): Tensor3D {
@@ -270,6 +290,14 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
       assertShape('MultiHeadAttention: state.paddingMask', paddingMask, ['batch', 'elements'], sizes);
     }
   }
+}
+
+/** What the next element sees, if that is `window` elements with itself. */
+function inWindow({ keys, values, paddingMask }: AttentionState, window: number): AttentionState {
+  const count = Math.min(window - 1, keys.shape[1]);
+  const last = <T extends Tensor>(x: T): T => slice(x, [0, (x.shape[1] as number) - count]) as T;
+  const state = { keys: last(keys), values: last(values) };
+  return paddingMask === undefined ? state : { ...state, paddingMask: last(paddingMask) };
 }
 
 /** The padding mask of old and new elements together, if either has one. */

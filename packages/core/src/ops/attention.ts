@@ -5,6 +5,9 @@
  *
  *   q [batch, heads, queries, dim]   k [batch, heads, keys, dim]   v [batch, heads, keys, valueDim]   (layout 'BHTD')
  *
+ * With a window (Beltagy et al. 2020, "Longformer", section 3.1), a causal query sees the last keys of its past only, and
+ * costs no more than these.
+ *
  * No [queries, keys] tensor is made on the CPU engine, forward or backward (`csrc/attention.c`); the gradient keeps the
  * output and the logarithms of the softmax denominators. Excluded keys have no influence, whatever they hold (NaN included), and a query that may
  * see nothing gives zeros and has no gradient.
@@ -13,7 +16,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME } from '../backend/backend.ts';
 import { type AttentionAttributes, type AttentionLayout, MAX_ATTENTION_DIM } from '../backend/kernels/attention.ts';
-import { assertFloatShape, assertNumber, assertOneOf, assertTensor, formatShape } from '../shape-checks.ts';
+import {
+  assertCount,
+  assertFloatShape,
+  assertNumber,
+  assertOneOf,
+  assertTensor,
+  formatShape,
+} from '../shape-checks.ts';
 import { gradientDepth, isTapeOn, sumToShape } from './gradients/support.ts';
 
 /** Options of {@link selfAttention}, and of {@link attention} beside its layout. */
@@ -23,6 +33,11 @@ export interface SelfAttentionOptions {
    * i + keys − queries. Default `false`.
    */
   causal?: boolean | undefined;
+  /**
+   * Number of keys that a causal query sees: the last ones up to its own place, i + keys − queries. On the CPU engine, what
+   * lies before them costs nothing. Default: all of them.
+   */
+  window?: number | undefined;
   /**
    * What may be seen, broadcastable to `[batch, heads, queries, keys]` in every layout: bool, true where attention is
    * allowed; or float32, a constant that is added to the scores (−Infinity excludes). It gets no gradient.
@@ -54,7 +69,7 @@ export interface AttentionOptions extends SelfAttentionOptions {
  * @param q float32 queries, `[batch, heads, queries, dim]` (or as `layout` says)
  * @param k float32 keys, `[batch, heads, keys, dim]`
  * @param v float32 values, `[batch, heads, keys, valueDim]`
- * @param options causality, masks, bias, scale and layout
+ * @param options causality, window, masks, bias, scale and layout
  * @returns float32 `[batch, heads, queries, valueDim]` (or as `layout` says)
  * @throws TypeError or RangeError if an argument has another dtype or shape
  */
@@ -74,7 +89,7 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, options: Att
  * {@link attention} in layout `'BTHD'` on the three parts, without cutting them out.
  *
  * @param qkv float32 `[batch, time, 3, heads, dim]`: queries, keys and values
- * @param options causality, masks, bias and scale
+ * @param options causality, window, masks, bias and scale
  * @returns float32 `[batch, time, heads, dim]`
  * @throws TypeError or RangeError if an argument has another dtype or shape
  */
@@ -111,8 +126,12 @@ function attend(
   layout: AttentionLayout,
   options: SelfAttentionOptions,
 ): tf.Tensor4D {
-  const { causal = false, keyMask, mask, bias, scale = 1 / Math.sqrt(Math.max(1, sizes.dim)) } = options;
+  const { causal = false, window, keyMask, mask, bias, scale = 1 / Math.sqrt(Math.max(1, sizes.dim)) } = options;
   assertNumber(`${name}: scale`, scale);
+  if (window !== undefined) {
+    assertCount(`${name}: window`, window);
+    if (!causal) throw new RangeError(`${name}: a window is the end of a query's past; it needs causal: true.`);
+  }
   if (keyMask !== undefined) {
     assertTensor(`${name}: keyMask`, keyMask, 'bool');
     if (keyMask.rank !== 2 || keyMask.shape[0] !== sizes.batch || keyMask.shape[1] !== sizes.keys) {
@@ -124,7 +143,7 @@ function attend(
   }
   if (mask !== undefined) assertScores(`${name}: mask`, mask, sizes, 'bool', 'float32');
   if (bias !== undefined) assertScores(`${name}: bias`, bias, sizes, 'float32');
-  const attributes: AttentionAttributes = { layout, causal, scale };
+  const attributes: AttentionAttributes = { layout, causal, window: window ?? Number.POSITIVE_INFINITY, scale };
   const fused = tf.getBackend() === BACKEND_NAME && Math.max(sizes.dim, sizes.valueDim) <= MAX_ATTENTION_DIM;
 
   return tf.tidy(() => {
@@ -206,7 +225,7 @@ const EXCLUDED = -1e30;
 function composedAttention(
   sources: Sources,
   { keyMask, mask, bias }: Restrictions,
-  { layout, causal, scale }: AttentionAttributes,
+  { layout, causal, window, scale }: AttentionAttributes,
 ): tf.Tensor {
   const [q, k, v] = separated(sources, layout) as [tf.Tensor, tf.Tensor, tf.Tensor];
   const [queries, keys] = [q.shape[2] as number, k.shape[2] as number];
@@ -219,7 +238,7 @@ function composedAttention(
     ...(mask ? [mask] : []),
     ...(bias ? [tf.greater(bias, Number.NEGATIVE_INFINITY)] : []),
     ...(keyMask ? [tf.reshape(keyMask, [keyMask.shape[0] as number, 1, 1, keys])] : []),
-    ...(causal ? [causalMask(queries, keys)] : []),
+    ...(causal ? [causalMask(queries, keys, window)] : []),
   ];
   let weights: tf.Tensor;
   if (conditions.length === 0) {
@@ -236,10 +255,12 @@ function composedAttention(
   return layout === 'BHTD' ? output : tf.transpose(output, [0, 2, 1, 3]);
 }
 
-/** [1, 1, queries, keys]: key j is visible to query i if j ≤ i + keys − queries. */
-function causalMask(queries: number, keys: number): tf.Tensor {
+/** [1, 1, queries, keys]: key j is visible to query i if j ≤ i + keys − queries, and later than `window` before that. */
+function causalMask(queries: number, keys: number, window: number): tf.Tensor {
   const last = tf.reshape(tf.range(keys - queries, keys, 1, 'int32'), [1, 1, queries, 1]);
-  return tf.lessEqual(tf.reshape(tf.range(0, keys, 1, 'int32'), [1, 1, 1, keys]), last);
+  const all = tf.reshape(tf.range(0, keys, 1, 'int32'), [1, 1, 1, keys]);
+  const past = tf.lessEqual(all, last);
+  return window >= keys ? past : tf.logicalAnd(past, tf.greater(all, tf.sub(last, window)));
 }
 
 /** q, k and v in layout 'BHTD'. */

@@ -39,7 +39,7 @@ const sizesArbitrary = fc.record<Sizes>({
 /** A layer whose every parameter, biases and position biases included, is random. */
 function makeAttention(
   sizes: Omit<Sizes, 'batch' | 'length'>,
-  options: { causal: boolean; positions: AttentionPositions },
+  options: { causal: boolean; window?: number; positions: AttentionPositions },
   random: RandomStream,
 ): MultiHeadAttention {
   const attention = new MultiHeadAttention({ ...sizes, ...options, maxDistance: 3, random });
@@ -120,6 +120,41 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
         }),
         { numRuns: 15 },
       );
+      expect(tf.memory().numTensors).toBe(before);
+    });
+
+    it('with a window sees the last elements only, from a state of that size', () => {
+      const before = tf.memory().numTensors;
+      const sizes = { size: 6, heads: 2, headSize: 4, outputSize: 6 };
+      const [length, window] = [11, 3];
+      const windowed = makeAttention(sizes, { causal: true, window, positions }, new RandomStream(3));
+      const whole = makeAttention(sizes, { causal: true, positions }, new RandomStream(3));
+      tf.tidy(() => {
+        const x = randomNormal(new RandomStream(4), [2, length, 6]) as tf.Tensor3D;
+        const paddingMask = tf.tensor2d([...new Array(21).fill(1), 0], [2, length], 'bool');
+        const isSeen = (i: number, j: number) => Number(j <= i && j > i - window);
+        const seen = Array.from({ length: length ** 2 }, (_, at) => isSeen(Math.floor(at / length), at % length));
+        const mask = tf.tensor2d(seen, [length, length], 'bool');
+        const expected = whole.apply(x, { mask, paddingMask }).dataSync();
+        expectWithin(windowed.apply(x, { paddingMask }).dataSync(), expected, 1e-5);
+        for (const pieces of [[11], [1, 7, 3], new Array<number>(11).fill(1)]) {
+          let state = windowed.initialState(2);
+          let start = 0;
+          const outputs = pieces.map((count) => {
+            const result = windowed.forward(tf.slice(x, [0, start, 0], [2, count, 6]), state, {
+              paddingMask: tf.slice(paddingMask, [0, start], [2, count]),
+            });
+            start += count;
+            state = result.state;
+            return result.output;
+          });
+          expectWithin(tf.concat(outputs, 1).dataSync(), expected, 1e-5);
+          expect(state.keys.shape).toEqual([2, window - 1, 2, 4]);
+          expect(state.position).toBe(length);
+        }
+      });
+      windowed.dispose();
+      whole.dispose();
       expect(tf.memory().numTensors).toBe(before);
     });
 

@@ -159,6 +159,81 @@ describe.each(devices)('attention on $name', ({ options: deviceOptions }) => {
     );
   });
 
+  it('with a window sees the last keys of the past only, with exact gradients', () => {
+    const windows = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(31, 64, 100, 1000));
+    fc.assert(
+      fc.property(sizesArbitrary, windows, fc.boolean(), fc.boolean(), (sizes, window, padded, biased) => {
+        const { batch, queries, keys } = sizes;
+        const keyMask = truth(batch * keys, 6);
+        expectMatchesReference({
+          inputs: {
+            ...noiseInputs(sizes),
+            ...(biased ? { bias: noiseInput([queries, keys], 7) } : {}),
+          },
+          operation: ({ q, k, v, bias }) => [
+            attention(q!, k!, v!, {
+              causal: true,
+              window,
+              bias,
+              keyMask: padded ? tf.tensor2d(keyMask, [batch, keys], 'bool') : undefined,
+            }),
+          ],
+          reference: ({ q, k, v, bias }) => [
+            attentionReference(q!, k!, v!, sizes, {
+              scale: 1 / Math.sqrt(sizes.dim),
+              allowed: (b, _h, i, j) => {
+                const last = i + keys - queries;
+                return j <= last && j > last - window && (!padded || keyMask[b * keys + j]!);
+              },
+              bias: bias ? broadcasted(bias, [queries, keys]) : () => 0,
+            }),
+          ],
+          tolerance: 1e-5,
+        });
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('stays exact over several tiles of keys in a window', () => {
+    for (const window of [5, 70, 200]) {
+      const sizes = {
+        batch: 1,
+        heads: 2,
+        queries: 400,
+        keys: 450,
+        dim: 20,
+        valueDim: 12,
+      };
+      expectMatchesReference({
+        inputs: noiseInputs(sizes),
+        operation: ({ q, k, v }) => [attention(q!, k!, v!, { causal: true, window })],
+        reference: ({ q, k, v }) => [
+          attentionReference(q!, k!, v!, sizes, {
+            scale: 1 / Math.sqrt(20),
+            allowed: (_b, _h, i, j) => j <= i + 50 && j > i + 50 - window,
+            bias: () => 0,
+          }),
+        ],
+        tolerance: 1e-5,
+      });
+    }
+  });
+
+  it('with a window of one gives values, with one that covers everything the attention without', () => {
+    tf.tidy(() => {
+      const shape: [number, number, number, number] = [2, 2, 70, 5];
+      const [q, k, v] = [1, 2, 3].map((seed) => tf.tensor4d(noise(1400, seed), shape)) as [
+        tf.Tensor4D,
+        tf.Tensor4D,
+        tf.Tensor4D,
+      ];
+      const run = (window?: number) => attention(q, k, v, { causal: true, window }).dataSync();
+      expect(run(1)).toEqual(v.dataSync());
+      expect(run(70)).toEqual(run());
+    });
+  });
+
   it('stays exact over several tiles of queries and keys', () => {
     const sizes = { batch: 1, heads: 2, queries: 150, keys: 300, dim: 20, valueDim: 12 };
     expectMatchesReference({
@@ -220,6 +295,22 @@ describe.each(devices)('attention on $name', ({ options: deviceOptions }) => {
     for (const poison of [Number.NaN, Number.POSITIVE_INFINITY]) {
       for (const [index, values] of run(poison).entries()) expectWithin(values, clean[index]!, 1e-6, `array ${index}`);
     }
+  });
+
+  it('of a poisoned past outside of the window does not change the present', () => {
+    tf.tidy(() => {
+      const shape: [number, number, number, number] = [1, 1, 40, 4];
+      const values = noise(160, 2);
+      const poisoned = values.map((x, i) => (i < 80 ? Number.NaN : x));
+      const q = tf.tensor4d(noise(160, 1), shape);
+      const [whole, cut] = [values, poisoned].map((kv) =>
+        attention(q, tf.tensor4d(kv, shape), tf.tensor4d(kv, shape), {
+          causal: true,
+          window: 8,
+        }).dataSync(),
+      );
+      expectWithin(cut!.subarray(28 * 4), whole!.subarray(28 * 4), 1e-6, 'present');
+    });
   });
 
   it('of a poisoned future does not change the causal past', () => {
@@ -310,6 +401,7 @@ describe('attention', () => {
     const variants: (() => AttentionOptions)[] = [
       () => ({}),
       () => ({ causal: true }),
+      () => ({ causal: true, window: 3 }),
       () => ({ bias: tf.tensor(noise(54, 8), [6, 9]), mask: tf.tensor(truth(54, 5), [1, 1, 6, 9], 'bool') }),
       () => ({ keyMask: tf.tensor2d([...truth(9, 3), ...new Array(9).fill(false)], [2, 9], 'bool'), scale: 2 }),
       () => ({ mask: tf.tensor([0, 1, 2, Number.NEGATIVE_INFINITY, 0, 0, 0, 0, -3], [9]) }),
@@ -331,6 +423,7 @@ describe('attention', () => {
     const cases: [AttentionSizes, () => AttentionOptions][] = [
       [{ batch: 20, heads: 3, queries: 33, keys: 33, dim: 17, valueDim: 9 }, () => ({})],
       [{ batch: 1, heads: 1, queries: 400, keys: 500, dim: 33, valueDim: 40 }, () => ({ causal: true })],
+      [{ batch: 2, heads: 3, queries: 900, keys: 900, dim: 16, valueDim: 16 }, () => ({ causal: true, window: 30 })],
       [
         { batch: 6, heads: 2, queries: 130, keys: 140, dim: 16, valueDim: 16 },
         () => ({ bias: tf.tensor(noise(2 * 130 * 140, 1), [2, 130, 140]) }),
@@ -356,6 +449,10 @@ describe('attention', () => {
       expect(() => attention(q, k, v, { mask: tf.zeros([2, 6], 'bool') })).toThrow(/attention: mask must broadcast/);
       expect(() => attention(q, k, v, { mask: tf.zeros([4, 6], 'int32') })).toThrow(/bool or float32, but is int32/);
       expect(() => attention(q, k, v, { keyMask: tf.ones([2, 4], 'bool') })).toThrow(/keys = 6/);
+      expect(() => attention(q, k, v, { causal: true, window: 0 })).toThrow(
+        /window must be a whole number of at least 1/,
+      );
+      expect(() => attention(q, k, v, { window: 3 })).toThrow(/needs causal: true/);
       expect(() => attention(q, k, v, { layout: 'HBTD' as never })).toThrow(/'BHTD' or 'BTHD'/);
       expect(() => selfAttention(tf.zeros([2, 3, 4, 5, 6]))).toThrow(/selfAttention: qkv .* is 4 instead of 3/);
     });

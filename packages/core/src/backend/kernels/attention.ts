@@ -15,6 +15,8 @@ export type AttentionLayout = 'BHTD' | 'BTHD' | 'packed';
 export interface AttentionAttributes {
   readonly layout: AttentionLayout;
   readonly causal: boolean;
+  /** How many keys a query sees, if it is causal; `Infinity`: all of its past. */
+  readonly window: number;
   readonly scale: number;
 }
 
@@ -105,7 +107,7 @@ function commonArguments(
   output: TensorInfo,
   logSum: TensorInfo,
 ): number[] {
-  const { layout, scale, causal } = attrs as AttentionAttributes;
+  const { layout, scale, causal, window } = attrs as AttentionAttributes;
   const { keyMask, mask, bias } = inputs as AttentionInputs;
   const place = ({ tensor, start, strides }: Placed) => [backend.offsetOf(tensor) + start, ...strides];
   return [
@@ -115,6 +117,7 @@ function commonArguments(
     keyMask ? backend.offsetOf(keyMask) : 0,
     ...broadcastArguments(backend, mask),
     ...broadcastArguments(backend, bias),
+    Math.min(window, queries + keys),
   ];
 }
 
@@ -147,7 +150,7 @@ function attention(call: KernelCall): TensorInfo[] {
  */
 function attentionGradient(call: KernelCall): TensorInfo[] {
   const { inputs, attrs, backend } = call;
-  const { layout, biasGradient } = attrs as AttentionAttributes & { biasGradient: boolean };
+  const { layout, window, biasGradient } = attrs as AttentionAttributes & { biasGradient: boolean };
   const { output, logSum, dy, bias } = inputs as Record<'output' | 'logSum' | 'dy' | 'bias', TensorInfo>;
   const geometry = geometryOf(inputs, layout);
   const { batch, heads, queries, keys, dim, valueDim } = geometry;
@@ -156,7 +159,10 @@ function attentionGradient(call: KernelCall): TensorInfo[] {
   const slices = biasBatch * biasHeads;
 
   // Enough units for several threads: heads that share a bias are spread over slots, then the keys are cut into parts.
-  const wanted = Math.min(WANTED_UNITS, Math.ceil((4 * pairs * queries * keys * (dim + valueDim)) / UNIT_FLOPS));
+  const wanted = Math.min(
+    WANTED_UNITS,
+    Math.ceil((4 * pairs * queries * Math.min(keys, window) * (dim + valueDim)) / UNIT_FLOPS),
+  );
   const slots = slices === 0 ? 1 : Math.max(1, Math.min(pairs / slices, Math.ceil(wanted / slices)));
   const units = Math.max(1, slices * slots);
   const splits = Math.max(1, Math.min(Math.ceil(wanted / units), Math.floor(keys / 128)));
