@@ -13,6 +13,7 @@ import {
   warmupCosine,
 } from '@fwp/core';
 import { markLookUps, randomCrops, type SlidingWindows, slidingWindows, type TokenBatch } from '@fwp/datasets';
+import { openTextBytes, SYNTHETIC } from '@fwp/datasets/corpora';
 import {
   createMixer,
   FastWeightLanguageModel,
@@ -25,7 +26,6 @@ import {
 import type { TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { openText, SYNTHETIC } from './text.ts';
 import { WindowedMixer } from './windowed-mixer.ts';
 
 export const languageModelSettings = {
@@ -37,7 +37,9 @@ export const languageModelSettings = {
   corpus: z
     .string()
     .default(SYNTHETIC)
-    .describe('"synthetic" (no download), the name of a corpus (enwik8, text8, …), or the path of a text file'),
+    .describe(
+      '"synthetic" (no download), the name of a corpus (enwik8, text8, …), or the path of a text file or a folder',
+    ),
   trainBytes: z.int().min(1000).default(2_000_000).describe('bytes for training (of a corpus: at most)'),
   validationBytes: z.int().min(1000).default(50_000).describe('bytes for validation (of a corpus: at most)'),
   layers: z.int().min(1).default(2),
@@ -99,7 +101,8 @@ export async function trainLanguageModel({
   log,
 }: TrialContext<LanguageModelConfig, LanguageModelKey>): Promise<LanguageModelResult> {
   const { length, batchSize } = config;
-  const text = await openText(config.corpus, { train: config.trainBytes, validation: config.validationBytes }, seed);
+  const lengths = { train: config.trainBytes, validation: config.validationBytes };
+  const text = await openTextBytes(config.corpus, { lengths, seed });
   const crops = randomCrops(text.train, { length, seed });
   const windows = slidingWindows(text.validation, { length, stride: Math.ceil(length / 2) });
   const model = makeModel(config, key.model, random.split('weights'));

@@ -86,23 +86,38 @@ export function wordTokens({ splits }: Corpus): TokenizedCorpus<WordVocabulary> 
   const words = [...counts].sort(([, a], [, b]) => b - a).map(([word]) => word);
   const vocabulary = wordVocabulary([END_OF_LINE, ...words, ...(counts.has(UNKNOWN) ? [] : [UNKNOWN])]);
   const tokens = mapSplits(splits, (part) => {
-    let array = arrayFor(vocabulary.size, 1 << 16);
-    let count = 0;
-    const append = (token: number) => {
-      if (count === array.length) {
-        const larger = arrayFor(vocabulary.size, 2 * count);
-        larger.set(array);
-        array = larger;
-      }
-      array[count++] = token;
-    };
+    const list = new TokenList(vocabulary.size);
     for (const line of linesOf(part)) {
-      for (const word of wordsOf(line)) append(vocabulary.tokenOf(word));
-      append(vocabulary.tokenOf(END_OF_LINE));
+      for (const word of wordsOf(line)) list.push(vocabulary.tokenOf(word));
+      list.push(vocabulary.tokenOf(END_OF_LINE));
     }
-    return tokenSource(array.slice(0, count));
+    return tokenSource(list.tokens);
   });
   return { vocabulary, ...tokens };
+}
+
+/** A list of tokens that grows, in the smallest array that fits. */
+export class TokenList {
+  #array: TokenArray;
+  #count = 0;
+
+  constructor(vocabularySize: number) {
+    this.#array = arrayFor(vocabularySize, 1 << 16);
+  }
+
+  push(token: number): void {
+    if (this.#count === this.#array.length) {
+      const larger = new (this.#array.constructor as Uint16ArrayConstructor)(2 * this.#count);
+      larger.set(this.#array);
+      this.#array = larger;
+    }
+    this.#array[this.#count++] = token;
+  }
+
+  /** A copy of what there is. */
+  get tokens(): TokenArray {
+    return this.#array.slice(0, this.#count);
+  }
 }
 
 function arrayFor(vocabularySize: number, length: number): TokenArray {
@@ -126,11 +141,16 @@ function* textOf({ path, begin, end }: TextPart): Generator<string> {
 
 /** The lines of a part of a file, without their ends. */
 function* linesOf(part: TextPart): Generator<string> {
+  for (const line of linesWithEnds(part)) yield line.endsWith('\n') ? line.slice(0, -1) : line;
+}
+
+/** The lines of a part of a file, each with its end; the last one may have none. */
+export function* linesWithEnds(part: TextPart): Generator<string> {
   let rest = '';
   for (const text of textOf(part)) {
     const lines = (rest + text).split('\n');
     rest = lines.pop() as string;
-    yield* lines;
+    for (const line of lines) yield `${line}\n`;
   }
   if (rest !== '') yield rest;
 }
