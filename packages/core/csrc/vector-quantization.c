@@ -13,10 +13,112 @@
 #include "rows.h"
 #include "scatter.h"
 
-/* ---- assignment --------------------------------------------------------------------------------- */
-
 /** Vectors that pass over a panel of codes together. */
 #define VQ_ROWS 64
+
+/* ---- sums by code ------------------------------------------------------------------------------- */
+
+/**
+ * Sums of rows by segment, and counts. With more than one part, threads share the rows: each part has sums and counts of its
+ * own, which are added up in the end. With one they share the columns.
+ */
+typedef struct {
+  /** [segments, slice] and [segments]. */
+  f32 *sums, *counts;
+  /** Of every part: its sums and then its counts; parts · segments · (slice + 1) floats. */
+  f32 *partial;
+  i64 segments, slice, parts;
+} segment_parts;
+
+/** Rows of a part: whole passes of the assignment. */
+INLINE i64 segment_grain(i64 count, i64 parts) { return ROUND_UP(CEIL_DIV(count, parts), VQ_ROWS); }
+
+/** The sums of a part, and its counts behind them, all zero. */
+INLINE f32 *segment_clear(const segment_parts *plan, i64 part) {
+  const i64 size = plan->segments * (plan->slice + 1);
+  f32 *sums = plan->partial + part * size;
+  zero_bytes(sums, size * 4);
+  return sums;
+}
+
+INLINE void segment_add(const segment_parts *plan, f32 *sums, i64 segment, const f32 *x) {
+  scatter_row_f32(sums + segment * plan->slice, x, plan->slice);
+  sums[plan->segments * plan->slice + segment] += 1;
+}
+
+/** Joins what the parts have for segments [begin, end), in the order of the parts. */
+static void segment_join_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const segment_parts *plan = context;
+  const i64 slice = plan->slice, step = plan->segments * (slice + 1);
+  const f32 *from = plan->partial + begin * slice, *counts = plan->partial + plan->segments * slice;
+#define BODY(j, lanes)                                                                               \
+  {                                                                                                  \
+    vf sum = ROW_LOAD(from, j, lanes, 0);                                                            \
+    for (i64 part = 1; part < plan->parts; part++) sum += ROW_LOAD(from + part * step, j, lanes, 0); \
+    ROW_STORE(plan->sums + begin * slice, j, lanes, sum);                                            \
+  }
+  ROW_EACH((end - begin) * slice, BODY);
+#undef BODY
+  for (i64 segment = begin; segment < end; segment++) {
+    f32 sum = 0;
+    for (i64 part = 0; part < plan->parts; part++) sum += counts[part * step + segment];
+    plan->counts[segment] = sum;
+  }
+}
+
+static void segment_join(const segment_parts *plan) {
+  fwp_parallel_for(plan->segments, CEIL_DIV(ROWS_GRAIN, plan->parts * (plan->slice + 1)), segment_join_chunk, plan);
+}
+
+/** All rows in one part. */
+static void segment_columns(const segment_parts *plan, const i32 *indices, const f32 *x, i64 count) {
+  const scatter_plan columns = {.rows = indices, .updates = (const char *)x, .y = (char *)plan->sums,
+                                .mode = SCATTER_ADD_F32, .element = 4, .count = count, .slice = plan->slice,
+                                .limit = plan->segments, .step = plan->slice};
+  scatter(&columns);
+  zero_bytes(plan->counts, plan->segments * 4);
+  for (i64 i = 0; i < count; i++) plan->counts[indices[i]] += 1;
+}
+
+typedef struct {
+  segment_parts by_segment;
+  const i32 *indices;
+  const f32 *x;
+  i64 grain;
+} segment_plan;
+
+static void segment_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+  const segment_plan *plan = context;
+  f32 *sums = segment_clear(&plan->by_segment, begin / plan->grain);
+  for (i64 i = begin; i < end; i++) {
+    segment_add(&plan->by_segment, sums, plan->indices[i], plan->x + i * plan->by_segment.slice);
+  }
+}
+
+/**
+ * segment_statistics(indices, x, sums, counts, workspace, count, slice, segments, parts): sums [segments, slice] of the rows of
+ * x by index, and how many rows each segment has, as floats. No part may be empty: (parts − 1) · (count / parts rounded up to
+ * 64) < count. Workspace, if there is more than one: parts · segments · (slice + 1) floats. Status: 1 + the position of an
+ * index outside [0, segments).
+ */
+KERNEL(segment_statistics) {
+  segment_plan plan = {.by_segment = {.sums = F32(2), .counts = F32(3), .partial = F32(4), .slice = INT(6),
+                                      .segments = INT(7), .parts = INT(8)},
+                       .indices = I32(0), .x = F32(1)};
+  const i64 count = INT(5), status = indexing_check(plan.indices, count, plan.by_segment.segments);
+  if (status != OK) return status;
+  if (plan.by_segment.parts == 1) {
+    segment_columns(&plan.by_segment, plan.indices, plan.x, count);
+    return OK;
+  }
+  plan.grain = segment_grain(count, plan.by_segment.parts);
+  fwp_parallel_for(count, plan.grain, segment_chunk, &plan);
+  segment_join(&plan.by_segment);
+  return OK;
+}
+
+/* ---- assignment --------------------------------------------------------------------------------- */
+
 /** Multiply-adds worth a chunk. */
 #define VQ_PRODUCTS 1e6
 
@@ -27,6 +129,8 @@ typedef struct {
   f32 *packed, *half_norms;
   /** The nearest codes themselves and, for each chunk of `grain` vectors, the sum of (w − z)²; or null. */
   f32 *nearest, *errors;
+  /** Sums of the vectors by code and their counts, where every chunk is a part of its own. */
+  segment_parts by_code;
   i64 vectors, count, d, grain;
 } vq_assign_plan;
 
@@ -122,6 +226,7 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
   const gemm_split wide = vq_panels(plan);
   const i64 d = plan->d;
   vf error = vset(0);
+  f32 *part_sums = plan->by_code.parts > 1 ? segment_clear(&plan->by_code, begin / plan->grain) : 0;
   vq_lane_best *best = fwp_scratch(thread);
   f32 *scores = (f32 *)(best + VQ_ROWS);
 #if defined(__wasm__)
@@ -160,6 +265,7 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
       const i32 index = vq_first_best(best[i]);
       plan->indices[row + i] = index;
       if (plan->nearest) error = vq_take(plan->codes + index * d, z + i * d, plan->nearest + (row + i) * d, d, error);
+      if (part_sums) segment_add(&plan->by_code, part_sums, index, z + i * d);
     }
   }
   if (plan->errors) plan->errors[begin / plan->grain] = vsum(error);
@@ -172,7 +278,7 @@ INLINE i64 vq_grain(i64 count, i64 d) {
 
 INLINE void vq_assign_run(vq_assign_plan *plan) {
   plan->half_norms = plan->packed + ROUND_UP(plan->count, VF) * plan->d;
-  plan->grain = vq_grain(plan->count, plan->d);
+  plan->grain = plan->by_code.parts > 1 ? segment_grain(plan->vectors, plan->by_code.parts) : vq_grain(plan->count, plan->d);
   fwp_parallel_for(vq_panels(plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan->d + 1))), vq_pack_chunk, plan);
   fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
 }
@@ -191,16 +297,28 @@ KERNEL(vq_assign) {
 /**
  * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d): the same, the codes themselves
  * [vectors, d], and the mean of (w − z)². Workspace as for vq_assign, and a float for every 64 vectors. At least one vector.
+ *
+ * vq_quantize_sum(…, the same, sums, counts, parts): and the sums of the vectors by code [count, d] and their counts [count],
+ * as segment_statistics has them. Workspace as for vq_quantize, and then as for segment_statistics.
  */
-KERNEL(vq_quantize) {
+INLINE i64 vq_quantize_run(const f64 *arg, segment_parts by_code) {
   vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .nearest = F32(3), .packed = F32(5),
                          .vectors = INT(6), .count = INT(7), .d = INT(8)};
   plan.errors = plan.packed + ROUND_UP(plan.count, 16) * (plan.d + 1);
+  by_code.partial = plan.errors + CEIL_DIV(plan.vectors, VQ_ROWS);
+  plan.by_code = by_code;
   vq_assign_run(&plan);
+  if (by_code.parts > 1) segment_join(&by_code);
+  else if (by_code.parts == 1) segment_columns(&by_code, plan.indices, plan.z, plan.vectors);
   f64 total = 0;
   for (i64 i = 0; i < CEIL_DIV(plan.vectors, plan.grain); i++) total += plan.errors[i];
   *F32(4) = (f32)(total / ((f64)plan.vectors * (f64)plan.d));
   return OK;
+}
+KERNEL(vq_quantize) { return vq_quantize_run(arg, (segment_parts){0}); }
+KERNEL(vq_quantize_sum) {
+  return vq_quantize_run(arg, (segment_parts){.sums = F32(9), .counts = F32(10), .segments = INT(7), .slice = INT(8),
+                                              .parts = INT(11)});
 }
 
 typedef struct {
@@ -226,27 +344,6 @@ KERNEL(vq_quantize_grad) {
   const i64 size = INT(5);
   plan.factor = (f32)(2.0 * (f64)*F32(1) / (f64)size);
   fwp_parallel_for(size, ROWS_GRAIN, vq_quantize_grad_chunk, &plan);
-  return OK;
-}
-
-/* ---- sums by code ------------------------------------------------------------------------------- */
-
-/**
- * segment_statistics(indices, x, sums, counts, count, slice, segments): sums [segments, slice] of the rows of x by index, and
- * how many rows each segment has, as floats. Status: 1 + the position of an index outside [0, segments).
- */
-KERNEL(segment_statistics) {
-  const i32 *indices = I32(0);
-  f32 *counts = F32(3);
-  const i64 count = INT(4), segments = INT(6);
-  const i64 status = indexing_check(indices, count, segments);
-  if (status != OK) return status;
-  scatter_plan plan = {.rows = indices, .updates = FWP_POINTER(char, arg[1]), .y = FWP_POINTER(char, arg[2]),
-                       .mode = SCATTER_ADD_F32, .element = 4, .count = count, .slice = INT(5), .limit = segments,
-                       .step = INT(5)};
-  scatter(&plan);
-  zero_bytes(counts, segments * 4);
-  for (i64 i = 0; i < count; i++) counts[indices[i]] += 1;
   return OK;
 }
 
@@ -376,7 +473,8 @@ KERNEL(vq_average) {
 #define VECTOR_QUANTIZATION_KERNELS(ENTRY) \
   ENTRY(vq_assign, 7)                      \
   ENTRY(vq_quantize, 9)                    \
+  ENTRY(vq_quantize_sum, 12)               \
   ENTRY(vq_quantize_grad, 6)               \
-  ENTRY(segment_statistics, 7)             \
+  ENTRY(segment_statistics, 9)             \
   ENTRY(grid_neighbor_sum, 10)             \
   ENTRY(vq_average, 15)

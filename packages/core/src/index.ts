@@ -220,7 +220,7 @@ export type {
 } from './ops/sum-rule.ts';
 export { type VTraceInputs, type VTraceOptions, type VTraceResult, vTrace } from './ops/v-trace.ts';
 export { vqAssign } from './ops/vq-assign.ts';
-export { type VqResult, vqQuantize } from './ops/vq-quantize.ts';
+export { type VqResult, vqQuantize, vqQuantizeSum } from './ops/vq-quantize.ts';
 export { GradientAccumulator } from './optim/accumulate.ts';
 export { Adam, type AdamOptions, AdamW } from './optim/adam.ts';
 export { type ClippedGradients, clipByGlobalNorm, globalNorm } from './optim/clip.ts';

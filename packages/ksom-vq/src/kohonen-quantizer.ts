@@ -27,10 +27,9 @@ import {
   normalInitializer,
   type RandomStream,
   type Smoothing,
-  segmentSum,
   stopGradient,
   vqAssign,
-  vqQuantize,
+  vqQuantizeSum,
 } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { assertGridShape, gridShapeOf } from './grid.ts';
@@ -162,19 +161,18 @@ export class KohonenQuantizer extends Module implements Quantizer {
     if (vectors.size === 0)
       throw new RangeError('KohonenQuantizer: vectors has no elements; expected at least one vector.');
     return tf.tidy((): Quantized<T> => {
-      const constant = tf.reshape(stopGradient(vectors), [-1, this.size]) as tf.Tensor2D;
-      const { output, indices, error } = vqQuantize(vectors, this.codebook);
-      const flat = tf.reshape(indices, [-1]) as tf.Tensor1D;
-      const batch = segmentSum(constant, flat, this.codes);
-      const perplexity = perplexityOf(batch.counts);
+      const { output, indices, error, sums, counts } = vqQuantizeSum(vectors, this.codebook);
+      const perplexity = perplexityOf(counts);
       const commitment = tf.mul(this.#commitment, error) as tf.Scalar;
       if (this.learning === 'average') {
-        if (this.training) this.#move(batch.counts, batch.sums);
+        if (this.training) this.#move(counts, sums);
         return { output, indices, perplexity, loss: commitment };
       }
       const step = this.step;
+      const constant = tf.reshape(stopGradient(vectors), [-1, this.size]) as tf.Tensor2D;
+      const flat = tf.reshape(indices, [-1]) as tf.Tensor1D;
       const follow = tf.mean(tf.squaredDifference(embedding(this.codebook, flat), constant));
-      const neighbors = this.#neighborLoss(batch.counts, flat.size, step);
+      const neighbors = this.#neighborLoss(counts, flat.size, step);
       if (this.training) this.step = step + 1;
       return { output, indices, perplexity, loss: tf.addN([commitment, follow, neighbors]) as tf.Scalar };
     });

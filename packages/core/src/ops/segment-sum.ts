@@ -16,12 +16,12 @@ import type { Gradient } from './gradients/support.ts';
 import { stopGradient } from './stop-gradient.ts';
 
 /** What {@link segmentSum} returns. */
-export interface SegmentSums {
+export type SegmentSums = {
   /** float32 [segments, size] */
   readonly sums: tf.Tensor2D;
   /** float32 [segments]; constant. */
   readonly counts: tf.Tensor1D;
-}
+};
 
 /**
  * Sums and counts by segment.

@@ -1,4 +1,4 @@
-/** vqAssign, vqQuantize, segmentSum, gridNeighborSum, codebookAverage, stopGradient and straightThrough. */
+/** vqAssign, vqQuantize, vqQuantizeSum, segmentSum, gridNeighborSum, codebookAverage, stopGradient and straightThrough. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
@@ -14,6 +14,7 @@ import {
   straightThrough,
   vqAssign,
   vqQuantize,
+  vqQuantizeSum,
 } from '../../src/index.ts';
 import { availableDevices } from '../devices.ts';
 import { toRows } from '../reference/rows.ts';
@@ -225,12 +226,83 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
     });
   });
 
+  describe('vqQuantizeSum', () => {
+    it.each(['fwp', 'cpu'])('is vqQuantize and segmentSum in one (%s)', async (backend) => {
+      await tf.setBackend(backend);
+      const cases = fc.tuple(fc.constantFrom(1, 64, 200, 1100), fc.constantFrom(1, 5, 33), sizes, fc.nat(99));
+      fc.assert(
+        fc.property(cases, ([count, codes, size, seed]) => {
+          tf.tidy(() => {
+            const w = tf.tensor2d(noise(codes * size, seed + 1), [codes, size]);
+            const z = tf.tensor2d(noise(count * size, seed), [count, size]);
+            const both = vqQuantizeSum(z, w);
+            const { output, indices } = vqQuantize(z, w);
+            const { sums, counts } = segmentSum(z, indices as tf.Tensor1D, codes);
+            for (const [name, expected] of Object.entries({ output, indices, sums, counts })) {
+              expect([...both[name as 'sums'].dataSync()], name).toEqual([...expected.dataSync()]);
+            }
+            const gradients = [vqQuantize, vqQuantizeSum].map((quantize) =>
+              tf.grad((x: tf.Tensor) => {
+                const result = quantize(x as tf.Tensor2D, w);
+                return tf.add(tf.mul(0.7, result.error), tf.sum(tf.square(result.output)));
+              })(z),
+            );
+            expectWithin(gradients[1]!.dataSync(), gradients[0]!.dataSync(), 1e-6, 'gradient');
+          });
+        }),
+        { numRuns: backend === 'cpu' ? 5 : 20 },
+      );
+    });
+
+    it('has constant sums, and can be differentiated twice', () => {
+      tf.tidy(() => {
+        const w = tf.tensor2d([
+          [0, 0],
+          [3, 3],
+        ]);
+        const z = tf.tensor3d([[[0.5, 1]], [[2, 4]]]);
+        const inner = tf.grad((x: tf.Tensor) => {
+          const { error, sums, counts } = vqQuantizeSum(x, w);
+          return tf.addN([tf.mul(4, error), tf.sum(sums), tf.sum(counts)]);
+        });
+        expectWithin(inner(z).dataSync(), [1, 2, -2, 2], 1e-6, 'gradient of the error alone');
+        const outer = tf.grad((x: tf.Tensor) => tf.sum(inner(x)))(z);
+        expectWithin(outer.dataSync(), [2, 2, 2, 2], 1e-5, 'second derivative');
+      });
+    });
+
+    it('has the same bits with 1, 2 and 4 threads, and leaves nothing behind', async () => {
+      const results: Float32Array[][] = [];
+      for (const threads of [1, 2, 4]) {
+        await init({ ...options, threads });
+        const before = tf.memory();
+        tf.tidy(() => {
+          const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
+          const { error, sums, counts } = vqQuantizeSum(z, w);
+          results.push([error, sums, counts].map((tensor) => tensor.dataSync() as Float32Array));
+        });
+        expect([tf.memory().numTensors, tf.memory().numBytes]).toEqual([before.numTensors, before.numBytes]);
+      }
+      expectSameBits(results[1]!, results[0]!);
+      expectSameBits(results[2]!, results[0]!);
+      await init(options);
+    });
+
+    it('says what is wrong with its arguments', () => {
+      const w = tf.zeros([4, 3]) as tf.Tensor2D;
+      const z = tf.zeros([2, 2]);
+      expect(() => vqQuantizeSum(z, w)).toThrow(/vqQuantizeSum: vectors must have shape \[..., size = 3\]/);
+      tf.dispose([w, z]);
+    });
+  });
+
   describe('segmentSum', () => {
     it.each(['fwp', 'cpu'])('agrees with the reference, gradient included (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(
         fc.property(
-          fc.integer({ min: 1, max: 40 }),
+          // Up to 16 parts of at least 64 rows have sums of their own.
+          fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(64, 65, 200, 1100)),
           fc.integer({ min: 1, max: 9 }),
           sizes,
           fc.nat(99),

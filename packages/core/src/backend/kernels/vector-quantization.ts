@@ -8,24 +8,30 @@ import type { KernelCall, KernelTable } from '../kernel-table.ts';
 import { allOrNothing, filled, floatOutputs } from '../outputs.ts';
 import { sizeOf } from '../strided-copy.ts';
 
-/** Vectors for which the C kernel keeps one sum of errors at least: `VQ_ROWS` of `csrc/vector-quantization.c`. */
-const ROWS_PER_ERROR = 64;
+/** Vectors that pass over the codes together: `VQ_ROWS` of `csrc/vector-quantization.c`. */
+const ROWS_OF_PASS = 64;
+/** Rows for every segment that are worth sums of their own, to be joined with those of other parts. */
+const ROWS_PER_SEGMENT = 2;
+/** Most parts; a fixed number, so that sums don't depend on the number of threads. */
+const MOST_PARTS = 16;
 
 /**
- * Kernels of `vqAssign`, `vqQuantize`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
+ * Kernels of `vqAssign`, `vqQuantize`, `vqQuantizeSum`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
  *
- * | kernel               | inputs                                         | outputs                |
- * |----------------------|------------------------------------------------|------------------------|
- * | `FwpVqAssign`        | vectors, codebook                              | indices                |
- * | `FwpVqQuantize`      | vectors, codebook                              | output, indices, error |
- * | `FwpVqQuantizeGrad`  | dy, derror, vectors, output                    | dvectors               |
- * | `FwpSegmentSum`      | values, segmentIds                             | sums, counts           |
- * | `FwpGridNeighborSum` | x                                              | y                      |
- * | `FwpCodebookAverage` | counts, sums, codebook, batchCounts, batchSums | counts, sums, codebook |
+ * | kernel               | inputs                                         | outputs                              |
+ * |----------------------|------------------------------------------------|--------------------------------------|
+ * | `FwpVqAssign`        | vectors, codebook                              | indices                              |
+ * | `FwpVqQuantize`      | vectors, codebook                              | output, indices, error               |
+ * | `FwpVqQuantizeSum`   | vectors, codebook                              | output, indices, error, sums, counts |
+ * | `FwpVqQuantizeGrad`  | dy, derror, vectors, output                    | dvectors                             |
+ * | `FwpSegmentSum`      | values, segmentIds                             | sums, counts                         |
+ * | `FwpGridNeighborSum` | x                                              | y                                    |
+ * | `FwpCodebookAverage` | counts, sums, codebook, batchCounts, batchSums | counts, sums, codebook               |
  */
 export const vectorQuantizationKernels: KernelTable = {
   FwpVqAssign: vqAssign,
-  FwpVqQuantize: vqQuantize,
+  FwpVqQuantize: (call) => vqQuantize(call, false),
+  FwpVqQuantizeSum: (call) => vqQuantize(call, true),
   FwpVqQuantizeGrad: vqQuantizeGrad,
   FwpSegmentSum: segmentSum,
   FwpGridNeighborSum: gridNeighborSum,
@@ -44,7 +50,7 @@ function vqAssign({ inputs, backend }: KernelCall): TensorInfo {
   );
 }
 
-function vqQuantize({ inputs, backend }: KernelCall): TensorInfo[] {
+function vqQuantize({ inputs, backend }: KernelCall, withSums: boolean): TensorInfo[] {
   const { vectors, codebook } = inputs as { vectors: TensorInfo; codebook: TensorInfo };
   const [count, size] = codebook.shape as [number, number];
   const rows = sizeOf(vectors.shape) / size;
@@ -52,30 +58,39 @@ function vqQuantize({ inputs, backend }: KernelCall): TensorInfo[] {
     () => backend.makeOutput(vectors.shape),
     () => backend.makeOutput(vectors.shape.slice(0, -1), 'int32'),
     () => backend.makeOutput([]),
+    ...(withSums ? [() => backend.makeOutput([count, size]), () => backend.makeOutput([count])] : []),
   ]);
   try {
-    const at = (tensor: TensorInfo) => backend.offsetOf(tensor);
-    const [output, indices, error] = outputs.map(at) as [number, number, number];
-    const floats = (size + 1) * Math.ceil(count / 16) * 16 + Math.ceil(rows / ROWS_PER_ERROR);
-    backend.withWorkspace(4 * floats, (workspace) => {
-      backend.engine.run(
-        'vq_quantize',
-        at(vectors),
-        at(codebook),
-        indices,
-        output,
-        error,
-        workspace,
-        rows,
-        count,
-        size,
-      );
+    const [output, indices, error, ...sums] = outputs.map((tensor) => backend.offsetOf(tensor)) as [
+      number,
+      number,
+      number,
+      ...number[],
+    ];
+    const parts = partsOf(rows, count);
+    const floats = (size + 1) * Math.ceil(count / 16) * 16 + Math.ceil(rows / ROWS_OF_PASS);
+    backend.withWorkspace(4 * (floats + (withSums ? floatsOfParts(parts, count, size) : 0)), (workspace) => {
+      const [z, codes] = [backend.offsetOf(vectors), backend.offsetOf(codebook)];
+      const operands = [z, codes, indices, output, error, workspace, rows, count, size];
+      if (withSums) backend.engine.run('vq_quantize_sum', ...operands, ...sums, parts);
+      else backend.engine.run('vq_quantize', ...operands);
     });
     return outputs;
   } catch (problem) {
     for (const tensor of outputs) backend.release(tensor);
     throw problem;
   }
+}
+
+/** How many parts of the rows get sums of their own. */
+function partsOf(rows: number, segments: number): number {
+  const parts = Math.max(1, Math.min(MOST_PARTS, Math.floor(rows / (ROWS_PER_SEGMENT * segments))));
+  const rowsOfPart = Math.ceil(rows / parts / ROWS_OF_PASS) * ROWS_OF_PASS;
+  return Math.max(1, Math.ceil(rows / rowsOfPart));
+}
+
+function floatsOfParts(parts: number, segments: number, size: number): number {
+  return parts === 1 ? 0 : parts * segments * (size + 1);
 }
 
 function vqQuantizeGrad({ inputs, backend }: KernelCall): TensorInfo {
@@ -91,11 +106,14 @@ function segmentSum({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
   const { values, segmentIds } = inputs as { values: TensorInfo; segmentIds: TensorInfo };
   const { segments } = attrs as { segments: number };
   const [count, size] = values.shape as [number, number];
+  const parts = partsOf(count, segments);
   return floatOutputs(backend, [[segments, size], [segments]], ([sums, counts]) => {
-    const bad = backend.engine.run(
-      'segment_statistics',
-      ...[backend.offsetOf(segmentIds), backend.offsetOf(values), sums as number, counts as number],
-      ...[count, size, segments],
+    const bad = backend.withWorkspace(4 * floatsOfParts(parts, segments, size), (workspace) =>
+      backend.engine.run(
+        'segment_statistics',
+        ...[backend.offsetOf(segmentIds), backend.offsetOf(values), sums as number, counts as number, workspace],
+        ...[count, size, segments, parts],
+      ),
     );
     if (bad === 0) return;
     const value = backend.viewOf(segmentIds)[bad - 1] as number;
