@@ -20,6 +20,7 @@ import {
   matMul,
   mul,
   reshape,
+  type Scalar,
   type Tensor,
   type Tensor2D,
   type Tensor4D,
@@ -32,7 +33,7 @@ import {
 import { relativeScores } from '../ops/relative-scores.ts';
 import type { RandomStream } from '../random/stream.ts';
 import { assertCount } from '../shape-checks.ts';
-import { uniformInitializer } from './initializers.ts';
+import { type Initializer, uniformInitializer } from './initializers.ts';
 import { Module } from './module.ts';
 
 /** Options of {@link RelativePositions}. */
@@ -45,6 +46,8 @@ export interface RelativePositionsOptions {
   /** Largest distance with a row of its own, for learned ones. */
   maxDistance: number;
   random: RandomStream;
+  /** Of W, or the table. Default: Xavier uniform. */
+  weightInitializer?: Initializer | undefined;
 }
 
 /** The position term of relative attention. */
@@ -57,11 +60,11 @@ export class RelativePositions extends Module {
 
   constructor(options: RelativePositionsOptions) {
     super();
-    const { size, heads, headSize, kind, maxDistance, random } = options;
+    const { size, heads, headSize, kind, maxDistance, random, weightInitializer } = options;
     if (kind === 'learned') assertCount('maxDistance', maxDistance);
     this.#options = options;
     const width = heads * headSize;
-    const initializer = uniformInitializer(Math.sqrt(6 / (size + width)));
+    const initializer = weightInitializer ?? uniformInitializer(Math.sqrt(6 / (size + width)));
     const rows = kind === 'learned' ? 2 * maxDistance + 1 : size;
     this.weight = this.addParameter('weight', initializer([rows, width], random) as Tensor2D);
     this.contentBias = this.addParameter('contentBias', zeros([heads, headSize]) as Tensor2D);
@@ -74,9 +77,9 @@ export class RelativePositions extends Module {
    * @param q `[batch, queries, heads, headSize]`: the last ones of the keys' positions
    * @param keys number of keys
    * @param causal whether later keys are excluded anyway; their scores are 0 then
-   * @param scale factor of the scores
+   * @param scale factor of the scores; a tensor if it is learned
    */
-  terms(q: Tensor4D, keys: number, causal: boolean, scale: number): { q: Tensor4D; bias: Tensor4D } {
+  terms(q: Tensor4D, keys: number, causal: boolean, scale: number | Scalar): { q: Tensor4D; bias: Tensor4D } {
     const [, queries, heads, headSize] = q.shape;
     return tidy(() => {
       const columns = causal ? keys : keys + queries - 1;
