@@ -10,7 +10,7 @@
 
 /** For each file `unit-….c`. */
 #define UNITS(UNIT) UNIT(tensors) UNIT(networks) UNIT(fast_weights) UNIT(recurrences) \
-  UNIT(quantization) UNIT(routing)
+  UNIT(quantization) UNIT(routing) UNIT(experts)
 #define MOST_KERNELS 1024
 
 #define DECLARE_UNIT(name) extern const fwp_kernel FWP_NAME(fwp_unit_##name)[]; extern const i32 FWP_NAME(fwp_count_##name);

@@ -4,6 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** What a message about a bad class number ends with. */
 export const TARGET_ADVICE = 'the size of the last dimension of logits. Mask positions that have no target.';
+/** What a message about a bad expert ends with. */
+export const EXPERT_ADVICE = 'the number of experts.';
 /** What a message about a bad row of an embedding table ends with. */
 export const ID_ADVICE = 'the number of rows of the table.';
 /** What a message about a bad segment ends with. */

@@ -147,6 +147,8 @@ export {
   elementwiseLstmTrace,
 } from './ops/elementwise-lstm-rtrl.ts';
 export { embedding } from './ops/embedding.ts';
+export { expertFeedForward } from './ops/expert-feed-forward.ts';
+export { type ExpertMatMulOptions, expertMatMul } from './ops/expert-mat-mul.ts';
 export type { DecayOptions, ScanOptions, ScanResult, ScanStepResult } from './ops/fast-weight-scan.ts';
 export { type DpfpOptions, dpfp } from './ops/feature-maps/dpfp.ts';
 export { eluPlusOne, reluFeatures } from './ops/feature-maps/elementwise.ts';

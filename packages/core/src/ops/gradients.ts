@@ -26,6 +26,8 @@ import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
 import { elementwiseLstmGradients } from './elementwise-lstm.ts';
 import { embeddingGradients } from './embedding.ts';
+import { expertFeedForwardGradients } from './expert-feed-forward.ts';
+import { expertMatMulGradients } from './expert-mat-mul.ts';
 import { fastRecurrenceGradients } from './fast-recurrence.ts';
 import { dpfpGradients } from './feature-maps/dpfp.ts';
 import { elementwiseFeatureGradients } from './feature-maps/elementwise.ts';
@@ -93,6 +95,8 @@ export function registerGradients(): void {
     segmentSumGradients,
     gridNeighborSumGradients,
     vqQuantizeGradients,
+    expertMatMulGradients,
+    expertFeedForwardGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
 }

@@ -12,6 +12,7 @@ import { depthwiseKernels } from './depthwise.ts';
 import { dropoutKernels } from './dropout.ts';
 import { einsumKernels } from './einsum.ts';
 import { elementwiseLstmKernels } from './elementwise-lstm.ts';
+import { expertKernels } from './experts.ts';
 import { featureMapKernels } from './feature-maps.ts';
 import { geometricAttentionKernels } from './geometric-attention.ts';
 import { indexingKernels } from './indexing.ts';
@@ -68,4 +69,5 @@ export const kernels: KernelTable = {
   ...recurrentScanKernels,
   ...dropoutKernels,
   ...vectorQuantizationKernels,
+  ...expertKernels,
 };

@@ -1,0 +1,88 @@
+/**
+ * Assignments of rows to experts, in the order of the experts, so that each expert's rows follow one another:
+ *
+ *     order[p] = the assignment at sorted position p        expert e has the positions offsets[e] … offsets[e + 1] − 1
+ *
+ * A stable counting sort: within an expert, assignments stay in their order.
+ */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { ExpertSortAttributes } from '../backend/kernels/experts.ts';
+import { assertIndices as assertInRange, EXPERT_ADVICE } from '../index-checks.ts';
+import { assertTensor } from '../shape-checks.ts';
+import { runFused } from './fused.ts';
+
+/** Sorted assignments. */
+export interface ExpertGroups {
+  /** int32 [assignments] */
+  readonly order: tf.Tensor;
+  /** int32 [experts + 1] */
+  readonly offsets: tf.Tensor;
+}
+
+/**
+ * Sorts assignments by expert, on the CPU engine.
+ *
+ * @param name how messages call the indices
+ * @param indices int32 of any shape: the expert of each assignment
+ * @param experts number of experts
+ * @throws RangeError naming the first index that is out of range
+ */
+export function expertGroups(name: string, indices: tf.Tensor, experts: number): ExpertGroups {
+  const attributes: ExpertSortAttributes = { experts, name };
+  const [order, offsets] = runFused('FwpExpertSort', { indices }, attributes);
+  return { order: order as tf.Tensor, offsets: offsets as tf.Tensor };
+}
+
+/**
+ * What experts make of rows, composed of tfjs operations for other backends and second derivatives: all experts see all rows,
+ * and what belongs to the assignments is picked.
+ *
+ * @param rows float32 [rows, size]
+ * @param weights float32 [experts, size, n]
+ * @param indices int32 [assignments], each row's following one another
+ * @returns float32 [assignments, n]
+ */
+export function composedProducts(rows: tf.Tensor2D, weights: tf.Tensor3D, indices: tf.Tensor1D): tf.Tensor2D {
+  const [experts, size, n] = weights.shape;
+  const [count, assignments] = [rows.shape[0], indices.shape[0]];
+  if (assignments === 0) return tf.zeros([0, n]);
+  const shared = tf.tile(tf.expandDims(rows, 0), [experts, 1, 1]);
+  const all = tf.reshape(tf.matMul(shared, weights), [experts * count, n]);
+  const share = assignments / count;
+  const ownRow = tf.tensor1d(
+    Int32Array.from({ length: assignments }, (_, a) => Math.floor(a / share)),
+    'int32',
+  );
+  if (size === 0) return tf.zeros([assignments, n]);
+  return tf.gather(all, tf.add(tf.mul(indices, tf.scalar(count, 'int32')), ownRow)) as tf.Tensor2D;
+}
+
+/**
+ * Checks indices and gates.
+ *
+ * @param name of the operation
+ * @param rows of the input, among which the assignments are divided evenly
+ */
+export function assertAssignments(name: string, indices: tf.Tensor, gates: tf.Tensor | undefined, rows: number): void {
+  assertTensor(`${name}: indices`, indices, 'int32');
+  if (rows > 0 ? indices.size % rows !== 0 || indices.size === 0 : indices.size > 0) {
+    throw new RangeError(
+      `${name}: indices must hold the same number of experts for each of the ${rows} rows of inputs, but has shape ` +
+        `[${indices.shape.join(', ')}].`,
+    );
+  }
+  if (gates === undefined) return;
+  assertTensor(`${name}: gates`, gates, 'float32');
+  if (!tf.util.arraysEqual(gates.shape, indices.shape)) {
+    throw new RangeError(
+      `${name}: gates must have the shape of indices, [${indices.shape.join(', ')}], but has shape ` +
+        `[${gates.shape.join(', ')}].`,
+    );
+  }
+}
+
+/** Checks that indices are experts, where the kernel does not. */
+export function assertExperts(name: string, indices: tf.Tensor, experts: number): void {
+  assertInRange(name, indices, experts, EXPERT_ADVICE);
+}
