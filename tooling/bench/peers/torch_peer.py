@@ -560,6 +560,85 @@ def gated_linear_attention_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 4), gated_linear_attention_over_chunks)
 
 
+# ---- fast weights with recurrence: loops over time ----
+
+
+def delta_write(state, key, value, rate):
+    predicted = (state @ key.unsqueeze(-1)).squeeze(-1)
+    return state + (rate.unsqueeze(-1) * (value - predicted)).unsqueeze(-1) * key.unsqueeze(-2)
+
+
+def fast_net_inputs(p, *gates):
+    vectors = [p["batch"], p["heads"], *gates, p["length"], p["dim"]]
+    rates = lambda seed: uniform(vectors[:-1], seed, 0.5) + 0.5
+    written = [uniform(vectors, 1), uniform(vectors, 2, math.sqrt(3 / p["dim"])), uniform(vectors, 3), rates(4)]
+    return [*written, uniform(vectors, 5).softmax(-1), uniform(vectors, 6), rates(7)]
+
+
+def fast_net_over_steps(inputs, cell):
+    """Writes and reads both matrices, one step after the other; `cell` makes an output of what they give together."""
+    *batch, _, dim = inputs[0].shape
+    w, r = torch.zeros(*batch, dim, dim), torch.zeros(*batch, dim, dim)
+    query, outputs = torch.full([*batch, dim], 1 / dim), []
+    for q, k, v, beta, recurrent_k, recurrent_v, recurrent_beta in zip(*(x.unbind(len(batch)) for x in inputs)):
+        w, r = delta_write(w, k, v, beta), delta_write(r, recurrent_k, recurrent_v, recurrent_beta)
+        y = cell((w @ q.unsqueeze(-1) + r @ query.unsqueeze(-1)).squeeze(-1))
+        query = y.softmax(-1)
+        if len(batch) > 2:
+            query = query.unsqueeze(2)  # the same for all gates
+        outputs.append(y)
+    return torch.stack(outputs, 2)
+
+
+def delta_rnn_over_steps(*inputs):
+    return fast_net_over_steps(inputs, lambda read: read)
+
+
+def delta_lstm_over_steps(*inputs):
+    memory = 0
+
+    def cell(read):
+        nonlocal memory
+        i, u, o = read.unbind(2)
+        gate = i.sigmoid()
+        memory = gate * u + (1 - gate) * memory
+        return o.sigmoid() * memory
+
+    return fast_net_over_steps(inputs, cell)
+
+
+def recurrent_delta_inputs(p):
+    dim, vectors = p["dim"], [p["batch"], p["heads"], p["length"], p["dim"]]
+    scale = math.sqrt(3 / dim)
+    fed = [uniform(vectors, 1), uniform(vectors, 2), uniform(vectors, 3), uniform(vectors[:-1], 4)]
+    weights = [uniform([p["heads"], dim, dim], seed, scale) for seed in (5, 6, 7)]
+    return [*fed, *weights, uniform([p["heads"], dim], 8, scale)]
+
+
+def recurrent_delta_over_steps(q, k, v, beta, weight_q, weight_k, weight_v, weight_b):
+    state, y, outputs = torch.zeros(*v.shape[:2], v.shape[-1], k.shape[-1]), torch.zeros_like(v[:, :, 0]), []
+    for q_t, k_t, v_t, beta_t in zip(*(x.unbind(2) for x in (q, k, v, beta))):
+        feedback = y.tanh().unsqueeze(-1)
+        query, key = ((x + (r @ feedback).squeeze(-1)).softmax(-1) for x, r in ((q_t, weight_q), (k_t, weight_k)))
+        value = v_t + (weight_v @ feedback).squeeze(-1)
+        rate = (beta_t + (weight_b.unsqueeze(-2) @ feedback).squeeze(-1).squeeze(-1)).sigmoid()
+        state = delta_write(state, key, value, rate)
+        y = (state @ query.unsqueeze(-1)).squeeze(-1)
+        outputs.append(y)
+    return torch.stack(outputs, 2)
+
+
+def fast_recurrence(make_inputs, compute):
+    return lambda p: Forward(lambda inputs=make_inputs(p): compute(*inputs))
+
+
+def fast_recurrence_backward(make_inputs, compute):
+    return lambda p: Backward(make_inputs(p), uniform([p["batch"], p["heads"], p["length"], p["dim"]], 9), compute)
+
+
+delta_lstm_inputs = lambda p: fast_net_inputs(p, 3)
+
+
 # ---- self-referential weight matrices: a loop over time ----
 
 
@@ -741,6 +820,12 @@ PROGRAMS = {
     "linear attention backward": linear_attention_backward,
     "gated linear attention": gated_linear_attention,
     "gated linear attention backward": gated_linear_attention_backward,
+    "delta rnn": fast_recurrence(fast_net_inputs, delta_rnn_over_steps),
+    "delta rnn backward": fast_recurrence_backward(fast_net_inputs, delta_rnn_over_steps),
+    "delta lstm": fast_recurrence(delta_lstm_inputs, delta_lstm_over_steps),
+    "delta lstm backward": fast_recurrence_backward(delta_lstm_inputs, delta_lstm_over_steps),
+    "recurrent delta": fast_recurrence(recurrent_delta_inputs, recurrent_delta_over_steps),
+    "recurrent delta backward": fast_recurrence_backward(recurrent_delta_inputs, recurrent_delta_over_steps),
     "self-referential": self_referential,
     "sensitivities": Sensitivities,
     "self-referential backward": self_referential_backward,

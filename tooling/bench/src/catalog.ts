@@ -1,6 +1,7 @@
 /** Everything that is measured. */
 
 import { deltaRuleCases } from './delta-rule-cases.ts';
+import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
 import { quantizerCases } from './quantizer-cases.ts';
@@ -238,6 +239,7 @@ export const CASES: readonly Case[] = [
   ...dispatch,
   ...deltaRuleCases,
   ...linearAttentionCases,
+  ...fastRecurrenceCases,
   ...selfReferentialCases,
   ...quantizerCases,
   ...routingCases,

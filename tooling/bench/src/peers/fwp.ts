@@ -4,6 +4,7 @@ import { type DeviceName, device, dispose, init } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
 import { deltaRulePrograms } from '../programs/delta-rule-programs.ts';
 import { currentEngine } from '../programs/engine.ts';
+import { fastRecurrencePrograms } from '../programs/fast-recurrence-programs.ts';
 import { fwpOperations } from '../programs/fwp-operations.ts';
 import { linearAttentionPrograms } from '../programs/linear-attention-programs.ts';
 import { memoryTest } from '../programs/memory-test.ts';
@@ -25,6 +26,7 @@ await serve({
     ...operationPrograms(fwpOperations),
     ...deltaRulePrograms,
     ...linearAttentionPrograms,
+    ...fastRecurrencePrograms,
     ...selfReferentialPrograms,
     ...quantizerPrograms,
     ...routingPrograms,
