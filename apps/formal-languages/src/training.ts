@@ -1,11 +1,11 @@
 /**
  * Trains a tagger on the words of a language and measures how many words it has right, by their lengths. A word is right if
  * what may come next is predicted at each of its symbols. Training ends when all validation words of all bins are,
- * twice in a row; the results are those of other, test words.
+ * twice in a row; the results are those of other, test words, at the best validation.
  */
 
-import { Adam } from '@fwp/core';
-import { type FormalLanguage, formalLanguage, type SymbolTask, trimPadding } from '@fwp/datasets';
+import { Adam, constant, cosineDecay } from '@fwp/core';
+import { batches, type FormalLanguage, formalLanguage, type SymbolTask, trimPadding } from '@fwp/datasets';
 import type { TrialContext } from '@fwp/lab';
 import { type SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
@@ -48,6 +48,10 @@ export const settings = z.object({
   batchSize: z.int().min(1).default(64),
   steps: z.int().min(1).default(1000).describe('training steps at most'),
   learningRate: z.number().positive().default(1.5e-2).describe("Adam's step size; betas are 0.9 and 0.995"),
+  schedule: z
+    .enum(['constant', 'cosine'])
+    .default('constant')
+    .describe("of the step size: constant as the authors' or along half a cosine to zero"),
   evaluateEvery: z.int().min(1).default(50).describe('steps between validations'),
   validationWords: z.int().min(1).default(100).describe('words of each bin'),
   testWords: z.int().min(1).default(500).describe('words of each bin'),
@@ -92,11 +96,16 @@ export async function train({
   const tasks = BINS.slice(0, config.bins).map(([least, most]) =>
     formalLanguage({ language, trainLengths: BINS[0], evaluationLengths: [least, most], seed }),
   );
-  const [short, long] = tasks as [SymbolTask, SymbolTask];
+  const short = tasks[0] as SymbolTask;
   const model = makeModel(name, config, short, random.split('weights'));
-  const optimizer = new Adam(model, { learningRate: config.learningRate, betas: [0.9, 0.995], epsilon: 1e-9 });
-  const batches = Math.max(1, Math.floor(config.trainWords / batchSize));
-  const state = { step: 0, solved: 0 };
+  const optimizer = new Adam(model, {
+    learningRate: config.learningRate,
+    schedule: config.schedule === 'cosine' ? cosineDecay(config.steps) : constant(),
+    betas: [0.9, 0.995],
+    epsilon: 1e-9,
+  });
+  const trainBatches = Math.max(1, Math.floor(config.trainWords / batchSize));
+  const state = { step: 0, solved: 0, best: -1, scores: [] as Score[] };
   for await (const step of steps({
     total: config.steps,
     module: model,
@@ -104,24 +113,29 @@ export async function train({
     state,
     perStep: { words: batchSize },
   })) {
-    const batch = trimPadding(short.batch((step - 1) % batches, batchSize));
+    const batch = trimPadding(short.batch((step - 1) % trainBatches, batchSize));
     const value = optimizer.minimize(() => taggingLoss(model, batch));
     const loss = value.dataSync()[0] as number;
     value.dispose();
     state.step = step;
     if (step % config.evaluateEvery === 0 || step === config.steps) {
-      const validated = (task: SymbolTask) => measure(model, task, 'validation', config.validationWords).words;
-      const [accuracy50, accuracy100] = [validated(short), validated(long)];
+      const validation = validate(model, tasks, config.validationWords);
+      const [accuracy50, accuracy100] = validation.map(({ words }) => words) as [number, number];
       log({ loss, accuracy50, accuracy100 });
-      // Words that are longer still are looked at only where those are right.
-      const solved = accuracy50 === 1 && accuracy100 === 1 && tasks.slice(2).every((task) => validated(task) === 1);
+      // Where no word is right yet, single labels tell which model is best; of equally good ones it is the last.
+      const score = validation.reduce((sum, { words, labels }) => sum + words + 1e-3 * labels, 0);
+      if (score >= state.best) {
+        state.best = score;
+        state.scores = tasks.map((task) => measure(model, task, 'test', config.testWords));
+      }
+      const solved = validation.length === tasks.length && validation.every(({ words }) => words === 1);
       state.solved = solved ? state.solved + 1 : 0;
       if (state.solved === SOLVED_VALIDATIONS) break;
     } else if (step % LOG_EVERY === 0) {
       log({ loss });
     }
   }
-  const scores = tasks.map((task) => measure(model, task, 'test', config.testWords));
+  const { scores } = state;
   if (language === 'parity') {
     await artifact('state.svg', trajectoryPicture(name, traceParity(model, random.split('picture'))));
   }
@@ -143,25 +157,24 @@ export async function train({
 const LOG_EVERY = 10;
 /** Validations in a row, all of whose words are right, after which training ends: once may be luck. */
 const SOLVED_VALIDATIONS = 2;
-const EVALUATION_BATCH = 100;
+const EVALUATION_BATCH = 50;
 
 /** Fractions of words and of single labels that are right. */
-function measure(
-  model: SequenceTagger,
-  task: SymbolTask,
-  split: 'validation' | 'test',
-  count: number,
-): { words: number; labels: number } {
-  let [words, rightWords, labels, rightLabels] = [0, 0, 0, 0];
-  for (let first = 0; first < count; first += EVALUATION_BATCH) {
-    const size = Math.min(EVALUATION_BATCH, count - first);
-    // Batches are numbered by their size; the last one may be smaller, and repeats words of the first ones.
-    const index = size === EVALUATION_BATCH ? first / EVALUATION_BATCH : 0;
-    const score = scoreTagging(model, trimPadding(task.batch(index, size, split)));
-    words += score.sequences;
-    rightWords += score.rightSequences;
-    labels += score.labels;
-    rightLabels += score.rightLabels;
+type Score = { readonly words: number; readonly labels: number };
+
+/** Scores of the first two bins, and of the longer ones as far as all words of those before are right. */
+function validate(model: SequenceTagger, tasks: readonly SymbolTask[], count: number): Score[] {
+  const scores: Score[] = [];
+  for (const task of tasks) {
+    if (scores.length >= 2 && scores.some(({ words }) => words < 1)) break;
+    scores.push(measure(model, task, 'validation', count));
   }
-  return { words: rightWords / words, labels: rightLabels / labels };
+  return scores;
+}
+
+function measure(model: SequenceTagger, task: SymbolTask, split: 'validation' | 'test', count: number): Score {
+  const end = Math.ceil(count / EVALUATION_BATCH);
+  const words = Array.from(batches(task, { batchSize: EVALUATION_BATCH, split, end }), trimPadding);
+  const { sequences, rightSequences, labels, rightLabels } = scoreTagging(model, words);
+  return { words: rightSequences / sequences, labels: rightLabels / labels };
 }

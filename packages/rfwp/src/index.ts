@@ -16,4 +16,4 @@ export {
   type RecurrentDeltaNetState,
 } from './recurrent-delta-net.ts';
 export { SequenceTagger, type SequenceTaggerOptions, type SequenceTaggerState } from './sequence-tagger.ts';
-export { scoreTagging, type TaggedBatch, type TaggingScore, taggingLoss } from './tagging.ts';
+export { type ScoreTaggingOptions, scoreTagging, type TaggedBatch, type TaggingScore, taggingLoss } from './tagging.ts';

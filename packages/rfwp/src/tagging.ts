@@ -38,27 +38,43 @@ export interface TaggingScore {
   readonly rightLabels: number;
 }
 
+/** Options of {@link scoreTagging}. */
+export interface ScoreTaggingOptions {
+  /** A label that says nothing: a sequence must have it right, but it is not counted among the labels. Default: none. */
+  readonly blank?: number | undefined;
+}
+
 /**
  * Counts predictions that are right. A sequence is, if all of its labels are.
  *
  * @param model the tagger
- * @param batch sequences, padded at the end
+ * @param batches sequences, padded at the end; what is counted is the sum over all batches
+ * @param options a label to leave out
  */
-export function scoreTagging(model: SequenceTagger, batch: TaggedBatch): TaggingScore {
-  const predicted = tf.tidy(() => tf.argMax(model.apply(tensorsOf(batch).inputs), -1).dataSync());
-  const { batchSize, length, targets, mask } = batch;
-  let [rightSequences, labels, rightLabels] = [0, 0, 0];
-  for (let row = 0; row < batchSize; row++) {
-    let wrong = 0;
-    for (let i = row * length; i < (row + 1) * length; i++) {
-      if (mask[i] === 0) continue;
-      labels += 1;
-      if (predicted[i] === targets[i]) rightLabels += 1;
-      else wrong += 1;
+export function scoreTagging(
+  model: SequenceTagger,
+  batches: Iterable<TaggedBatch>,
+  { blank }: ScoreTaggingOptions = {},
+): TaggingScore {
+  let [sequences, rightSequences, labels, rightLabels] = [0, 0, 0, 0];
+  for (const batch of batches) {
+    const predicted = tf.tidy(() => tf.argMax(model.apply(tensorsOf(batch).inputs), -1).dataSync());
+    const { batchSize, length, targets, mask } = batch;
+    sequences += batchSize;
+    for (let row = 0; row < batchSize; row++) {
+      let wrong = 0;
+      for (let i = row * length; i < (row + 1) * length; i++) {
+        if (mask[i] === 0) continue;
+        const right = predicted[i] === targets[i];
+        if (!right) wrong += 1;
+        if (targets[i] === blank) continue;
+        labels += 1;
+        if (right) rightLabels += 1;
+      }
+      if (wrong === 0) rightSequences += 1;
     }
-    if (wrong === 0) rightSequences += 1;
   }
-  return { sequences: batchSize, rightSequences, labels, rightLabels };
+  return { sequences, rightSequences, labels, rightLabels };
 }
 
 function tensorsOf({ batchSize, length, inputs, targets, mask }: TaggedBatch) {

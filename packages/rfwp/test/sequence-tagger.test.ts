@@ -4,7 +4,7 @@ import { Adam, dispose, init, Lstm, RandomStream, softmaxCrossEntropy, Transform
 import { assertAllClose, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createMixer, type MixerName, SequenceTagger } from '../src/index.ts';
+import { createMixer, type MixerName, SequenceTagger, scoreTagging } from '../src/index.ts';
 
 function makeTagger(mixer: MixerName, seed = 1): SequenceTagger {
   const random = new RandomStream(seed);
@@ -82,6 +82,31 @@ describe('SequenceTagger', () => {
     optimizer.dispose();
     model.dispose();
   }, 60_000);
+
+  it('scores are summed over batches; a blank label makes a sequence wrong, but is none of the labels', () => {
+    // A tagger whose logits are the rows of a table: symbol 1 gets label 0, symbol 2 label 1.
+    const random = new RandomStream(1);
+    const model = new SequenceTagger({ vocabularySize: 3, targetCount: 2, size: 2, blocks: [], random });
+    model.embedding.weight.assign(tf.tensor2d([0, 0, 1, 0, 0, 1], [3, 2]));
+    model.scores.weight.assign(tf.tensor2d([9, 0, 0, 9], [2, 2]));
+    const batch = (targets: number[]) => ({
+      ...{ batchSize: 2, length: 3, inputs: Int32Array.of(1, 2, 1, 2, 2, 0), targets: Int32Array.from(targets) },
+      mask: Float32Array.of(1, 1, 1, 1, 1, 0),
+    });
+    const right = batch([0, 1, 0, 1, 1, 0]);
+    const wrong = batch([1, 1, 0, 1, 0, 1]);
+    expect(scoreTagging(model, [right])).toEqual({ sequences: 2, rightSequences: 2, labels: 5, rightLabels: 5 });
+    expect(scoreTagging(model, [right, wrong])).toEqual({
+      sequences: 4,
+      rightSequences: 2,
+      labels: 10,
+      rightLabels: 8,
+    });
+    const scored = scoreTagging(model, [right, wrong], { blank: 0 });
+    expect(scored).toEqual({ sequences: 4, rightSequences: 2, labels: 6, rightLabels: 5 });
+    expect(scoreTagging(model, [])).toEqual({ sequences: 0, rightSequences: 0, labels: 0, rightLabels: 0 });
+    model.dispose();
+  });
 
   it('says what is wrong with options and inputs', () => {
     const { numTensors } = tf.memory();
