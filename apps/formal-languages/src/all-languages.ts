@@ -14,6 +14,16 @@ const COUNTING = ['counter-2', 'counter-3', 'dyck-1', 'shuffle-2'] as const;
 const CIRCLING = ['parity', 'aa-star', 'abab-star'] as const;
 const FORGETTING = ['reset-dyck-1'] as const;
 
+/** A short training: small batches, of which the last make small steps. */
+const SHORT = {
+  layers: 2,
+  batchSize: 16,
+  learningRate: 1e-2,
+  schedule: 'cosine',
+  evaluateEvery: 100,
+  testWords: 200,
+} as const;
+
 export const allLanguages = defineExperiment({
   id: 'formal-languages/all-languages',
   title: 'Eight formal languages, for words longer than those of the training',
@@ -24,18 +34,18 @@ export const allLanguages = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: 'one language of each kind, and three models',
+      summary: 'one language of each kind and three models; two layers of size 32, at most 600 steps',
       config: {
-        languages: ['counter-2', 'aa-star', 'reset-dyck-1'],
+        ...SHORT,
+        languages: ['dyck-1', 'aa-star', 'reset-dyck-1'],
         models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet'],
-        steps: 300,
+        steps: 600,
         bins: 2,
-        testWords: 200,
       },
     },
     standard: {
-      summary: 'eight languages, nine models of one layer of size 32, at most 1000 steps',
-      config: { languages: [...LANGUAGES], steps: 1000, testWords: 300 },
+      summary: 'eight languages, nine models of two layers of size 32, at most 1000 steps',
+      config: { ...SHORT, languages: [...LANGUAGES], steps: 1000 },
     },
     paper: {
       summary: "the paper's training sets and number of epochs, two layers of size 64",
