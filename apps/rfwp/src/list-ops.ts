@@ -25,7 +25,14 @@ export const listOps = defineExperiment({
   presets: {
     quick: {
       summary: 'depth 3, two layers of size 64',
-      config: { models: ['lstm', 'deltaNet', 'deltaRnn', 'recurrentDeltaNet'], steps: 500, learningRate: 3e-3 },
+      config: {
+        models: ['lstm', 'deltaNet', 'deltaRnn', 'recurrentDeltaNet'],
+        trainSequences: 10_000,
+        batchSize: 32,
+        steps: 600,
+        learningRate: 3e-3,
+        schedule: 'cosine',
+      },
     },
     standard: {
       summary: 'depth 6, two layers of size 128',
