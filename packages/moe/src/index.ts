@@ -5,11 +5,33 @@
  */
 
 export { AttentionBlock, type AttentionBlockOptions, type AttentionResult } from './attention-block.ts';
+export { entropyRegularization, switchRegularization } from './balance.ts';
 export { DenseBlock, type DenseBlockOptions } from './dense-block.ts';
+export { type Usage, UsageCounter, usageOf } from './expert-usage.ts';
 export { FeedForwardBlock, type FeedForwardResult } from './feed-forward-block.ts';
 export { denseInitializer, preNormScale } from './initialization.ts';
+export {
+  EXPERT_INITIALIZATIONS,
+  type ExpertInitialization,
+  MixtureOfExperts,
+  type MixtureOfExpertsOptions,
+  REGULARIZATIONS,
+  type Regularization,
+} from './mixture-of-experts.ts';
+export {
+  MEMORY_ACTIVATIONS,
+  MEMORY_RETRIEVALS,
+  type MemoryActivation,
+  type MemoryRetrieval,
+  ProductKeyMemory,
+  type ProductKeyMemoryOptions,
+} from './product-key-memory.ts';
 export { RelativeAttention, type RelativeAttentionOptions } from './relative-attention.ts';
+export { Router, type RouterOptions } from './router.ts';
+export { ROUTINGS, type Route, type RouteOptions, type Routing, route } from './routing.ts';
 export type { Selection } from './selection.ts';
+export { literalSinkhorn, sinkhorn } from './sinkhorn.ts';
+export { TOP_K_RANKINGS, TopKBlock, type TopKBlockOptions, type TopKRanking } from './top-k-block.ts';
 export {
   TransformerXl,
   type TransformerXlCall,

@@ -5,8 +5,8 @@
 import type { Tensor3D } from '@tensorflow/tfjs-core';
 
 /** Which of its choices (experts, or values of a memory) each head took for each token, and with which weights. */
-export interface Selection {
-  /** What was chosen: `'experts'`, `'values'` (of a product-key memory), `'valueExperts'` or `'outputExperts'`. */
+export type Selection = {
+  /** What was chosen: `'experts'`, `'units'` of a dense layer, `'values'` of a memory, `'valueExperts'` or `'outputExperts'` of attention. */
   readonly of: string;
   /** Number of choices that one head has. */
   readonly choices: number;
@@ -14,4 +14,4 @@ export interface Selection {
   readonly indices: Tensor3D;
   /** float32 `[tokens, heads, active]`: the factors of the chosen outputs. */
   readonly weights: Tensor3D;
-}
+};

@@ -11,6 +11,7 @@ import type { ExpertSortAttributes } from '../backend/kernels/experts.ts';
 import { assertIndices as assertInRange, EXPERT_ADVICE } from '../index-checks.ts';
 import { assertTensor } from '../shape-checks.ts';
 import { runFused } from './fused.ts';
+import { stopGradient } from './stop-gradient.ts';
 
 /** Sorted assignments. */
 export interface ExpertGroups {
@@ -30,7 +31,7 @@ export interface ExpertGroups {
  */
 export function expertGroups(name: string, indices: tf.Tensor, experts: number): ExpertGroups {
   const attributes: ExpertSortAttributes = { experts, name };
-  const [order, offsets] = runFused('FwpExpertSort', { indices }, attributes);
+  const [order, offsets] = runFused('FwpExpertSort', { indices: stopGradient(indices) }, attributes);
   return { order: order as tf.Tensor, offsets: offsets as tf.Tensor };
 }
 
@@ -46,7 +47,7 @@ export function expertGroups(name: string, indices: tf.Tensor, experts: number):
 export function composedProducts(rows: tf.Tensor2D, weights: tf.Tensor3D, indices: tf.Tensor1D): tf.Tensor2D {
   const [experts, size, n] = weights.shape;
   const [count, assignments] = [rows.shape[0], indices.shape[0]];
-  if (assignments === 0) return tf.zeros([0, n]);
+  if (assignments === 0 || size === 0) return tf.zeros([assignments, n]);
   const shared = tf.tile(tf.expandDims(rows, 0), [experts, 1, 1]);
   const all = tf.reshape(tf.matMul(shared, weights), [experts * count, n]);
   const share = assignments / count;
@@ -54,8 +55,7 @@ export function composedProducts(rows: tf.Tensor2D, weights: tf.Tensor3D, indice
     Int32Array.from({ length: assignments }, (_, a) => Math.floor(a / share)),
     'int32',
   );
-  if (size === 0) return tf.zeros([assignments, n]);
-  return tf.gather(all, tf.add(tf.mul(indices, tf.scalar(count, 'int32')), ownRow)) as tf.Tensor2D;
+  return tf.gather(all, tf.add(tf.mul(stopGradient(indices), tf.scalar(count, 'int32')), ownRow)) as tf.Tensor2D;
 }
 
 /**

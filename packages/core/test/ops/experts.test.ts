@@ -138,6 +138,25 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       });
     });
 
+    it.each(['fwp', 'cpu'])('takes indices that were computed from its inputs as constants (%s)', async (backend) => {
+      await tf.setBackend(backend);
+      tf.tidy(() => {
+        const x = tf.tensor2d(noise(6 * 4, 1), [6, 4]);
+        const w = tf.tensor3d(noise(4 * 4 * 3, 2), [4, 4, 3]);
+        const layerOf = (v: tf.Tensor, indices: tf.Tensor) => tf.sum(expertMatMul(v as tf.Tensor2D, w, indices));
+        const computed = tf.grad((v) => layerOf(v, tf.topk(v, 2).indices))(x);
+        const { indices } = tf.topk(x, 2);
+        expectWithin(
+          computed.dataSync(),
+          tf
+            .grad((v) => layerOf(v, indices))(x)
+            .dataSync(),
+          1e-6,
+          'gradient',
+        );
+      });
+    });
+
     it('has second derivatives', () => {
       tf.tidy(() => {
         const x = tf.tensor2d(noise(4 * 3, 1), [4, 3]);
