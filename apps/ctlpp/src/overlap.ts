@@ -30,7 +30,7 @@ export const overlap = defineExperiment({
         trainExamples: 4000,
         sharedFunctions: [1, 6],
         sharedSymbols: [2, 6],
-        baselineSteps: 600,
+        steps: 600,
       },
     },
     standard: {
@@ -43,7 +43,6 @@ export const overlap = defineExperiment({
         learningRate: 1e-3,
         warmupSteps: 500,
         steps: 3000,
-        baselineSteps: 3000,
       },
     },
     paper: {
@@ -65,7 +64,7 @@ export const overlap = defineExperiment({
         warmupSteps: 500,
         weightDecay: 0,
         steps: 80_000,
-        baselineSteps: 80_000,
+        evaluationLayers: 10,
       },
       seeds: [1, 2, 3, 4, 5],
     },

@@ -7,7 +7,7 @@ import {
   accuracyOf,
   type ClassificationConfig,
   classificationSettings,
-  evaluate,
+  settingsOf,
   trainClassifier,
 } from '@fwp/app-ndr/classification';
 import { ctlPlusPlus, shuffledBatches } from '@fwp/datasets';
@@ -68,9 +68,10 @@ export async function trainOnPattern<Key extends { readonly model: string }>(
   });
   const { vocabulary, classes, sets } = task;
   const training = shuffledBatches(sets.train, { batchSize: config.batchSize, sortedBatches: 16, seed });
-  // Training is the only thing that may choose: evaluations of `iid` come at the end.
-  const { model } = await trainClassifier(
-    { ...context, config: { ...config, evaluateEvery: Math.max(config.steps, config.baselineSteps) } },
+  // Nothing may choose an evaluation: there is one, at the end.
+  const evaluateEvery = settingsOf(context.key.model, config).steps;
+  const { model, iid, test, measure } = await trainClassifier(
+    { ...context, config: { ...config, evaluateEvery } },
     {
       vocabularySize: vocabulary.size,
       classes: classes.length,
@@ -78,15 +79,14 @@ export async function trainOnPattern<Key extends { readonly model: string }>(
       batch: (step) => training.batch(step),
       iid: sets.iid,
       validation: sets.iid,
-      test: sets.iid,
+      test: sets.outOfDistribution,
     },
   );
-  const accuracy = (set: (typeof sets)['iid']) => accuracyOf(evaluate(model, set, config.evaluationBatchSize));
-  const outOfDistribution = accuracy(sets.outOfDistribution);
+  const outOfDistribution = accuracyOf(test);
   const result = {
     outOfDistribution,
-    iid: accuracy(sets.iid),
-    anyOrder: accuracy(sets.anyOrder),
+    iid,
+    anyOrder: accuracyOf(measure(sets.anyOrder)),
     success: outOfDistribution > SUCCESS ? 1 : 0,
   };
   if (model instanceof SequenceClassifier) await artifact('similarity.svg', similarityPicture(model, task));

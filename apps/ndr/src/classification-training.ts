@@ -1,7 +1,8 @@
 /**
  * Trains a classifier of sentences as the authors do it: AdamW with a constant learning rate (behind a short warm-up), an
- * evaluation on deeper sentences every so many steps. The results are those of the latest evaluation with the best accuracy
- * on `deeperValidation`; there is no early stopping.
+ * evaluation on deeper sentences every so many steps. The results on the test are those of the latest evaluation with the best
+ * accuracy on `deeperValidation`, the accuracy on sentences like those of training is that at the end. There is no early
+ * stopping.
  */
 
 import { AdamW, linearWarmup, type RandomStream, softmaxCrossEntropy } from '@fwp/core';
@@ -14,6 +15,18 @@ import { z } from 'zod';
 /** Models that can be trained: a layer that is repeated, or an LSTM. */
 export const CLASSIFIERS = [...COLUMN_LAYERS, 'lstm', 'bidirectionalLstm'] as const;
 
+/** Settings that models without a gate may have otherwise. */
+const modelSettings = {
+  size: z.int().min(1),
+  hiddenSize: z.int().min(1),
+  heads: z.int().min(1),
+  layers: z.int().min(1),
+  dropout: z.number().min(0).max(0.9),
+  learningRate: z.number().positive(),
+  weightDecay: z.number().min(0),
+  steps: z.int().min(1),
+};
+
 /** Settings of the models and of their training. */
 export const classificationSettings = {
   models: z
@@ -21,22 +34,23 @@ export const classificationSettings = {
     .min(1)
     .default(['neuralDataRouter', 'relativeUniversal'])
     .describe('models to compare'),
-  size: z.int().min(1).default(64).describe('size of a column'),
-  hiddenSize: z.int().min(1).default(128).describe('hidden units of the update'),
-  heads: z.int().min(1).default(1),
-  layers: z.int().min(1).default(8).describe('how often a layer is applied; 1 for LSTMs'),
-  dropout: z.number().min(0).max(0.9).default(0.1).describe('of branches and hidden units'),
+  size: modelSettings.size.default(64).describe('size of a column'),
+  hiddenSize: modelSettings.hiddenSize.default(128).describe('hidden units of the update'),
+  heads: modelSettings.heads.default(1),
+  layers: modelSettings.layers.default(8).describe('how often a layer is applied; 1 for LSTMs'),
+  evaluationLayers: z.int().min(1).optional().describe('the same in evaluations of models with a gate'),
+  dropout: modelSettings.dropout.default(0.1).describe('of branches and hidden units'),
   attentionDropout: z.number().min(0).max(0.9).default(0.1).describe('of keys of geometric attention'),
   gateDropout: z.number().min(0).max(0.9).default(0.1).describe('share of columns whose gate stays closed'),
   batchSize: z.int().min(1).default(64),
-  learningRate: z.number().positive().default(2e-3),
+  learningRate: modelSettings.learningRate.default(2e-3),
   warmupSteps: z.int().min(0).default(200),
-  weightDecay: z.number().min(0).default(0.01),
+  weightDecay: modelSettings.weightDecay.default(0.01),
   clipNorm: z.number().positive().default(1),
-  steps: z.int().min(1).default(2000).describe('training steps of models with a gate'),
-  baselineSteps: z.int().min(1).default(1000).describe('training steps of the others'),
+  steps: modelSettings.steps.default(2000).describe('training steps'),
   evaluateEvery: z.int().min(1).default(500).describe('steps between evaluations'),
   evaluationBatchSize: z.int().min(1).default(256),
+  baselines: z.object(modelSettings).partial().default({}).describe('what is different for models without a gate'),
 };
 
 const settings = z.object(classificationSettings);
@@ -53,7 +67,7 @@ export interface ClassificationData {
   readonly readOut: 'first' | 'last';
   /** The training batch of a step. */
   batch(step: number): ClassificationBatch;
-  /** Like training; its accuracy is `iid`. */
+  /** Like training; its accuracy at the end is `iid`. */
   readonly iid: ClassificationSet;
   /** Decides which evaluation counts. */
   readonly validation: ClassificationSet;
@@ -64,7 +78,25 @@ export interface ClassificationData {
 /** Accuracies of one evaluation, by depth. */
 export type Evaluated = ReadonlyMap<number, { readonly right: number; readonly count: number }>;
 
-/** Makes a model of a name. */
+/** What is left of a training: the model as it is at its end, and what the evaluation that counts has found. */
+export interface TrainedClassifier {
+  readonly model: Classifier;
+  /** Accuracy at the end. */
+  readonly iid: number;
+  readonly validation: Evaluated;
+  readonly test: Evaluated;
+  /** Step of that evaluation. */
+  readonly bestStep: number;
+  /** Evaluates the model on another set. */
+  measure(set: ClassificationSet): Evaluated;
+}
+
+/** The settings of one of the models. */
+export function settingsOf<Config extends ClassificationConfig>(name: string, config: Config): Config {
+  return isRouter(name) ? config : { ...config, ...config.baselines };
+}
+
+/** Makes a model of a name; the settings are those of this model. */
 export function createClassifier(
   name: (typeof CLASSIFIERS)[number],
   config: ClassificationConfig,
@@ -82,7 +114,7 @@ export function createClassifier(
   return new SequenceClassifier({ ...common, layers, readOut, layer: { ...layer, ...keys } });
 }
 
-/** Whether a model copies columns by gates, and so has the longer training. */
+/** Whether a model copies columns by gates. */
 function isRouter(name: string): boolean {
   return ['neuralDataRouter', 'dataRouterCtlPlusPlus', 'gated', 'gatedPositions'].includes(name);
 }
@@ -93,35 +125,42 @@ function isRouter(name: string): boolean {
  * @returns the model, which the caller disposes, and the accuracies of the evaluation that counts
  */
 export async function trainClassifier<Key extends { readonly model: string }>(
-  { config, key, random, steps, log, dryRun }: TrialContext<ClassificationConfig, Key>,
+  { config: all, key, random, steps, log, dryRun }: TrialContext<ClassificationConfig, Key>,
   data: ClassificationData,
-): Promise<{ model: Classifier; iid: number; test: Evaluated; validation: Evaluated; bestStep: number }> {
+): Promise<TrainedClassifier> {
+  const config = settingsOf(key.model, all);
   const model = createClassifier(key.model as (typeof CLASSIFIERS)[number], config, data, random.split('weights'));
-  const { learningRate, weightDecay, clipNorm, warmupSteps } = config;
+  const { learningRate, weightDecay, clipNorm, warmupSteps, steps: total } = config;
   const optimizer = new AdamW(model, { learningRate, weightDecay, clipNorm, schedule: linearWarmup(warmupSteps) });
-  const total = isRouter(key.model) ? config.steps : config.baselineSteps;
+  const measure = (set: ClassificationSet): Evaluated => {
+    const { evaluationLayers = config.layers } = isRouter(key.model) ? config : {};
+    if (model instanceof SequenceClassifier) model.layers = evaluationLayers;
+    const evaluated = evaluate(model, set, config.evaluationBatchSize);
+    if (model instanceof SequenceClassifier) model.layers = config.layers;
+    return evaluated;
+  };
   const state = { bestStep: 0, best: -1, iid: 0, test: [] as number[][], validation: [] as number[][] };
-  const tokens = config.batchSize;
-  for await (const step of steps({ total, module: model, optimizer, state, perStep: { sentences: tokens } })) {
+  const sentences = config.batchSize;
+  for await (const step of steps({ total, module: model, optimizer, state, perStep: { sentences } })) {
     const batch = data.batch(step - 1);
     const loss = onSentences(batch, (inputs, lengths, targets) =>
       read(optimizer.minimize(() => softmaxCrossEntropy(model.forward(inputs, lengths), targets) as tf.Scalar)),
     );
     if (step % LOG_EVERY === 0) log({ loss });
     if (step % config.evaluateEvery !== 0 && step !== total && !dryRun) continue;
-    const validation = evaluate(model, data.validation, config.evaluationBatchSize);
+    const validation = measure(data.validation);
     const accuracy = accuracyOf(validation);
     log({ loss, validationAccuracy: accuracy });
+    if (step === total || dryRun) state.iid = accuracyOf(measure(data.iid));
     if (accuracy < state.best) continue;
     state.best = accuracy;
     state.bestStep = step;
-    state.iid = accuracyOf(evaluate(model, data.iid, config.evaluationBatchSize));
     state.validation = toRows(validation);
-    state.test = toRows(evaluate(model, data.test, config.evaluationBatchSize));
+    state.test = toRows(measure(data.test));
   }
   optimizer.dispose();
   const { iid, bestStep } = state;
-  return { model, iid, bestStep, test: fromRows(state.test), validation: fromRows(state.validation) };
+  return { model, iid, bestStep, measure, test: fromRows(state.test), validation: fromRows(state.validation) };
 }
 
 const LOG_EVERY = 25;

@@ -11,6 +11,8 @@ export {
   type Evaluated,
   evaluate,
   onSentences,
+  settingsOf,
+  type TrainedClassifier,
   trainClassifier,
 } from './classification-training.ts';
 export { type HeatMap, heatMapPicture } from './heat-map-picture.ts';

@@ -4,4 +4,6 @@
  * @packageDocumentation
  */
 
+export { arithmetic } from './arithmetic.ts';
 export { ctl } from './ctl.ts';
+export { listOps } from './list-ops.ts';

@@ -11,6 +11,7 @@ import {
   createClassifier,
   evaluate,
   onSentences,
+  settingsOf,
 } from '../src/classification-training.ts';
 import { heatMapPicture } from '../src/heat-map-picture.ts';
 import { recordRouting } from '../src/routing-record.ts';
@@ -51,6 +52,14 @@ it('accuracies are shares of right answers', () => {
   expect(accuracyOf(evaluated)).toBe(3 / 8);
   expect(accuracyOf(evaluated, (depth) => depth === 5)).toBe(3 / 4);
   expect(accuracyOf(evaluated, (depth) => depth === 9)).toBeNaN();
+});
+
+it('models without a gate may have settings of their own', () => {
+  const different = { ...config, baselines: { heads: 4, steps: 7 } };
+  expect(settingsOf('neuralDataRouter', different)).toEqual(different);
+  for (const name of ['relativeUniversal', 'lstm']) {
+    expect(settingsOf(name, different)).toEqual({ ...different, heads: 4, steps: 7 });
+  }
 });
 
 it('lengths are given only where there is padding', () => {

@@ -3,7 +3,7 @@ import { dispose } from '@fwp/core';
 import { dryRun, type Experiment } from '@fwp/lab';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as experiments from '../src/index.ts';
-import { ctl } from '../src/index.ts';
+import { arithmetic, ctl, listOps } from '../src/index.ts';
 
 const all = Object.values(experiments) as unknown as Experiment[];
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -47,7 +47,42 @@ describe('claims of ndr/ctl', () => {
   });
 });
 
-it('preset quick of ndr/ctl starts', async () => {
-  const { trials } = await dryRun(ctl as unknown as Experiment, { preset: 'quick', device: 'wasm', threads: 1 });
-  for (const { steps } of trials) expect(steps).toBeGreaterThan(0);
-}, 60_000);
+describe.each([
+  ['ndr/arithmetic', arithmetic],
+  ['ndr/list-ops', listOps as unknown as typeof arithmetic],
+] as const)('claims of %s', (_, experiment) => {
+  const verdicts = (router: { deeper: number; iid: number }, others: number) => {
+    const rows = experiment.trials(experiment.config.parse(experiment.presets['standard']?.config)).map((key) => {
+      const { deeper, iid } = key.model === 'neuralDataRouter' ? router : { deeper: others, iid: 1 };
+      return {
+        ...key,
+        seed: 1,
+        deeper,
+        iid,
+        validation: deeper,
+        firstTestDepth: deeper,
+        lastTestDepth: 0,
+        bestStep: 1,
+      };
+    });
+    return experiment.claims.map(({ holds }) => holds(rows)?.pass);
+  };
+
+  it('hold where the router is near-perfect and others are not', () =>
+    expect(verdicts({ deeper: 0.97, iid: 1 }, 0.8)).toEqual([true, true, true]));
+
+  it('do not hold for models that have learned nothing, nor where all generalise', () => {
+    expect(verdicts({ deeper: 0.1, iid: 0.1 }, 0.1)).toEqual([false, false, false]);
+    expect(verdicts({ deeper: 1, iid: 1 }, 1)).toEqual([true, true, false]);
+  });
+});
+
+it.each(all.map((experiment) => [experiment.id, experiment] as const))(
+  'preset quick of %s starts',
+  async (_, experiment) => {
+    const few = ['evaluationExamples=20', experiment.id === 'ndr/ctl' ? 'deeperExamples=20' : 'trainExamples=200'];
+    const { trials } = await dryRun(experiment, { preset: 'quick', overrides: few, device: 'wasm', threads: 1 });
+    for (const { steps } of trials) expect(steps).toBeGreaterThan(0);
+  },
+  60_000,
+);

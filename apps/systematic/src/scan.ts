@@ -103,7 +103,9 @@ export const scan = defineExperiment({
       random: random.split('weights'),
     });
     const optimizer = new Adam(model, { learningRate: config.learningRate, clipNorm: config.clipNorm });
-    const training = shuffledBatches(sets.train, { batchSize, sortedBatches: 16, seed });
+    // Outputs differ more in length than commands do: sorted by them, half as much is padding.
+    const lengths = sets.train.targetLengths;
+    const training = shuffledBatches(sets.train, { batchSize, sortedBatches: 16, lengths, seed });
     const parts = { total: config.steps, module: model, optimizer, perStep: { sentences: batchSize } };
     for await (const step of steps(parts)) {
       const loss = onPairs(training.batch(step - 1), (inputs, targets) =>

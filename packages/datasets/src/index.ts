@@ -57,6 +57,7 @@ export {
 export {
   type ClassificationBatch,
   type ClassificationSet,
+  type DepthBalancedOptions,
   depthBalanced,
   type ExampleSet,
   orderedBatches,

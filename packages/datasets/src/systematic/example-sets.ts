@@ -161,23 +161,26 @@ export interface ShuffledBatchesOptions extends TaskOptions {
   /** Examples in a batch. */
   readonly batchSize: number;
   /**
-   * Batches whose examples are sorted by the length of their inputs before they are divided, so that sentences of a batch
+   * Batches whose examples are sorted by length before they are divided, so that sentences of a batch
    * are about as long and little is padding. The batches are shuffled after. Default 1: no sorting.
    */
   readonly sortedBatches?: number;
+  /** What they are sorted by `[set.size]`, for example `targetLengths` of pairs. Default: the set's `inputLengths`. */
+  readonly lengths?: Int32Array;
 }
 
 /**
  * Goes through a set in another random order in every epoch. What doesn't fill a batch is left out, another part each time.
  *
- * @throws RangeError if the set is smaller than a batch
+ * @throws RangeError if the set is smaller than a batch, or there are not as many lengths as examples
  */
 export function shuffledBatches<Batch>(
   set: ExampleSet<Batch>,
-  { batchSize, sortedBatches = 1, seed = 0 }: ShuffledBatchesOptions,
+  { batchSize, sortedBatches = 1, lengths = set.inputLengths, seed = 0 }: ShuffledBatchesOptions,
 ): ShuffledBatches<Batch> {
   assertInteger('shuffledBatches: batchSize', batchSize, 1, set.size);
   assertInteger('shuffledBatches: sortedBatches', sortedBatches, 1);
+  assertInteger('shuffledBatches: number of lengths', lengths.length, set.size, set.size);
   const stepsPerEpoch = Math.floor(set.size / batchSize);
   // The order of the last epoch asked for: it is the same for all its steps.
   let known: { readonly epoch: number; readonly order: Int32Array } = { epoch: -1, order: new Int32Array(0) };
@@ -188,7 +191,7 @@ export function shuffledBatches<Batch>(
       for (let first = 0; sortedBatches > 1 && first < stepsPerEpoch; first += sortedBatches) {
         const count = Math.min(sortedBatches, stepsPerEpoch - first);
         const part = order.subarray(first * batchSize, (first + count) * batchSize);
-        const lengthOf = (number: number) => set.inputLengths[number] as number;
+        const lengthOf = (number: number) => lengths[number] as number;
         const sorted = part.slice().sort((a, b) => lengthOf(a) - lengthOf(b) || a - b);
         random.permutation(count).forEach((from, to) => {
           part.set(sorted.subarray(from * batchSize, (from + 1) * batchSize), to * batchSize);
@@ -206,13 +209,25 @@ export function shuffledBatches<Batch>(
   return { stepsPerEpoch, batch };
 }
 
+/** Options of {@link depthBalanced}. */
+export interface DepthBalancedOptions extends TaskOptions {
+  /**
+   * Whether all examples of a batch have the same depth, each depth as often as the others: where sentences of one depth are
+   * equally long, nothing is padding. Default false.
+   */
+  readonly oneDepthPerBatch?: boolean;
+}
+
 /**
  * Examples drawn with replacement: first a depth, uniformly among those of the set, then an example of this depth. For sets
  * that have far more deep examples than shallow ones, as there are more of them.
  *
  * @throws RangeError if the set is empty
  */
-export function depthBalanced(set: ClassificationSet, { seed = 0 }: TaskOptions = {}): Task<ClassificationBatch> {
+export function depthBalanced(
+  set: ClassificationSet,
+  { seed = 0, oneDepthPerBatch = false }: DepthBalancedOptions = {},
+): Task<ClassificationBatch> {
   assertInteger('depthBalanced: size of the set', set.size, 1);
   const byDepth = new Map<number, number[]>();
   set.depths.forEach((depth, number) => {
@@ -222,8 +237,19 @@ export function depthBalanced(set: ClassificationSet, { seed = 0 }: TaskOptions 
   });
   const groups = [...byDepth.keys()].sort((a, b) => a - b).map((depth) => byDepth.get(depth) as number[]);
   const name = 'depth-balanced';
-  const batch = (index: number, batchSize: number, split: Split = 'train'): ClassificationBatch =>
-    set.take(openStreams(name, seed, index, batchSize, split).map((random) => random.choice(random.choice(groups))));
+  /** Goes through the depths in another random order each time. */
+  const groupsOf = (index: number, split: Split): readonly number[][] => {
+    if (!oneDepthPerBatch) return groups;
+    const order = createRandom(seed, name, 'depths', split, Math.floor(index / groups.length)).permutation(
+      groups.length,
+    );
+    return [groups[order[index % groups.length] as number] as number[]];
+  };
+  const batch = (index: number, batchSize: number, split: Split = 'train'): ClassificationBatch => {
+    const streams = openStreams(name, seed, index, batchSize, split);
+    const drawn = groupsOf(index, split);
+    return set.take(streams.map((random) => random.choice(random.choice(drawn))));
+  };
   return { name, batch };
 }
 

@@ -90,6 +90,20 @@ describe('shuffledBatches', () => {
     expect(cost(1)).toBeGreaterThan(1.5 * words);
   });
 
+  test('sentences can be sorted by other lengths than those of their inputs', () => {
+    const pairs = Array.from({ length: 60 }, (_, i) => ({
+      input: [3],
+      target: new Array<number>(1 + (i % 6)).fill(3),
+    }));
+    const set = sentencePairSet(pairs);
+    const options = { batchSize: 10, sortedBatches: 6 };
+    const { stepsPerEpoch, batch } = shuffledBatches(set, { ...options, lengths: set.targetLengths });
+    for (let step = 0; step < stepsPerEpoch; step++) expect(new Set(batch(step).targetLengths).size).toBe(1);
+    expect(() => shuffledBatches(set, { ...options, lengths: new Int32Array(59) })).toThrow(
+      'number of lengths must be an integer from 60 to 60, but is 59',
+    );
+  });
+
   test('refuses a batch larger than the set', () => {
     expect(() => shuffledBatches(setOf([1, 2]), { batchSize: 3 })).toThrow(
       'batchSize must be an integer from 1 to 2, but is 3',
@@ -105,6 +119,32 @@ test('depthBalanced draws every depth equally often, whatever their numbers', ()
   expect(task.batch(5, 6000)).toEqual(batch);
   expect(task.batch(10, 3000).targets).toEqual(batch.targets.slice(0, 3000));
   expect(new Set(batch.targets).size).toBe(100);
+});
+
+test('depthBalanced may give every batch one depth: each depth once before any is repeated', () => {
+  const depths = Array.from({ length: 60 }, (_, i) => (i < 4 ? 1 : i < 20 ? 2 : 3));
+  const task = depthBalanced(setOf(depths), { seed: 2, oneDepthPerBatch: true });
+  const depthsOf = (index: number) => [...new Set(task.batch(index, 16).depths)];
+  const order = Array.from({ length: 30 }, (_, index) => depthsOf(index));
+  for (const found of order) expect(found).toHaveLength(1);
+  for (let index = 0; index < 30; index += 3)
+    expect(
+      order
+        .slice(index, index + 3)
+        .flat()
+        .sort(),
+    ).toEqual([1, 2, 3]);
+  expect(
+    new Set(
+      order
+        .map((found) => found.join())
+        .join('')
+        .match(/.{3}/g),
+    ).size,
+  ).toBeGreaterThan(1);
+  const { inputLengths, length } = task.batch(7, 16);
+  expect(new Set(inputLengths)).toEqual(new Set([length]));
+  expect(task.batch(7, 16)).toEqual(depthBalanced(setOf(depths), { seed: 2, oneDepthPerBatch: true }).batch(7, 16));
 });
 
 test('a vocabulary names its tokens', () => {
