@@ -24,7 +24,7 @@ const headOf = (x: readonly number[], head: number) => x.slice(head * HEAD_SIZE,
 function reference(block: RelativeAttention, sources: readonly (readonly number[])[], memory: number): number[][] {
   const { queries, keys, values, output, positions } = block;
   const scale = block.scale.dataSync()[0] as number;
-  const [u, w] = [matrix(positions.contentBias), matrix(positions.positionBias)];
+  const [u, w] = [matrix(positions.contentBias as tf.Tensor), matrix(positions.positionBias as tf.Tensor)];
   const sinusoid = (distance: number) => {
     const angles = Array.from({ length: SIZE / 2 }, (_, i) => distance * 10_000 ** ((-2 * i) / SIZE));
     return [...angles.map(Math.sin), ...angles.map(Math.cos)];
@@ -64,7 +64,9 @@ describe.each(await availableDevices(core))('RelativeAttention on $name', ({ opt
     const random = new core.RandomStream(1);
     const block = new RelativeAttention({ size: SIZE, heads: HEADS, headSize: HEAD_SIZE, random });
     const { contentBias, positionBias } = block.positions;
-    for (const bias of [contentBias, positionBias]) bias.assign(core.randomNormal(random, bias.shape) as tf.Tensor2D);
+    for (const bias of [contentBias, positionBias] as (tf.Variable & tf.Tensor2D)[]) {
+      bias.assign(core.randomNormal(random, bias.shape) as tf.Tensor2D);
+    }
     block.scale.assign(tf.scalar(0.7));
     return block;
   };

@@ -46,27 +46,32 @@ export interface RelativePositionsOptions {
   /** Largest distance with a row of its own, for learned ones. */
   maxDistance: number;
   random: RandomStream;
+  /** Whether there are u and w. Default true. */
+  biases?: boolean;
   /** Of W, or the table. Default: Xavier uniform. */
   weightInitializer?: Initializer | undefined;
 }
 
 /** The position term of relative attention. */
 export class RelativePositions extends Module {
-  readonly contentBias: Variable & Tensor2D;
-  readonly positionBias: Variable & Tensor2D;
+  /** u */
+  readonly contentBias: (Variable & Tensor2D) | undefined;
+  /** w */
+  readonly positionBias: (Variable & Tensor2D) | undefined;
   /** W, or the table. */
   readonly weight: Variable & Tensor2D;
   readonly #options: RelativePositionsOptions;
 
   constructor(options: RelativePositionsOptions) {
     super();
-    const { size, heads, headSize, kind, maxDistance, random, weightInitializer } = options;
+    const { size, heads, headSize, kind, maxDistance, random, biases = true, weightInitializer } = options;
     if (kind === 'learned') assertCount('maxDistance', maxDistance);
     this.#options = options;
     const width = heads * headSize;
     const initializer = weightInitializer ?? uniformInitializer(Math.sqrt(6 / (size + width)));
     const rows = kind === 'learned' ? 2 * maxDistance + 1 : size;
     this.weight = this.addParameter('weight', initializer([rows, width], random) as Tensor2D);
+    if (!biases) return;
     this.contentBias = this.addParameter('contentBias', zeros([heads, headSize]) as Tensor2D);
     this.positionBias = this.addParameter('positionBias', zeros([heads, headSize]) as Tensor2D);
   }
@@ -85,9 +90,9 @@ export class RelativePositions extends Module {
       const columns = causal ? keys : keys + queries - 1;
       // Row c belongs to distance keys − 1 − c; query i is at position keys − queries + i.
       const r = reshape(this.#vectors(keys - 1, columns), [columns, heads, headSize]);
-      const positioned = mul(add(q, this.positionBias), scale);
+      const positioned = mul(withBias(q, this.positionBias), scale);
       const bias = relativeScores(positioned, r, { keys, offset: queries - 1 });
-      return { q: add<Tensor4D>(q, this.contentBias), bias };
+      return { q: withBias(q, this.contentBias), bias };
     });
   }
 
@@ -109,4 +114,8 @@ export class RelativePositions extends Module {
     }
     return matMul(tensor2d(table, [count, size]), this.weight);
   }
+}
+
+function withBias(q: Tensor4D, bias: Tensor2D | undefined): Tensor4D {
+  return bias === undefined ? q : add<Tensor4D>(q, bias);
 }
