@@ -12,7 +12,7 @@ import {
   softmaxCrossEntropy,
   warmupCosine,
 } from '@fwp/core';
-import { markLookUps, randomCrops, type SlidingWindows, slidingWindows, type TokenBatch } from '@fwp/datasets';
+import { lookUpMask, randomCrops, type SlidingWindows, slidingWindows, type TokenBatch } from '@fwp/datasets';
 import { openTextBytes, SYNTHETIC } from '@fwp/datasets/corpora';
 import {
   createMixer,
@@ -179,7 +179,7 @@ function validate(model: FastWeightLanguageModel, windows: SlidingWindows, synth
   for (let index = 0; index * EVALUATION_BATCH < windows.count; index++) {
     const batch = windows.batch(index, EVALUATION_BATCH);
     const { losses, predicted } = predict(model, batch);
-    const marks = synthetic ? markTargets(batch) : undefined;
+    const marks = synthetic ? lookUpMask(batch) : undefined;
     batch.mask.forEach((counts, i) => {
       if (counts === 0) return;
       bits += (losses[i] as number) / Math.LN2;
@@ -202,18 +202,6 @@ function predict(model: FastWeightLanguageModel, batch: TokenBatch) {
   const [losses, predicted] = tensors.map((tensor) => tensor.dataSync()) as [Float32Array, Int32Array];
   tf.dispose([inputs, targets, ...tensors]);
   return { losses, predicted };
-}
-
-/** 1 where the target is the value of a look-up that the window allows to know. */
-function markTargets({ inputs, targets, batchSize, length }: TokenBatch): Uint8Array {
-  const marks = new Uint8Array(inputs.length);
-  for (let row = 0; row < batchSize; row++) {
-    const piece = new Uint8Array(length + 1);
-    piece.set(inputs.subarray(row * length, row * length + 1));
-    piece.set(targets.subarray(row * length, (row + 1) * length), 1);
-    marks.set(markLookUps(piece).subarray(1), row * length);
-  }
-  return marks;
 }
 
 function toTensors({ inputs, targets, batchSize, length }: TokenBatch) {

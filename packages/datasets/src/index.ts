@@ -30,6 +30,7 @@ export {
 export { type ProceduralImagesOptions, proceduralImages } from './images/procedural-images.ts';
 export { createRandom, type Random } from './random.ts';
 export {
+  lookUpMask,
   markLookUps,
   type SyntheticTextGrammar,
   type SyntheticTextOptions,

@@ -12,7 +12,7 @@
  */
 
 import { createRandom, type Random } from './random.ts';
-import { assertInteger, type Split, type TaskOptions } from './task.ts';
+import { assertInteger, type Split, type TaskOptions, type TokenBatch } from './task.ts';
 
 /** What the lines are like. */
 export interface SyntheticTextGrammar {
@@ -76,6 +76,21 @@ export function markLookUps(text: Uint8Array): Uint8Array {
     if (byte === separator || byte === newLine) name = '';
     else if (byte !== equals && byte !== question) name += String.fromCharCode(byte);
   });
+  return marks;
+}
+
+/**
+ * 1 where the target is the value of a look-up whose name was given a value within its own sequence, 0 elsewhere:
+ * {@link markLookUps} for a batch of pieces of {@link syntheticText}, in the shape of its mask.
+ */
+export function lookUpMask({ inputs, targets, batchSize, length }: TokenBatch): Float32Array {
+  const marks = new Float32Array(inputs.length);
+  for (let row = 0; row < batchSize; row++) {
+    const piece = new Uint8Array(length + 1);
+    piece.set(inputs.subarray(row * length, row * length + 1));
+    piece.set(targets.subarray(row * length, (row + 1) * length), 1);
+    marks.set(markLookUps(piece).subarray(1), row * length);
+  }
   return marks;
 }
 

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { markLookUps, type SyntheticTextGrammar, syntheticText, syntheticTextEntropy } from '../src/index.ts';
+import {
+  lookUpMask,
+  markLookUps,
+  randomCrops,
+  type SyntheticTextGrammar,
+  syntheticText,
+  syntheticTextEntropy,
+} from '../src/index.ts';
 import { digest } from './digest.ts';
 
 const decode = (text: Uint8Array) => new TextDecoder().decode(text);
@@ -106,5 +113,25 @@ describe('syntheticTextEntropy', () => {
   test('leaves a wide gap between memory and no memory with the default grammar', () => {
     const { perfectMemory, noMemory } = syntheticTextEntropy();
     expect(noMemory / perfectMemory).toBeGreaterThan(1.3);
+  });
+});
+
+describe('lookUpMask', () => {
+  test('marks the targets that are values of look-ups within a sequence', () => {
+    const text = new TextEncoder().encode('a=1;a?1;b?2;a=3;a?3;');
+    const [inputs, targets] = [text.subarray(0, 19), text.subarray(1, 20)].map((bytes) => Int32Array.from(bytes));
+    const mask = new Float32Array(19).fill(1);
+    const batch = { batchSize: 1, length: 19, inputs: inputs!, targets: targets!, mask };
+    const marked = [...lookUpMask(batch)].flatMap((mark, i) => (mark ? [i] : []));
+    // 'b' is looked up, but was given no value.
+    expect(marked).toEqual([5, 17]);
+  });
+
+  test('looks at each sequence of a batch alone', () => {
+    const crops = randomCrops(syntheticText({ length: 4000, seed: 2 }), { length: 60, seed: 3 });
+    const whole = lookUpMask(crops.batch(0, 3));
+    for (let row = 0; row < 3; row++) {
+      expect(lookUpMask(crops.batch(row, 1))).toEqual(whole.subarray(row * 60, (row + 1) * 60));
+    }
   });
 });

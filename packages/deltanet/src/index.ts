@@ -48,6 +48,7 @@ export {
   MODEL_POSITIONS,
   type ModelPositions,
 } from './language-model.ts';
+export { lastElements } from './last-elements.ts';
 export { LinearAttention, type LinearAttentionOptions, NORMALIZERS, type Normalizer } from './linear-attention.ts';
 export { createMixer, MIXERS, type MixerName, type MixerSettings } from './mixers.ts';
 export { Performer, type PerformerOptions } from './performer.ts';

@@ -4,11 +4,12 @@
  *     y_t = SiLU(Σ_{i < width} w_i ∘ x_{t − i})        x, y [batch, length, channels]   w [width, channels]
  *
  * which lets queries, keys and values see the last few elements (Yang et al., 2024, "Parallelizing linear Transformers with
- * the delta rule over sequence length", section 3.4). Initially w is uniform within ±1/√width.
+ * the delta rule over sequence length", section 3.4); or without the SiLU. Initially w is uniform within ±1/√width.
  */
 
 import { type Initializer, Module, type RandomStream, uniformInitializer } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
+import { lastElements } from './last-elements.ts';
 
 /** Options of {@link ShortConvolution}. */
 export interface ShortConvolutionOptions {
@@ -16,6 +17,8 @@ export interface ShortConvolutionOptions {
   channels: number;
   /** Number of elements that an output sees. */
   width: number;
+  /** Default `'silu'`. */
+  activation?: 'silu' | 'none' | undefined;
   /** Draws the initial values. */
   random: RandomStream;
   /** Default: uniform within ±1/√width. */
@@ -28,9 +31,11 @@ export class ShortConvolution extends Module {
   readonly width: number;
   /** `[width, channels]`; the first row belongs to the present element. */
   readonly weight: tf.Variable & tf.Tensor2D;
+  readonly #activation: 'silu' | 'none';
 
-  constructor({ channels, width, random, weightInitializer }: ShortConvolutionOptions) {
+  constructor({ channels, width, activation = 'silu', random, weightInitializer }: ShortConvolutionOptions) {
     super();
+    this.#activation = activation;
     this.channels = channels;
     this.width = width;
     const make = weightInitializer ?? uniformInitializer(1 / Math.sqrt(width));
@@ -53,7 +58,8 @@ export class ShortConvolution extends Module {
     const image = tf.reshape(inputs, [batch, this.width - 1 + length, 1, channels]) as tf.Tensor4D;
     const filter = tf.reshape(tf.reverse(this.weight as tf.Tensor, 0), [this.width, 1, channels, 1]) as tf.Tensor4D;
     const sum = tf.reshape(tf.depthwiseConv2d(image, filter, 1, 'valid'), x.shape) as tf.Tensor3D;
-    return { output: tf.mul(sum, tf.sigmoid(sum)), history: this.#lastInputs(inputs, length, presence) };
+    const output = this.#activation === 'none' ? sum : tf.mul<tf.Tensor3D>(sum, tf.sigmoid(sum));
+    return { output, history: lastElements(this.width - 1 + length, this.width - 1, presence)(inputs) };
   }
 
   /** Zeros. */
@@ -64,14 +70,5 @@ export class ShortConvolution extends Module {
   /** Shape of a history: `[batch, width − 1, channels]`. */
   historyShape(batch: number): [number, number, number] {
     return [batch, this.width - 1, this.channels];
-  }
-
-  #lastInputs(inputs: tf.Tensor3D, length: number, presence: tf.Tensor3D | undefined): tf.Tensor3D {
-    if (presence === undefined || length === 0) return tf.slice(inputs, [0, length, 0]);
-    // An input's number in x is its position in `inputs` less the length of the history.
-    const numbers = tf.range(1, length + 1);
-    const elements = tf.cast(tf.max(tf.mul(tf.squeeze(presence, [1]), numbers), 1, true), 'int32');
-    const positions = tf.add(elements, tf.range(0, this.width - 1, 1, 'int32'));
-    return tf.gather(inputs, positions as tf.Tensor2D, 1, 1) as tf.Tensor3D;
   }
 }

@@ -16,4 +16,11 @@ export {
   type RecurrentDeltaNetState,
 } from './recurrent-delta-net.ts';
 export { SequenceTagger, type SequenceTaggerOptions, type SequenceTaggerState } from './sequence-tagger.ts';
-export { type ScoreTaggingOptions, scoreTagging, type TaggedBatch, type TaggingScore, taggingLoss } from './tagging.ts';
+export {
+  type ScoreTaggingOptions,
+  scoreTagging,
+  type TaggedBatch,
+  type TaggingScore,
+  type TokenModel,
+  taggingLoss,
+} from './tagging.ts';

@@ -1,8 +1,7 @@
-/** How a {@link SequenceTagger} does on batches of tagged sequences: its loss, and how many of them it has right. */
+/** How a model does on batches of tagged sequences: its loss, and how many of them it has right. */
 
 import { softmaxCrossEntropy } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { SequenceTagger } from './sequence-tagger.ts';
 
 /** Sequences with a label for each symbol that counts: what the token tasks of `@fwp/datasets` give. */
 export interface TaggedBatch {
@@ -16,13 +15,22 @@ export interface TaggedBatch {
   readonly mask: Float32Array;
 }
 
+/** What gives logits for tokens: a `SequenceTagger`, or a language model. */
+export interface TokenModel {
+  /**
+   * @param tokens int32 `[batch, length]`
+   * @returns float32 `[batch, length, labels]`
+   */
+  apply(tokens: tf.Tensor2D): tf.Tensor3D;
+}
+
 /**
  * Mean cross-entropy of the labels that count.
  *
- * @param model the tagger
+ * @param model gives the labels' logits
  * @param batch sequences, padded at the end
  */
-export function taggingLoss(model: SequenceTagger, batch: TaggedBatch): tf.Scalar {
+export function taggingLoss(model: TokenModel, batch: TaggedBatch): tf.Scalar {
   return tf.tidy(() => {
     const { inputs, targets, mask } = tensorsOf(batch);
     return softmaxCrossEntropy(model.apply(inputs), targets, { mask }) as tf.Scalar;
@@ -36,6 +44,8 @@ export interface TaggingScore {
   readonly rightSequences: number;
   readonly labels: number;
   readonly rightLabels: number;
+  /** Sum of the cross-entropies of all labels that the mask counts, in nats. */
+  readonly crossEntropy: number;
 }
 
 /** Options of {@link scoreTagging}. */
@@ -47,20 +57,21 @@ export interface ScoreTaggingOptions {
 /**
  * Counts predictions that are right. A sequence is, if all of its labels are.
  *
- * @param model the tagger
+ * @param model gives the labels' logits
  * @param batches sequences, padded at the end; what is counted is the sum over all batches
  * @param options a label to leave out
  */
 export function scoreTagging(
-  model: SequenceTagger,
+  model: TokenModel,
   batches: Iterable<TaggedBatch>,
   { blank }: ScoreTaggingOptions = {},
 ): TaggingScore {
-  let [sequences, rightSequences, labels, rightLabels] = [0, 0, 0, 0];
+  let [sequences, rightSequences, labels, rightLabels, crossEntropy] = [0, 0, 0, 0, 0];
   for (const batch of batches) {
-    const predicted = tf.tidy(() => tf.argMax(model.apply(tensorsOf(batch).inputs), -1).dataSync());
     const { batchSize, length, targets, mask } = batch;
+    const { predicted, nats } = predict(model, batch);
     sequences += batchSize;
+    crossEntropy += nats;
     for (let row = 0; row < batchSize; row++) {
       let wrong = 0;
       for (let i = row * length; i < (row + 1) * length; i++) {
@@ -74,7 +85,19 @@ export function scoreTagging(
       if (wrong === 0) rightSequences += 1;
     }
   }
-  return { sequences, rightSequences, labels, rightLabels };
+  return { sequences, rightSequences, labels, rightLabels, crossEntropy };
+}
+
+/** The likeliest labels, and the sum of the cross-entropies of those that count. */
+function predict(model: TokenModel, batch: TaggedBatch): { predicted: ArrayLike<number>; nats: number } {
+  const [predicted, nats] = tf.tidy(() => {
+    const { inputs, targets, mask } = tensorsOf(batch);
+    const logits = model.apply(inputs);
+    return [tf.argMax(logits, -1), softmaxCrossEntropy(logits, targets, { mask, reduction: 'sum' })];
+  }) as [tf.Tensor, tf.Tensor];
+  const result = { predicted: predicted.dataSync(), nats: nats.dataSync()[0] as number };
+  tf.dispose([predicted, nats]);
+  return result;
 }
 
 function tensorsOf({ batchSize, length, inputs, targets, mask }: TaggedBatch) {
