@@ -1,0 +1,271 @@
+/** What a sequence layer must do, for all blends. */
+
+import * as core from '@fwp/core';
+import { Adam, dispose, init, RandomStream, randomNormal } from '@fwp/core';
+import { DeltaNet2024 } from '@fwp/deltanet';
+import { assertAllClose, availableDevices } from '@fwp/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { HybridLayer, type HybridLayerOptions, type HybridState } from '../src/index.ts';
+import { cases, makeLayer, makeVividLayer, piece, SIZE, stateValues } from './layers.ts';
+
+const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
+const names = Object.keys(cases);
+
+function noise(shape: number[], seed: number): tf.Tensor3D {
+  return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
+}
+
+/** Runs over pieces of the given lengths; `'steps'`: element by element. */
+function inPieces(layer: HybridLayer, lengths: readonly number[] | 'steps', x: tf.Tensor3D) {
+  let state = layer.initialState(x.shape[0]);
+  let start = 0;
+  const outputs: tf.Tensor[] = [];
+  for (const length of lengths === 'steps' ? new Array<number>(x.shape[1]).fill(1) : lengths) {
+    const part = piece(x, start, length);
+    const result =
+      lengths === 'steps' ? layer.step(tf.squeeze(part, [1]) as tf.Tensor2D, state) : layer.forward(part, state);
+    outputs.push(lengths === 'steps' ? tf.expandDims(result.output, 1) : result.output);
+    state = result.state;
+    start += length;
+  }
+  return { output: tf.concat(outputs, 1), state };
+}
+
+describe.each(await availableDevices(core))('on $name', ({ options }) => {
+  beforeAll(async () => {
+    await init(options);
+  });
+  afterAll(dispose);
+
+  it.each(names)('%s: streams and pieces with carried state equal the whole', (name) => {
+    tf.tidy(() => {
+      const x = noise([2, 11, SIZE], 2);
+      const layer = makeVividLayer(name, new RandomStream(1));
+      const whole = layer.forward(x);
+      assertAllClose(layer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
+      for (const lengths of [[4, 7], [1, 8, 2], 'steps'] as const) {
+        const pieces = inPieces(layer, lengths, x);
+        assertAllClose(pieces.output.dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: `output, ${lengths}` });
+        // A state holds nothing at unused places that would matter; what the chunk under way does not use may differ.
+        const numbers = (state: HybridState) => Array.from(state.fastWeights.dataSync());
+        assertAllClose(numbers(pieces.state), numbers(whole.state), { ...TOLERANCE, name: `state, ${lengths}` });
+      }
+      // Earlier elements matter, or all of this would show nothing.
+      const alone = layer.apply(piece(x, 10, 1)).dataSync();
+      const behind = piece(whole.output, 10, 1).dataSync();
+      expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-3);
+      layer.dispose();
+    });
+  });
+});
+
+describe('hybrid layers', () => {
+  beforeAll(async () => {
+    await init({ device: 'wasm' });
+  });
+  afterAll(dispose);
+
+  it.each(names)('%s: the gradient of a sequence is that of its pieces with the state carried over', (name) => {
+    tf.tidy(() => {
+      const layer = makeVividLayer(name, new RandomStream(1));
+      const x = noise([2, 9, SIZE], 3);
+      const direction = noise([2, 9, SIZE], 4);
+      const gradientOf = (apply: (x: tf.Tensor3D) => tf.Tensor) =>
+        tf
+          .grad((x) => tf.sum(tf.mul(apply(x as tf.Tensor3D), direction)))(x)
+          .dataSync();
+      const whole = gradientOf((x) => layer.apply(x));
+      const pieces = gradientOf((x) => inPieces(layer, [2, 5, 2], x).output);
+      assertAllClose(pieces, whole, { rtol: 1e-3, atol: 1e-4 });
+      layer.dispose();
+    });
+  });
+
+  it.each(names)('%s: padding at the end has no influence, not even on what follows', (name) => {
+    tf.tidy(() => {
+      const layer = makeVividLayer(name, new RandomStream(1));
+      const x = noise([2, 7, SIZE], 3);
+      const mask = tf.tensor2d([1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 0], [2, 7], 'bool');
+      const spoiled = tf.where(tf.expandDims(mask, 2), x, tf.fill(x.shape, Number.NaN)) as tf.Tensor3D;
+      const padded = layer.forward(spoiled, undefined, { paddingMask: mask });
+      const after = noise([2, 3, SIZE], 5);
+      const later = layer.forward(after, padded.state).output;
+      for (const [row, length] of [5, 4].entries()) {
+        const of = (y: tf.Tensor3D, count: number) => tf.slice(y, [row, 0, 0], [1, count, SIZE]) as tf.Tensor3D;
+        const exact = layer.forward(of(x, length));
+        assertAllClose(of(padded.output, length).dataSync(), exact.output.dataSync(), TOLERANCE);
+        // In chunks, padding counts as elements: what follows belongs to another chunk.
+        if (layer.blend === 'delayedChunk') continue;
+        const exactLater = layer.forward(of(after, 3), exact.state).output;
+        assertAllClose(of(later, 3).dataSync(), exactLater.dataSync(), TOLERANCE);
+      }
+      layer.dispose();
+    });
+  });
+
+  it.each(names)('%s: padding at the beginning has no influence', (name) => {
+    tf.tidy(() => {
+      const layer = makeVividLayer(name, new RandomStream(1));
+      // As many as a chunk has, so that chunks begin at the same elements.
+      const count = layer.window;
+      const x = noise([1, 4 + count, SIZE], 4);
+      const paddingMask = tf.tensor2d([...new Array(count).fill(0), 1, 1, 1, 1], [1, 4 + count], 'bool');
+      const padded = piece(layer.apply(x, { paddingMask }), count, 4);
+      assertAllClose(padded.dataSync(), layer.apply(piece(x, count, 4)).dataSync(), TOLERANCE);
+      layer.dispose();
+    });
+  });
+
+  it.each(names)('%s: learns, with a gradient for every parameter', (name) => {
+    const layer = makeLayer(name, new RandomStream(7));
+    const optimizer = new Adam(layer, { learningRate: 0.02 });
+    const [x, target] = tf.tidy(() => {
+      const inputs = noise([4, 6, SIZE], 8);
+      // The element before, which only a memory can give.
+      return [inputs, tf.concat([tf.zeros([4, 1, SIZE]), piece(inputs, 0, 5)], 1)];
+    }) as [tf.Tensor3D, tf.Tensor3D];
+    const loss = () => tf.losses.meanSquaredError(target, layer.apply(x)) as tf.Scalar;
+    const { grads } = tf.variableGrads(loss);
+    const silent = [...layer.namedParameters()].filter(([, { name: key }]) =>
+      grads[key]!.dataSync().every((value) => value === 0),
+    );
+    expect(silent.map(([path]) => path)).toEqual([]);
+    const losses = Array.from({ length: 60 }, () => tf.tidy(() => optimizer.minimize(loss).dataSync()[0]!));
+    expect(losses.every(Number.isFinite)).toBe(true);
+    expect(losses.at(-1)).toBeLessThan(0.9 * losses[0]!);
+    tf.dispose([grads, x, target]);
+    optimizer.dispose();
+    layer.dispose();
+  });
+
+  it.each(names)('%s: keeps nothing but its state, which does not grow', (name) => {
+    const none = tf.memory().numTensors;
+    const layer = makeLayer(name, new RandomStream(1));
+    const element = randomNormal(new RandomStream(1), [2, SIZE]) as tf.Tensor2D;
+    let state = layer.initialState(2);
+    const measured = new Set<string>();
+    for (let i = 0; i < 30; i++) {
+      const { output, state: next } = layer.step(element, state);
+      tf.dispose([output, state]);
+      state = next;
+      const { numTensors, numBytes } = tf.memory();
+      measured.add(`${numTensors} tensors, ${numBytes} bytes`);
+    }
+    expect([...measured]).toHaveLength(1);
+    tf.dispose([element, state]);
+    layer.dispose();
+    expect(tf.memory().numTensors).toBe(none);
+  });
+
+  it('any sizes, and none', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...names),
+        fc.integer({ min: 0, max: 3 }),
+        fc.integer({ min: 0, max: 5 }),
+        (name, batch, length) => {
+          tf.tidy(() => {
+            const layer = makeLayer(name, new RandomStream(1));
+            const { output, state } = layer.forward(tf.zeros([batch, length, SIZE]));
+            expect(output.shape).toEqual([batch, length, SIZE]);
+            expect(stateValues(state).every(Number.isFinite)).toBe(true);
+            // The state can be given back.
+            layer.forward(tf.zeros([batch, length, SIZE]), state);
+            layer.dispose();
+          });
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  /** x whose first element is 1, so that a matrix with a large first row saturates a gate. */
+  function gated(mixing: number) {
+    const layer = new HybridLayer({ size: SIZE, heads: 2, window: 3, random: new RandomStream(1) });
+    const x = tf.concat([tf.ones([2, 7, 1]), noise([2, 7, SIZE - 1], 2)], 2) as tf.Tensor3D;
+    const row = tf.concat([tf.fill([1, SIZE], mixing), tf.zeros([SIZE - 1, SIZE])]) as tf.Tensor2D;
+    layer.mixer.weights?.loadStateDict({ weight: row });
+    return { layer, x };
+  }
+
+  it('a gate of 1 leaves a DeltaNet', () => {
+    tf.tidy(() => {
+      const { layer, x } = gated(200);
+      const deltaNet = new DeltaNet2024({
+        ...{ size: SIZE, heads: 2, convolution: 0, negativeEigenvalues: true, random: new RandomStream(9) },
+      });
+      const weights = layer.stateDict();
+      deltaNet.loadStateDict({
+        'queryKeyValue.projection.weight': weights['queryKeyValue.projection.weight']!,
+        'beta.weight': weights['beta.weight']!,
+        'output.norm.gain': weights['output.norm.gain']!,
+        'output.projection.weight': weights['output.projection.weight']!,
+      });
+      assertAllClose(layer.apply(x).dataSync(), deltaNet.apply(x).dataSync(), TOLERANCE);
+      layer.dispose();
+      deltaNet.dispose();
+    });
+  });
+
+  it('a gate of 0 leaves attention over the window', () => {
+    tf.tidy(() => {
+      const { layer, x } = gated(-200);
+      const { q, k, v } = layer.queryKeyValue.forward(x, undefined, undefined);
+      const heads = core.attention(core.applyRotaryPositions(q), core.applyRotaryPositions(k), v, {
+        layout: 'BTHD',
+        causal: true,
+        window: 3,
+      });
+      const expected = layer.output.forward(tf.transpose(heads, [0, 2, 1, 3]), x);
+      assertAllClose(layer.apply(x).dataSync(), expected.dataSync(), TOLERANCE);
+      layer.dispose();
+    });
+  });
+
+  it('has as many parameters as its equations say', () => {
+    const count = (options: Partial<HybridLayerOptions>) => {
+      const layer = new HybridLayer({ size: 12, heads: 3, random: new RandomStream(), ...options });
+      const { parameterCount } = layer;
+      layer.dispose();
+      return parameterCount;
+    };
+    const [d, h] = [12, 3];
+    const shared = d * 3 * d + d / h + d * d;
+    expect(count({})).toBe(shared + d * h + d * d);
+    expect(count({ mixer: 'sum' })).toBe(shared + d * h);
+    expect(count({ mixer: 'scalar' })).toBe(shared + d * h + d * 2 * h);
+    expect(count({ mixer: 'sum', rule: 'linearAttention' })).toBe(shared);
+    expect(count({ mixer: 'sum', convolution: 4, outputGate: true })).toBe(shared + d * h + 4 * 3 * d + d * d);
+  });
+
+  it('says what is wrong', () => {
+    const before = tf.memory().numTensors;
+    const make = (options: object) => () =>
+      new HybridLayer({ size: 8, heads: 2, random: new RandomStream(), ...options } as HybridLayerOptions);
+    expect(make({ heads: 3 })).toThrow(
+      'HybridLayer: keys of 8 elements cannot be divided among 3 heads; give headSize',
+    );
+    expect(make({ window: 0 })).toThrow('HybridLayer: window must be a whole number of at least 1');
+    expect(make({ blend: 'early' })).toThrow("HybridLayer: blend must be 'synchronous' or 'delayedStream'");
+    expect(make({ mixer: 'max' })).toThrow("HybridLayer: mixer must be 'sum' or 'scalar' or 'vector'");
+    expect(make({ rule: 'oja' })).toThrow("HybridLayer: rule must be 'deltaRule' or 'linearAttention'");
+    expect(make({ rule: 'linearAttention', blend: 'delayedChunk' })).toThrow("needs blend 'synchronous'");
+    expect(make({ headSize: 3 })).toThrow('even headSize, but it is 3; choose another, or rotary: false');
+    expect(make({ convolution: -1 })).toThrow('HybridLayer: convolution');
+    expect(make({ weightInitializer: () => tf.tensor1d([1], 'int32') })).toThrow('must be float32');
+    expect(tf.memory().numTensors).toBe(before);
+    tf.tidy(() => {
+      const layer = make({ window: 4 })();
+      expect(() => layer.apply(tf.zeros([2, 3, 5]))).toThrow('HybridLayer: x must have shape [batch, length, 8]');
+      expect(() => layer.step(tf.zeros([2, 8]), layer.initialState(3))).toThrow(
+        'HybridLayer: state.fastWeights must have shape [2, 2, 4, 4], but has shape [3, 2, 4, 4]',
+      );
+      const other = make({ window: 3 })();
+      expect(() => layer.step(tf.zeros([2, 8]), other.initialState(2))).toThrow('HybridLayer: state.keys');
+      layer.dispose();
+      other.dispose();
+    });
+  });
+});
