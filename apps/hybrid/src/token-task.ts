@@ -97,14 +97,11 @@ export function validateAnswers(
 
 /** Fraction of the answers that are right. */
 export function accuracyOn(model: HybridLanguageModel, task: TokenTask, split: Split, sequences: number): number {
-  let [answers, right] = [0, 0];
   const size = Math.min(EVALUATION_BATCH, sequences);
-  for (let index = 0; index < Math.floor(sequences / size); index++) {
-    const score = scoreTagging(model, trimPadding(task.batch(index, size, split)));
-    answers += score.labels;
-    right += score.rightLabels;
-  }
-  return right / answers;
+  const count = Math.floor(sequences / size);
+  const batches = Array.from({ length: count }, (_, index) => trimPadding(task.batch(index, size, split)));
+  const { labels, rightLabels } = scoreTagging(model, batches);
+  return rightLabels / labels;
 }
 
 /** Accuracy such that guessing one of `answers` possible ones is 0. */

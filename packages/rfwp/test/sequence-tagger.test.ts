@@ -95,16 +95,22 @@ describe('SequenceTagger', () => {
     });
     const right = batch([0, 1, 0, 1, 1, 0]);
     const wrong = batch([1, 1, 0, 1, 0, 1]);
-    expect(scoreTagging(model, [right])).toEqual({ sequences: 2, rightSequences: 2, labels: 5, rightLabels: 5 });
-    expect(scoreTagging(model, [right, wrong])).toEqual({
+    expect(scoreTagging(model, [right])).toMatchObject({ sequences: 2, rightSequences: 2, labels: 5, rightLabels: 5 });
+    expect(scoreTagging(model, [right, wrong])).toMatchObject({
       sequences: 4,
       rightSequences: 2,
       labels: 10,
       rightLabels: 8,
     });
     const scored = scoreTagging(model, [right, wrong], { blank: 0 });
-    expect(scored).toEqual({ sequences: 4, rightSequences: 2, labels: 6, rightLabels: 5 });
-    expect(scoreTagging(model, [])).toEqual({ sequences: 0, rightSequences: 0, labels: 0, rightLabels: 0 });
+    expect(scored).toMatchObject({ sequences: 4, rightSequences: 2, labels: 6, rightLabels: 5 });
+    const none = { sequences: 0, rightSequences: 0, labels: 0, rightLabels: 0, crossEntropy: 0 };
+    expect(scoreTagging(model, [])).toEqual(none);
+    const [ofRight, ofWrong] = [right, wrong].map((labels) => {
+      return 5 * (tf.tidy(() => taggingLoss(model, labels).dataSync()[0]) as number);
+    }) as [number, number];
+    expect(ofWrong).toBeGreaterThan(10);
+    expect(scoreTagging(model, [right, wrong]).crossEntropy).toBeCloseTo(ofRight + ofWrong, 4);
     model.dispose();
   });
 
