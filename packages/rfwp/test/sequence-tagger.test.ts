@@ -4,7 +4,7 @@ import { Adam, dispose, init, Lstm, RandomStream, softmaxCrossEntropy, Transform
 import { assertAllClose, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createMixer, type MixerName, SequenceTagger, scoreTagging } from '../src/index.ts';
+import { createMixer, type MixerName, SequenceTagger, scoreTagging, taggingLoss } from '../src/index.ts';
 
 function makeTagger(mixer: MixerName, seed = 1): SequenceTagger {
   const random = new RandomStream(seed);
