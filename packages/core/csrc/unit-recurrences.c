@@ -5,6 +5,7 @@
 #include "fwp.h"
 #include "simd.h"
 
+#include "affine-scan.c"
 #include "lstm.c"
 #include "elementwise-lstm.c"
 #include "elementwise-lstm-rtrl.c"
@@ -12,6 +13,7 @@
 #include "self-referential.c"
 
 FWP_UNIT(recurrences,
+    AFFINE_SCAN_KERNELS(FWP_ENTRY)
     LSTM_KERNELS(FWP_ENTRY)
     ELEMENTWISE_LSTM_KERNELS(FWP_ENTRY)
     ELEMENTWISE_LSTM_RTRL_KERNELS(FWP_ENTRY)

@@ -83,6 +83,15 @@ export { applyRotaryPositions } from './nn/rotary-positions.ts';
 export type { MixerOptions, SequenceMixer } from './nn/sequence-mixer.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
+export {
+  AFFINE_TRANSITIONS,
+  type AffineElement,
+  type AffineScanOptions,
+  type AffineScanResult,
+  type AffineTransition,
+  affineOperator,
+  affineScan,
+} from './ops/affine-scan.ts';
 export { type AttentionOptions, attention, type SelfAttentionOptions, selfAttention } from './ops/attention.ts';
 export {
   type CodebookAverageOptions,
@@ -188,6 +197,24 @@ export {
   mLstmStep,
 } from './ops/m-lstm.ts';
 export { ojaRule, ojaRuleStep } from './ops/oja-rule.ts';
+export {
+  type Combine,
+  elementCount,
+  insertElement,
+  type PrefixRoot,
+  type PrefixRoots,
+  prefixOf,
+  rootLevels,
+} from './ops/prefix-roots.ts';
+export {
+  PREFIX_SCAN_MODES,
+  type PrefixElement,
+  type PrefixScanMode,
+  type PrefixScanOptions,
+  type PrefixScanStateOptions,
+  prefixScan,
+  prefixScanWithState,
+} from './ops/prefix-scan.ts';
 export {
   type RecurrentDeltaInputs,
   type RecurrentDeltaOptions,

@@ -21,6 +21,7 @@
 import { registerGradient } from '@tensorflow/tfjs-core';
 // tfjs's own gradients, which are not part of its main entry.
 import '@tensorflow/tfjs-core/dist/register_all_gradients.js';
+import { affineScanGradients } from './affine-scan.ts';
 import { copyGateGradients } from './copy-gate.ts';
 import { deltaRuleGradients } from './delta-rule.ts';
 import { dropoutGradients } from './dropout.ts';
@@ -69,6 +70,7 @@ export function registerGradients(): void {
     productGradients,
     broadcastingGradients,
     scanGradients,
+    affineScanGradients,
     indexingGradients,
     rearrangingGradients,
     windowGradients,

@@ -1,6 +1,7 @@
 /** All tfjs kernels with a C implementation. */
 
 import type { KernelTable } from '../kernel-table.ts';
+import { affineScanKernels } from './affine-scan.ts';
 import { attentionKernels } from './attention.ts';
 import { binaryKernels } from './binary.ts';
 import { castKernels } from './cast.ts';
@@ -52,6 +53,7 @@ export const kernels: KernelTable = {
   ...binaryKernels,
   ...castKernels,
   ...reductionKernels,
+  ...affineScanKernels,
   ...scanKernels,
   ...selectionKernels,
   ...unaryKernels,

@@ -1,0 +1,31 @@
+/**
+ * `@fwp/psm`: prefix-scannable models. A learned binary function merges the chunks of a sequence along a Blelloch tree in
+ * training, and along a binary counter with logarithmic memory in streams.
+ *
+ * @packageDocumentation
+ */
+
+export {
+  type Aggregator,
+  FeedForwardAggregator,
+  type FeedForwardAggregatorOptions,
+} from './aggregator.ts';
+export {
+  type ChunkEncoder,
+  PrefixScannableLayer,
+  type PrefixScannableLayerOptions,
+  type PrefixScannableState,
+} from './prefix-scannable-layer.ts';
+export {
+  TransformerAggregator,
+  type TransformerAggregatorOptions,
+} from './transformer-aggregator.ts';
+export {
+  TransformerPsm,
+  type TransformerPsmOptions,
+} from './transformer-psm.ts';
+export {
+  TransformerStack,
+  type TransformerStackOptions,
+  type TransformerStackState,
+} from './transformer-stack.ts';

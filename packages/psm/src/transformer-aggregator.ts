@@ -1,0 +1,91 @@
+/**
+ * Agg as a bidirectional Transformer (Yau et al., 2025, section 4):
+ *
+ *     Agg(a, b) = norm(right half of blocks([a | b] + P))
+ *
+ * a, b [nodes, chunkSize, size]; [· | ·] joins chunks along the elements, all of which see each other; P [2 · chunkSize, size] is learned,
+ * so that the places of both chunks are told apart. With the default initialisation, in proportion to 1/√inputs, small sizes learn too.
+ */
+
+import {
+  assertCount,
+  type FeedForwardOptions,
+  type Initializer,
+  LayerNorm,
+  lecunNormal,
+  Module,
+  normalInitializer,
+  type RandomStream,
+  type TransformerBlock,
+} from '@fwp/core';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Aggregator } from './aggregator.ts';
+import { transformerBlock } from './transformer-block.ts';
+
+/** Options of {@link TransformerAggregator}. */
+export interface TransformerAggregatorOptions {
+  /** Elements of a chunk. */
+  chunkSize: number;
+  /** Size of a vector. */
+  size: number;
+  /** Heads of the attention. Default 1. */
+  heads?: number | undefined;
+  /** Number of blocks. Default 1. */
+  layers?: number | undefined;
+  /** Feed-forward parts. Default: 4 · size hidden units and GELU. */
+  feedForward?: Pick<FeedForwardOptions, 'hiddenSize' | 'activation' | 'bias'> | undefined;
+  /** Dropout rate of the branches and hidden layers. Default 0. */
+  dropout?: number | undefined;
+  /** Of all matrices. Default N(0, 1 / inputs). */
+  weightInitializer?: Initializer | undefined;
+  /** Draws the initial values. */
+  random: RandomStream;
+}
+
+/** Blocks of a bidirectional Transformer on two chunks, of which the right half is kept. */
+export class TransformerAggregator extends Module implements Aggregator {
+  readonly chunkSize: number;
+  readonly size: number;
+  /** P, `[2 · chunkSize, size]`. */
+  readonly positions: tf.Variable & tf.Tensor2D;
+  readonly blocks: readonly TransformerBlock[];
+  readonly norm: LayerNorm;
+
+  constructor(options: TransformerAggregatorOptions) {
+    super();
+    const { chunkSize, size, heads = 1, layers = 1, dropout = 0, random } = options;
+    const { feedForward = {}, weightInitializer = lecunNormal() } = options;
+    assertCount('TransformerAggregator: chunkSize', chunkSize);
+    assertCount('TransformerAggregator: layers', layers);
+    this.chunkSize = chunkSize;
+    this.size = size;
+    try {
+      const table = normalInitializer(0.02)([2 * chunkSize, size], random) as tf.Tensor2D;
+      this.positions = this.addParameter('positions', table);
+      const make = () =>
+        transformerBlock({
+          size,
+          heads,
+          causal: false,
+          feedForward,
+          dropout,
+          weightInitializer,
+          random,
+        });
+      this.blocks = this.addModules('blocks', Array.from({ length: layers }, make));
+      this.norm = this.addModule('norm', new LayerNorm({ size }));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** See {@link Aggregator.combine}. */
+  combine(earlier: tf.Tensor3D, later: tf.Tensor3D): tf.Tensor3D {
+    return tf.tidy(() => {
+      let x = tf.add(tf.concat([earlier, later], 1), this.positions) as tf.Tensor3D;
+      for (const block of this.blocks) x = block.apply(x);
+      return this.norm.forward(tf.slice(x, [0, this.chunkSize, 0]));
+    });
+  }
+}

@@ -1,0 +1,4 @@
+/** Build of @fwp/psm. */
+import { library } from '@fwp/tsup-config';
+
+export default library();
