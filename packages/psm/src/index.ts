@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 
+export { AFFINE_MODELS, type AffineModelInputs, type AffineModelName, affineModel } from './affine-models.ts';
 export {
   type Aggregator,
   FeedForwardAggregator,
