@@ -4,4 +4,7 @@
  * @packageDocumentation
  */
 
+export { latency } from './latency.ts';
+export { lm } from './lm.ts';
+export { mqar } from './mqar.ts';
 export { stateTracking } from './state-tracking.ts';

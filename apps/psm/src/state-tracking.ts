@@ -38,11 +38,12 @@ const settings = z.object({
       layers: z.int().min(1).default(2),
       learningRate: z.number().positive().default(1e-3),
       steps: z.int().min(1).default(3000),
+      dropout: z.number().min(0).max(0.9).default(0),
     })
     .prefault({})
     .describe('models that are no PSM: their sizes and training'),
   chunkSize: z.int().min(1).default(1),
-  dropout: z.number().min(0).max(0.9).default(0),
+  dropout: z.number().min(0).max(0.9).default(0.1).describe("the paper's"),
   batchSize: z.int().min(1).default(64),
   steps: z.int().min(1).default(1500).describe('training steps of a PSM at most'),
   learningRate: z.number().positive().default(3e-3),
@@ -57,7 +58,7 @@ const settings = z.object({
     .max(1)
     .default(0.99)
     .describe('fraction of right labels from which the length of the training counts as solved'),
-  settleSteps: z.int().min(0).default(600).describe('steps after that'),
+  settleSteps: z.int().min(0).default(400).describe('steps after that'),
 });
 
 /** Configuration. */
@@ -118,11 +119,11 @@ export const stateTracking = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: 'parity against a Transformer, and the permutations of three items',
+      summary: 'parity, and the permutations of three items with an Agg without attention; 16 elements, then 128',
       config: {
         groups: [
           { name: 'Z2', models: ['psm', 'transformer'] },
-          { name: 'S3', models: ['psm'] },
+          { name: 'S3', models: ['psmFeedForward'] },
         ],
       },
     },
@@ -146,7 +147,6 @@ export const stateTracking = defineExperiment({
         size: 768,
         heads: 12,
         transformer: { size: 768, heads: 12, layers: 12, learningRate: 1e-4, steps: 40_000 },
-        dropout: 0.1,
         batchSize: 256,
         steps: 40_000,
         learningRate: 1e-4,

@@ -1,0 +1,49 @@
+/** What the paper says about language modelling, decided by bits per byte. */
+
+import type { Claim } from '@fwp/lab';
+import type { ChunkedKey } from './chunked-models.ts';
+import type { LmResult } from './lm.ts';
+
+/** A row of the results, as far as the claims look at it. */
+export type LmRow = ChunkedKey & Pick<LmResult, 'bitsPerByte'> & { readonly seed: number };
+
+/** How much larger the loss of larger chunks may be by chance: a hundredth of a bit, less than two seeds differ by. */
+const SAME = 0.01;
+/** The paper's gap between chunks of 256 and GPT-2 is 0.8 % of the perplexity; of the loss, 5 % is as much as a short training leaves. */
+const NEAR = 1.05;
+
+export const lmClaims: readonly Claim<LmRow>[] = [
+  {
+    text: 'The larger the chunks, the smaller the loss.',
+    holds: (rows) => {
+      const sizes = bySize(rows);
+      if (sizes.length < 2) return undefined;
+      const falls = sizes.every((row, i) => i === 0 || row.bitsPerByte <= (sizes[i - 1] as LmRow).bitsPerByte + SAME);
+      const first = sizes[0] as LmRow;
+      return {
+        pass: falls && (sizes.at(-1) as LmRow).bitsPerByte < first.bitsPerByte,
+        observed: sizes.map(named).join(', '),
+      };
+    },
+  },
+  {
+    text: 'With large chunks the Transformer-PSM comes near the Transformer.',
+    holds: (rows) => {
+      const largest = bySize(rows).at(-1);
+      const transformer = rows.find(({ model }) => model === 'transformer');
+      if (largest === undefined || transformer === undefined) return undefined;
+      return {
+        pass: largest.bitsPerByte <= NEAR * transformer.bitsPerByte,
+        observed: `${named(largest)}, Transformer ${transformer.bitsPerByte.toFixed(3)}`,
+      };
+    },
+  },
+];
+
+function bySize(rows: readonly LmRow[]): LmRow[] {
+  return rows.filter(({ model }) => model === 'psm').sort((a, b) => (a.chunkSize ?? 0) - (b.chunkSize ?? 0));
+}
+
+function named({ chunkSize, bitsPerByte }: LmRow): string {
+  return `chunks of ${chunkSize} ${bitsPerByte.toFixed(3)}`;
+}
