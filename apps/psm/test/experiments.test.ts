@@ -68,7 +68,7 @@ describe('the claims of psm/mqar and psm/lm', () => {
   it('do not hold for models that have learned nothing, or whose chunks make no difference', () => {
     expect(verdicts(mqar, () => ({ accuracy: 0.02 }))).toEqual([false, false]);
     expect(verdicts(lm, () => ({ bitsPerByte: 4 }))[0]).toBe(false);
-    expect(verdicts(lm, (size) => ({ bitsPerByte: size === null ? 1.2 : 4 - 1 / size }))).toEqual([true, false]);
+    expect(verdicts(lm, (size) => ({ bitsPerByte: size === null ? 1.2 : 4 + 1 / size }))).toEqual([true, false]);
   });
 });
 
