@@ -795,6 +795,72 @@ class QuantiserStep:
         return digest(self.run(), self.codes)
 
 
+# ---- mixtures of experts, with a loop over experts ----
+
+
+def expert_layer_inputs(p):
+    tokens, size, experts, expert_size = p["tokens"], p["size"], p["experts"], p["expertSize"]
+    gates, indices = uniform([tokens, experts], 4).topk(p["active"])
+    x, keys = uniform([tokens, size], 1), uniform([experts, size, expert_size], 2)
+    return x, keys, uniform([experts, expert_size, size], 3), indices, gates
+
+
+def expert_products(p):
+    x, keys, _, indices, _ = expert_layer_inputs(p)
+
+    def compute():
+        y = x.new_zeros(*indices.shape, keys.shape[2])
+        for expert in range(len(keys)):
+            token, slot = (indices == expert).nonzero(as_tuple=True)
+            y[token, slot] = x[token] @ keys[expert]
+        return y
+
+    return Forward(compute)
+
+
+def over_experts(x, keys, values, indices, gates):
+    y = torch.zeros_like(x)
+    for expert in range(len(keys)):
+        token, slot = (indices == expert).nonzero(as_tuple=True)
+        hidden = F.relu(x[token] @ keys[expert])
+        y = y.index_add(0, token, hidden @ values[expert] * gates[token, slot].unsqueeze(1))
+    return y
+
+
+def expert_layers(p):
+    inputs = expert_layer_inputs(p)
+    return Forward(lambda: over_experts(*inputs))
+
+
+class Experts(torch.nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        seeds, self.active = Seeds(), p["active"]
+        size, experts, expert_size = p["size"], p["experts"], p["expertSize"]
+        self.keys = torch.nn.Parameter(seeds.values([experts, size, expert_size], 1 / math.sqrt(size)))
+        scale = 1 / math.sqrt(experts * expert_size)
+        self.values = torch.nn.Parameter(seeds.values([experts, expert_size, size], scale))
+        self.router = torch.nn.Parameter(seeds.values([size, experts], 1 / math.sqrt(size)))
+
+    def forward(self, x):
+        gates, indices = torch.sigmoid(x @ self.router).topk(self.active)
+        return over_experts(x, self.keys, self.values, indices, gates)
+
+
+def block_step(make_block):
+    def step(p):
+        block, x = make_block(p), uniform([p["tokens"], p["size"]], 1)
+        return Training(block, lambda: (block(x) ** 2).mean())
+
+    return step
+
+
+def dense_block(p):
+    seeds, size, hidden = Seeds(), p["size"], p["hiddenSize"]
+    expand, contract = (seeds.linear(torch.nn.Linear(*sizes)) for sizes in ((size, hidden), (hidden, size)))
+    return torch.nn.Sequential(expand, torch.nn.ReLU(), contract)
+
+
 PROGRAMS = {
     "gemm": gemm,
     "elementwise": elementwise,
@@ -830,6 +896,10 @@ PROGRAMS = {
     "sensitivities": Sensitivities,
     "self-referential backward": self_referential_backward,
     "repeated layer step": repeated_layer_step,
+    "expert products": expert_products,
+    "expert layers": expert_layers,
+    "expert block step": block_step(Experts),
+    "dense block step": block_step(dense_block),
     "transformer": transformer,
     "mlp": mlp,
     "lstm": lstm,

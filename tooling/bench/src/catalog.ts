@@ -1,6 +1,7 @@
 /** Everything that is measured. */
 
 import { deltaRuleCases } from './delta-rule-cases.ts';
+import { expertCases } from './expert-cases.ts';
 import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
@@ -243,6 +244,7 @@ export const CASES: readonly Case[] = [
   ...selfReferentialCases,
   ...quantizerCases,
   ...routingCases,
+  ...expertCases,
   ...rtrlCases,
   ...training,
 ];

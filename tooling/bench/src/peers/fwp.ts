@@ -4,6 +4,7 @@ import { type DeviceName, device, dispose, init } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
 import { deltaRulePrograms } from '../programs/delta-rule-programs.ts';
 import { currentEngine } from '../programs/engine.ts';
+import { expertPrograms } from '../programs/expert-programs.ts';
 import { fastRecurrencePrograms } from '../programs/fast-recurrence-programs.ts';
 import { fwpOperations } from '../programs/fwp-operations.ts';
 import { linearAttentionPrograms } from '../programs/linear-attention-programs.ts';
@@ -30,6 +31,7 @@ await serve({
     ...selfReferentialPrograms,
     ...quantizerPrograms,
     ...routingPrograms,
+    ...expertPrograms,
     ...rtrlPrograms,
     ...trainingPrograms(fwpOperations),
   },

@@ -1,5 +1,6 @@
 /** What the engine must reach, and whether it does: ratios against peers in the same run, on two threads. */
 
+import { EXPERT_ROWS } from '../expert-cases.ts';
 import { geometricMean } from '../harness/statistics.ts';
 import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
 import { ROUTING_ROWS } from '../routing-cases.ts';
@@ -33,6 +34,8 @@ interface Requirement {
   readonly peer?: string;
   /** Another row, whose median ours is divided by. */
   readonly over?: string;
+  /** Another row, whose rate ours is divided by. */
+  readonly rateOver?: string;
   /** Whether what counts is the rate, in GFLOP/s. */
   readonly isRate?: boolean;
   readonly atLeast?: number;
@@ -183,6 +186,29 @@ const REQUIREMENTS: readonly Requirement[] = [
     text: 'Neural Data Router step against a universal Transformer with relative positions',
     ...{ device: 'native', threads: 2, rows: named(ROUTING_ROWS.router), over: ROUTING_ROWS.relative, atMost: 1.3 },
   },
+  ...(['native', 'wasm'] as const).flatMap((device): Requirement[] => [
+    {
+      ...{ text: 'Products with experts, by the rate of a dense product', device, threads: 2 },
+      ...{ rows: named(EXPERT_ROWS.products, EXPERT_ROWS.layers), rateOver: EXPERT_ROWS.dense, atLeast: 0.75 },
+    },
+    {
+      ...{ text: 'Their gradients, by the rate of a dense product', device, threads: 2 },
+      rows: named(EXPERT_ROWS.productsGradient, EXPERT_ROWS.layersGradient),
+      ...{ rateOver: EXPERT_ROWS.dense, atLeast: 0.6 },
+    },
+    {
+      ...{ text: 'Layers of 128 experts against 16, with as many active', device, threads: 2 },
+      ...{ rows: named(EXPERT_ROWS.many), over: EXPERT_ROWS.few, atMost: 1.25 },
+    },
+    {
+      ...{ text: 'Step of σ-MoE with a quarter of the units against a dense block', device, threads: 2 },
+      ...{ rows: named(EXPERT_ROWS.step), over: EXPERT_ROWS.denseStep, atMost: 0.5 },
+    },
+  ]),
+  {
+    text: 'Step of σ-MoE against a loop over experts in PyTorch',
+    ...{ device: 'native', threads: 2, rows: named(EXPERT_ROWS.step), peer: 'pytorch', atLeast: 1.5 },
+  },
 ];
 
 /** How a peer is called in sentences. */
@@ -191,17 +217,26 @@ export function titleOf(peer: string): string {
 }
 
 /** What counts of a row; `measured` are all rows of the same device and threads. */
-function measureOf({ peer, isRate, over }: Requirement, row: Row, measured: readonly Row[]): number | undefined {
+function measureOf(
+  { peer, isRate, over, rateOver }: Requirement,
+  row: Row,
+  measured: readonly Row[],
+): number | undefined {
   if (isRate) return row.rate;
   if (peer !== undefined) return row.ratio[peer];
+  if (rateOver !== undefined) {
+    const rate = measured.find(({ name }) => name === rateOver)?.rate;
+    return row.rate === undefined || rate === undefined ? undefined : row.rate / rate;
+  }
   if (over === undefined) return row.median;
   const other = measured.find(({ name }) => name === over);
   return other && row.median / other.median;
 }
 
 /** The bound in words. */
-function boundOf({ isRate, over, atLeast, atMost }: Requirement): string {
+function boundOf({ isRate, over, rateOver, atLeast, atMost }: Requirement): string {
   if (atLeast === undefined) return `≤ ${atMost} ${over === undefined ? 'µs' : '×'}`;
+  if (rateOver !== undefined) return `≥ ${atLeast} ×`;
   return isRate ? `≥ ${atLeast} GFLOP/s` : `≥ ${atLeast.toFixed(1)} ×`;
 }
 
