@@ -6,13 +6,12 @@
 
 import { randomCrops, syntheticText, syntheticTextEntropy, type TokenTask } from '@fwp/datasets';
 import { defineExperiment, type TrialContext } from '@fwp/lab';
-import { taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
 import { type ChunkedKey, chunkedTrials, modelSettings, sizesOf } from './chunked-models.ts';
 import { lmClaims } from './lm-claims.ts';
 import { makeModel } from './models.ts';
 import { paper } from './paper.ts';
-import { trainTagger } from './tagging-training.ts';
+import { labelScore, trainTagger } from './tagging-training.ts';
 
 const settings = z.object({
   ...modelSettings,
@@ -62,13 +61,7 @@ async function train(context: TrialContext<LmConfig, ChunkedKey>): Promise<LmRes
   const model = makeModel(key.model, sizesOf(config, key), sizes, random.split('weights'));
   // Nobody predicts all bytes: training ends with its steps.
   await trainTagger(context, model, task, { ...config, solved: 2, settleSteps: 0 });
-  model.eval();
-  let nats = 0;
-  for (let index = 0; index < config.testSequences; index++) {
-    const loss = taggingLoss(model, task.batch(index, 1, 'test'));
-    nats += (loss.dataSync()[0] as number) / config.testSequences;
-    loss.dispose();
-  }
+  const { nats } = labelScore(model, task, { split: 'test', sequences: config.testSequences });
   const { parameterCount: parameters } = model;
   model.dispose();
   return { bitsPerByte: nats / Math.LN2, parameters };

@@ -11,7 +11,7 @@ import { type ChunkedKey, chunkedTrials, modelSettings, sizesOf } from './chunke
 import { makeModel } from './models.ts';
 import { mqarClaims } from './mqar-claims.ts';
 import { paper } from './paper.ts';
-import { labelAccuracy, trainTagger } from './tagging-training.ts';
+import { labelScore, trainTagger } from './tagging-training.ts';
 
 const settings = z.object({
   ...modelSettings,
@@ -49,7 +49,7 @@ async function train(context: TrialContext<MqarConfig, ChunkedKey>): Promise<Mqa
   const sizes = { vocabularySize, targetCount: vocabularySize, maximumLength: length };
   const model = makeModel(key.model, sizesOf(config, key), sizes, random.split('weights'));
   const { steps } = await trainTagger(context, model, task, config);
-  const accuracy = labelAccuracy(model, task, 'test', config.testSequences);
+  const { accuracy } = labelScore(model, task, { split: 'test', sequences: config.testSequences });
   const { parameterCount: parameters } = model;
   model.dispose();
   return { accuracy, steps, parameters };

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { MODELS, type ModelName, makeModel } from './models.ts';
 import { paper } from './paper.ts';
 import { stateTrackingClaims } from './state-tracking-claims.ts';
-import { labelAccuracy, trainTagger } from './tagging-training.ts';
+import { labelScore, trainTagger } from './tagging-training.ts';
 import { treePicture } from './tree-picture.ts';
 
 /** How many times as long as in training the test sequences are. */
@@ -97,9 +97,10 @@ async function train(context: TrialContext<StateTrackingConfig, StateTrackingKey
   const model = makeModel(key.model, sizes, { vocabularySize, targetCount, maximumLength }, random.split('weights'));
   const training = isPsm ? config : { ...config, ...config.transformer };
   const { steps, solvedAt } = await trainTagger(context, model, task, training);
-  const accuracies = tasks.map((longer, i) =>
-    labelAccuracy(model, longer, 'test', config.testSequences, FACTORS[i] === 1 ? 0 : 0.5),
-  );
+  const accuracies = tasks.map((longer, i) => {
+    const from = FACTORS[i] === 1 ? 0 : 0.5;
+    return labelScore(model, longer, { split: 'test', sequences: config.testSequences, from }).accuracy;
+  });
   if (isPsm) await artifact('tree.svg', treePicture(Math.min(24, config.trainElements[1]), config.chunkSize));
   const { parameterCount: parameters } = model;
   model.dispose();

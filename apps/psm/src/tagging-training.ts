@@ -5,7 +5,7 @@
  */
 
 import { AdamW, isVector, linearWarmup } from '@fwp/core';
-import type { TokenBatch, TokenTask } from '@fwp/datasets';
+import { batches, type TokenBatch, type TokenTask } from '@fwp/datasets';
 import type { TrialContext } from '@fwp/lab';
 import { type SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 
@@ -66,7 +66,8 @@ export async function trainTagger(
     value.dispose();
     state.step = step;
     if (step % evaluateEvery === 0 || step === settings.steps) {
-      const accuracy = labelAccuracy(model, task, 'validation', settings.validationSequences);
+      const sequences = settings.validationSequences;
+      const { accuracy } = labelScore(model, task, { split: 'validation', sequences });
       log({ loss, accuracy });
       if (accuracy >= settings.solved) state.solvedAt ??= step;
       if (state.solvedAt !== null && step >= state.solvedAt + settleSteps) break;
@@ -80,33 +81,31 @@ export async function trainTagger(
 
 const EVALUATION_BATCH = 64;
 
-/**
- * Fraction of labels that are right, in evaluation mode.
- *
- * @param from share of each sequence behind which labels count: 0.5 takes those of its second half only. Default 0
- */
-export function labelAccuracy(
+/** What {@link labelScore} looks at. */
+export interface ScoredSequences {
+  readonly split: 'validation' | 'test';
+  /** How many: rounded up to whole batches. */
+  readonly sequences: number;
+  /** Share of each sequence behind which labels count: 0.5 takes those of its second half only. Default 0. */
+  readonly from?: number;
+}
+
+/** Fraction of labels that are right, and their mean cross-entropy in nats, in evaluation mode. */
+export function labelScore(
   model: SequenceTagger,
   task: TokenTask,
-  split: 'validation' | 'test',
-  sequences: number,
-  from = 0,
-): number {
+  { split, sequences, from = 0 }: ScoredSequences,
+): { accuracy: number; nats: number } {
+  const batchSize = Math.min(EVALUATION_BATCH, sequences);
+  const scored = [...batches(task, { batchSize, split, end: Math.ceil(sequences / batchSize) })];
   model.eval();
-  let [labels, right] = [0, 0];
   try {
-    for (let first = 0; first < sequences; first += EVALUATION_BATCH) {
-      const count = Math.min(EVALUATION_BATCH, sequences - first);
-      // Batches are numbered by their size; the last one may be smaller, and repeats sequences of the first ones.
-      const index = count === EVALUATION_BATCH ? first / EVALUATION_BATCH : 0;
-      const score = scoreTagging(model, lastPart(task.batch(index, count, split), from));
-      labels += score.labels;
-      right += score.rightLabels;
-    }
+    const parts = scored.map((batch) => lastPart(batch, from));
+    const { labels, rightLabels, crossEntropy } = scoreTagging(model, parts);
+    return { accuracy: rightLabels / labels, nats: crossEntropy / labels };
   } finally {
     model.train();
   }
-  return right / labels;
 }
 
 function lastPart(batch: TokenBatch, from: number): TokenBatch {
