@@ -61,6 +61,7 @@ export const ctl = defineExperiment({
         baselines: { heads: 4, learningRate: 1e-3, steps: 2000 },
         oneDepthPerBatch: true,
       },
+      measuredSeconds: { native: 2305 },
     },
     paper: {
       summary: "the paper's configuration: 8 symbols, 9 functions, depth 1 to 5 → 9 and 10, 256 units, 14 layers",

@@ -65,8 +65,8 @@ export const scan = defineExperiment({
       },
     },
     standard: {
-      summary: 'up to 26 → 27 to 48 actions, 64 units, 2 layers; absolute, relative, relative with shared layers',
-      config: { models: ['absolute', 'relative', 'relativeUniversal'] },
+      summary: 'up to 26 → 27 to 48 actions, 64 units, 2 layers; absolute positions, relative ones in shared layers',
+      config: { batchSize: 64, steps: 4000, evaluationExamples: 400 },
     },
     paper: {
       summary: "the paper's configuration: 128 units, 3 layers, dropout 0.5, 50,000 steps",
