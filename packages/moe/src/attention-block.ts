@@ -10,8 +10,8 @@
  * A block is a `Module`. It reads `training`, draws from random streams of its own, and must not keep tensors between calls.
  */
 
-import { Module } from '@fwp/core';
-import type { Tensor2D, Tensor3D } from '@tensorflow/tfjs-core';
+import { assertFloatShape, Module } from '@fwp/core';
+import { concat, type Tensor2D, type Tensor3D } from '@tensorflow/tfjs-core';
 import type { Selection } from './selection.ts';
 
 /** What a call of an {@link AttentionBlock} may bring along. */
@@ -49,4 +49,26 @@ export abstract class AttentionBlock extends Module {
    * @param memoryLength of what precedes it
    */
   abstract multiplyAdds(length: number, memoryLength: number): number;
+}
+
+/**
+ * Checks inputs and memory, and joins them.
+ *
+ * @param name of the block, for messages
+ * @param size of a vector
+ * @returns sizes of the inputs, and what attention sees, `[batch, memoryLength + length, size]`
+ */
+export function joinSources(
+  name: string,
+  inputs: Tensor3D,
+  memory: Tensor3D | undefined,
+  size: number,
+): { batch: number; length: number; sources: Tensor3D } {
+  const { batch, length } = assertFloatShape(`${name}: inputs`, inputs, ['batch', 'length', size]) as {
+    batch: number;
+    length: number;
+  };
+  if (memory === undefined) return { batch, length, sources: inputs };
+  assertFloatShape(`${name}: memory`, memory, ['batch', 'memoryLength', size], { batch });
+  return { batch, length, sources: concat([memory, inputs], 1) };
 }

@@ -7,6 +7,7 @@
 export { AttentionBlock, type AttentionBlockOptions, type AttentionResult } from './attention-block.ts';
 export { type AttentionCost, type AttentionSizes, denseAttentionCost, switchHeadCost } from './attention-cost.ts';
 export { entropyRegularization, switchRegularization } from './balance.ts';
+export { DenseAttention, type DenseAttentionOptions } from './dense-attention.ts';
 export { DenseBlock, type DenseBlockOptions } from './dense-block.ts';
 export { type Usage, UsageCounter, usageOf } from './expert-usage.ts';
 export { FeedForwardBlock, type FeedForwardResult } from './feed-forward-block.ts';

@@ -13,9 +13,9 @@
  * Initial deviations: s / √size, and s / √(heads · headSize) of W_O.
  */
 
-import { assertCount, assertFloatShape, expertMatMul, Linear, normalInitializer, type RandomStream } from '@fwp/core';
+import { assertCount, expertMatMul, Linear, normalInitializer, type RandomStream } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { AttentionBlock, type AttentionBlockOptions, type AttentionResult } from './attention-block.ts';
+import { AttentionBlock, type AttentionBlockOptions, type AttentionResult, joinSources } from './attention-block.ts';
 import { assertActive, best } from './choices.ts';
 import { attendMultiplyAdds, type HeadPositions, PositionedHeads } from './positioned-heads.ts';
 import { Router } from './router.ts';
@@ -100,15 +100,8 @@ export class SwitchHead extends AttentionBlock {
 
   /** See {@link AttentionBlock.apply}. Selections are of `valueExperts`, for each source, and of `outputExperts`. */
   apply(inputs: tf.Tensor3D, { memory, paddingMask }: AttentionBlockOptions = {}): AttentionResult {
-    const { batch, length } = assertFloatShape('SwitchHead: inputs', inputs, ['batch', 'length', this.size]) as {
-      batch: number;
-      length: number;
-    };
-    if (memory !== undefined) {
-      assertFloatShape('SwitchHead: memory', memory, ['batch', 'memoryLength', this.size], { batch });
-    }
     return tf.tidy(() => {
-      const sources = memory === undefined ? inputs : tf.concat([memory, inputs], 1);
+      const { batch, length, sources } = joinSources('SwitchHead', inputs, memory, this.size);
       const count = sources.shape[1];
       const inHeads = (x: tf.Tensor, elements: number): tf.Tensor4D =>
         tf.reshape(x, [batch, elements, this.heads, this.headSize]);
