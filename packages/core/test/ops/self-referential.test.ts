@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  deltaRule,
   dispose,
   init,
   type SelfReferentialOptions,
@@ -293,6 +294,43 @@ describe.each(devices)('self-referential weight matrix on $name', ({ name, optio
       for (let i = 1; i < 4; i++) {
         for (let j = 1; j < 4; j++) expect(Math.abs(W[0]![0]! * W[i]![j]! - W[0]![j]! * W[i]![0]!)).toBeLessThan(1e-6);
       }
+    });
+  });
+
+  // Numeric check 4 of the card on formal languages.
+  it('that rewrites only what it puts out is a delta rule whose values are its own answers to its queries', () => {
+    tf.tidy(() => {
+      const [dim, time] = [4, 7];
+      // The last element of x is always 1, so that the last row of the rates' columns sets them: (σ(0.5), 0, 0, 0).
+      const x = tf.concat([tf.tensor(noise(21, 1), [1, 1, time, 3]), tf.ones([1, 1, time, 1])], 3);
+      const [output, query, key] = [2, 3, 4].map((seed) => tf.tensor(noise(16, seed), [dim, dim])) as [
+        tf.Tensor2D,
+        tf.Tensor2D,
+        tf.Tensor2D,
+      ];
+      const rates = tf.concat([tf.zeros([3, 4]), tf.tensor2d([[0.5, -200, -200, -200]])]);
+      const weights = tf.expandDims(tf.concat([output, query, key, rates], 1), 0);
+      const result = selfReferential(x, weights);
+      const inputs = tf.reshape(x, [time, dim]) as tf.Tensor2D;
+      const [queries, keys] = [query, key].map((W) => tf.softmax(tf.matMul(inputs, W))) as [tf.Tensor, tf.Tensor];
+      let state = tf.reshape(tf.transpose(output), [1, 1, dim, dim]);
+      const outputs = Array.from({ length: time }, (_, t) => {
+        const at = (rows: tf.Tensor) => tf.reshape(tf.slice(rows, [t, 0], [1, dim]), [1, 1, 1, dim]);
+        const read = (rows: tf.Tensor) => tf.matMul(at(rows), state, false, true);
+        const said = read(inputs);
+        const beta = tf.fill([1, 1, 1], 1 / (1 + Math.exp(-0.5)));
+        state = deltaRule(at(queries), at(keys), read(queries), beta, { initialState: state })
+          .finalState as tf.Tensor4D;
+        return said;
+      });
+      expectWithin(result.output.dataSync(), tf.concat(outputs, 2).dataSync(), 1e-6, 'outputs');
+      const final = tf.add(result.finalState, weights);
+      const block = tf.transpose(tf.slice(final, [0, 0, 0, 0], [1, 1, dim, dim]), [0, 1, 3, 2]);
+      expectWithin(block.dataSync(), state.dataSync(), 1e-6, 'W of the outputs');
+      expect(tf.max(tf.abs(tf.slice(result.finalState, [0, 0, 0, dim], [1, 1, dim, 2 * dim + 4]))).dataSync()[0]).toBe(
+        0,
+      );
+      expect(tf.max(tf.abs(result.finalState)).dataSync()[0]).toBeGreaterThan(0.05);
     });
   });
 
