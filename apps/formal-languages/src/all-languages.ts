@@ -34,17 +34,19 @@ export const allLanguages = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: 'one language of each kind and three models; two layers of size 32, at most 600 steps',
+      summary: 'one language of each kind and three models of one layer of size 32, at most 1200 steps',
       config: {
         ...SHORT,
+        layers: 1,
         languages: ['dyck-1', 'aa-star', 'reset-dyck-1'],
         models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet'],
-        steps: 600,
+        steps: 1200,
         bins: 2,
       },
     },
     standard: {
       summary: 'eight languages, nine models of two layers of size 32, at most 1000 steps',
+      measuredSeconds: { native: 3470 },
       config: { ...SHORT, languages: [...LANGUAGES], steps: 1000 },
     },
     paper: {
