@@ -4,4 +4,6 @@
  * @packageDocumentation
  */
 
+export { lm } from './lm.ts';
+export { recall } from './recall.ts';
 export { synthetic } from './synthetic.ts';

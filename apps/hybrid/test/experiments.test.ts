@@ -1,12 +1,12 @@
 import { ARITHMETIC_TOKENS, type TokenTask } from '@fwp/datasets';
 import type { Experiment } from '@fwp/lab';
 import { describe, expect, it } from 'vitest';
-import { synthetic } from '../src/index.ts';
+import { lm, recall, synthetic } from '../src/index.ts';
 import { publishedSynthetic } from '../src/published.ts';
 import { type AccuracyRow, taskOf } from '../src/synthetic.ts';
 import { normalizedAccuracy } from '../src/token-task.ts';
 
-const experiments = [synthetic] as unknown as Experiment[];
+const experiments = [lm, recall, synthetic] as unknown as Experiment[];
 
 function keysOf(experiment: Experiment, preset: string): readonly object[] {
   return experiment.trials(experiment.config.parse(experiment.presets[preset]?.config ?? {}));
@@ -19,7 +19,7 @@ function holding(experiment: Experiment, rows: readonly object[]): string[] {
 
 describe.each(experiments)('$id', (experiment) => {
   it.each(['quick', 'standard', 'paper'])('every setting of preset %s is valid, and there are trials', (preset) => {
-    expect(keysOf(experiment, preset).length).toBeGreaterThan(2);
+    expect(keysOf(experiment, preset).length).toBeGreaterThan(1);
   });
 
   it('every claim is decided by the standard preset, and none without results', () => {
@@ -74,5 +74,44 @@ describe('hybrid/synthetic', () => {
     expect(normalizedAccuracy(0.2, 5)).toBeCloseTo(0);
     expect(normalizedAccuracy(1, 5)).toBe(1);
     expect(normalizedAccuracy(0.6, 5)).toBeCloseTo(0.5);
+  });
+});
+
+describe('hybrid/recall', () => {
+  const experiment = recall as unknown as Experiment;
+  const rows = (accuracy: (model: string) => number) =>
+    keysOf(experiment, 'quick').map((key) => ({ ...key, accuracy: accuracy((key as { model: string }).model) }));
+
+  it('its claims hold where recall grows with the window, and not for models that recall nothing or everything', () => {
+    const growing = (model: string) => (model.endsWith('= 32') ? 1 : model.endsWith('= 8') ? 0.4 : 0.2);
+    expect(holding(experiment, rows(growing))).toHaveLength(2);
+    expect(
+      holding(
+        experiment,
+        rows(() => 0.06),
+      ),
+    ).toEqual([]);
+    expect(
+      holding(
+        experiment,
+        rows(() => 1),
+      ),
+    ).toEqual([]);
+  });
+});
+
+describe('hybrid/lm', () => {
+  const experiment = lm as unknown as Experiment;
+  const rows = (bits: Readonly<Record<string, number>>, other: number) =>
+    keysOf(experiment, 'standard').map((key) => ({
+      ...key,
+      bitsPerByte: bits[(key as { model: string }).model] ?? other,
+    }));
+
+  it('its claims hold where the synchronous blend is best, and none holds where it is worst', () => {
+    expect(holding(experiment, rows({ synchronous: 1.2 }, 1.4))).toHaveLength(experiment.claims.length);
+    expect(holding(experiment, rows({ synchronous: 1.4 }, 1.2))).toEqual([]);
+    // Models that have learned nothing cost the same: that the fast weights help must fail.
+    expect(holding(experiment, rows({}, 8)).some((text) => text.includes('fast weights'))).toBe(false);
   });
 });
