@@ -23,14 +23,15 @@ export const overlap = defineExperiment({
   }),
   presets: {
     quick: {
-      summary: '8 symbols, 12 functions, 1 shared with 2 symbols or 6 shared with 6; a bidirectional LSTM',
+      summary: '4 symbols, 16 functions: 4 shared with 1 symbol up to 8 shared with 3; a bidirectional LSTM',
       config: {
         models: ['bidirectionalLstm'],
-        functions: 12,
-        trainExamples: 4000,
-        sharedFunctions: [1, 6],
-        sharedSymbols: [2, 6],
-        steps: 600,
+        symbols: 4,
+        trainExamples: 1400,
+        evaluationExamples: 200,
+        sharedFunctions: [4, 8],
+        sharedSymbols: [1, 3],
+        learningRate: 4e-3,
       },
     },
     standard: {

@@ -50,9 +50,8 @@ export const scan = defineExperiment({
   }),
   presets: {
     quick: {
-      summary: 'two verbs without "around": up to 6 → 7 to 9 actions; absolute against relative positions',
+      summary: 'two verbs without "around": up to 6 → 7 to 9 actions; absolute positions, relative ones in shared layers',
       config: {
-        models: ['absolute', 'relative', 'relativeUniversal'],
         verbs: ['walk', 'jump'],
         turns: ['opposite'],
         cutoff: 6,
@@ -60,7 +59,6 @@ export const scan = defineExperiment({
         size: 32,
         hiddenSize: 64,
         batchSize: 64,
-        steps: 700,
         evaluationExamples: 256,
       },
     },
