@@ -95,7 +95,7 @@ describe('claims of moe/scaling', () => {
   });
 
   it('do not hold for a dense block that costs the same', () => {
-    const flat = rows.map((row) => ({ ...row, forwardMs: 1, activationBytes: 1 }));
+    const flat = rows.map((row) => ({ ...row, stepMs: 1, activationBytes: 1 }));
     expect(verdicts(scaling, flat).map(([, pass]) => pass)).toEqual([true, true, false]);
   });
 });
