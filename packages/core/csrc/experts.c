@@ -25,7 +25,7 @@
 /** Sorted positions per chunk of expert_hidden and expert_hidden_grad. */
 #define EXPERT_POSITIONS 256
 /** Fewest rows of one expert, on the average, for which rows of the output are divided; and most parts of them. */
-#define EXPERT_LEAST_ROWS 64
+#define EXPERT_LEAST_ROWS 256
 #define EXPERT_ROW_BLOCKS 16
 /** Multiply-adds worth a chunk of their own. */
 #define EXPERT_GRAIN 1e6
