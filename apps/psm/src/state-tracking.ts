@@ -130,14 +130,14 @@ export const stateTracking = defineExperiment({
     },
     standard: {
       summary:
-        'parity, permutations of three and of five items; trees with and without attention, a Transformer, a DeltaNet',
+        'parity and the permutations of three items with trees, a Transformer, a DeltaNet; 4 to 18 elements, then 144',
       config: {
         groups: [
           { name: 'Z2', models: ['psm', 'psmFeedForward', 'transformer', 'deltaNet'] },
-          { name: 'S3', models: ['psm', 'psmFeedForward', 'transformer', 'deltaNet'] },
-          { name: 'S5', models: ['psm', 'psmFeedForward'] },
+          { name: 'S3', models: ['psm', 'psmFeedForward', 'transformer'] },
         ],
         trainElements: [4, 18],
+        transformer: { steps: 2000 },
       },
     },
     paper: {

@@ -5,6 +5,7 @@ import { expertCases } from './expert-cases.ts';
 import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
+import { prefixCases } from './prefix-cases.ts';
 import { quantizerCases } from './quantizer-cases.ts';
 import { routingCases } from './routing-cases.ts';
 import { rtrlCases } from './rtrl-cases.ts';
@@ -242,6 +243,7 @@ export const CASES: readonly Case[] = [
   ...linearAttentionCases,
   ...fastRecurrenceCases,
   ...selfReferentialCases,
+  ...prefixCases,
   ...quantizerCases,
   ...routingCases,
   ...expertCases,

@@ -11,6 +11,7 @@ import { linearAttentionPrograms } from '../programs/linear-attention-programs.t
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
 import { peakPrograms } from '../programs/peak-programs.ts';
+import { prefixPrograms } from '../programs/prefix-programs.ts';
 import { quantizerPrograms } from '../programs/quantizer-programs.ts';
 import { routingPrograms } from '../programs/routing-programs.ts';
 import { rtrlPrograms } from '../programs/rtrl-programs.ts';
@@ -29,6 +30,7 @@ await serve({
     ...linearAttentionPrograms,
     ...fastRecurrencePrograms,
     ...selfReferentialPrograms,
+    ...prefixPrograms,
     ...quantizerPrograms,
     ...routingPrograms,
     ...expertPrograms,

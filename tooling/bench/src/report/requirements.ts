@@ -2,6 +2,7 @@
 
 import { EXPERT_ROWS } from '../expert-cases.ts';
 import { geometricMean } from '../harness/statistics.ts';
+import { PREFIX_ROWS } from '../prefix-cases.ts';
 import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
 import { ROUTING_ROWS } from '../routing-cases.ts';
 import { RTRL_ROWS } from '../rtrl-cases.ts';
@@ -174,6 +175,12 @@ const REQUIREMENTS: readonly Requirement[] = [
     text: "Sensitivities against the authors' formulation in PyTorch",
     ...{ device: 'native', threads: 2, rows: named(RTRL_ROWS.segment), peer: 'pytorch', atLeast: 10 },
   },
+  ...(['native', 'wasm'] as const).map(
+    (device): Requirement => ({
+      text: 'Tree of 1024 chunks by levels against node by node',
+      ...{ device, threads: 2, rows: named(PREFIX_ROWS.levels), over: PREFIX_ROWS.nodes, atMost: 0.33 },
+    }),
+  ),
   {
     text: 'Neural Data Router step against PyTorch',
     ...{ device: 'native', threads: 2, rows: named(ROUTING_ROWS.router), peer: 'pytorch', atLeast: 1.5 },
