@@ -1,7 +1,6 @@
 /** A stream of 100,000 elements: memory follows the binary number of chunks, and outputs stay those of training. */
 
 import { dispose, init, RandomStream, randomNormal, rootLevels } from '@fwp/core';
-import { native } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { TransformerPsm } from '../src/index.ts';
@@ -9,7 +8,7 @@ import { TransformerPsm } from '../src/index.ts';
 const [LENGTH, CHUNK, SIZE] = [100_000, 16, 8];
 
 beforeAll(async () => {
-  await init(native.options);
+  await init();
 });
 afterAll(dispose);
 
