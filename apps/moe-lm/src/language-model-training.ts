@@ -23,11 +23,11 @@ export const languageModelSettings = {
   dropout: z.number().min(0).lt(1).default(0).describe('of both branches of a layer, and of hidden units'),
   batchSize: z.int().min(1).default(16).describe('streams'),
   validationBatchSize: z.int().min(1).default(8),
-  steps: z.int().min(1).default(700),
+  steps: z.int().min(1).default(1000),
   warmupSteps: z.int().min(0).default(0),
   learningRate: z.number().positive().default(1.5e-3).describe("Adam's step size at first; it falls to 0 as a cosine"),
   clipNorm: z.number().positive().default(0.25).describe('largest norm of all gradients'),
-  evaluateEvery: z.int().min(1).default(350).describe('steps between validations'),
+  evaluateEvery: z.int().min(1).default(500).describe('steps between validations'),
 };
 
 const settings = z.object(languageModelSettings);

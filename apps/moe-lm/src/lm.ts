@@ -66,7 +66,7 @@ export const lm = defineExperiment({
       config: { models: ['dense', 'dense-compute-equal', 'sigma-moe'], steps: 400, learningRate: 4e-3 },
     },
     standard: {
-      summary: 'seven blocks, two layers of size 64, 700 000 bytes of training',
+      summary: 'seven blocks, two layers of size 64, a million bytes of training',
       seeds: [1, 2],
     },
     paper: {
