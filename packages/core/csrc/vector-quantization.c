@@ -30,8 +30,14 @@ typedef struct {
   i64 segments, slice, parts;
 } segment_parts;
 
-/** Rows of a part: whole passes of the assignment. */
-INLINE i64 segment_grain(i64 count, i64 parts) { return ROUND_UP(CEIL_DIV(count, parts), VQ_ROWS); }
+/**
+ * The first row of a part, of `count` rows in all, for whole passes of the assignment. Parts of the first half have seven times
+ * as many rows as those of the second, with which threads finish together.
+ */
+INLINE i64 segment_begin(i64 count, i64 parts, i64 part) {
+  const i64 large = parts / 2, weight = 7 * MIN(part, large) + MAX(0, part - large), all = 6 * large + parts;
+  return part == parts ? count : MIN(count, ROUND_UP(count * weight / all, VQ_ROWS));
+}
 
 /** The sums of a part, and its counts behind them, all zero. */
 INLINE f32 *segment_clear(const segment_parts *plan, i64 part) {
@@ -84,35 +90,37 @@ typedef struct {
   segment_parts by_segment;
   const i32 *indices;
   const f32 *x;
-  i64 grain;
+  i64 count;
 } segment_plan;
 
-static void segment_chunk(const void *context, i64 begin, i64 end, UNUSED i64 thread) {
+static void segment_chunk(const void *context, i64 first, i64 last, UNUSED i64 thread) {
   const segment_plan *plan = context;
-  f32 *sums = segment_clear(&plan->by_segment, begin / plan->grain);
-  for (i64 i = begin; i < end; i++) {
-    segment_add(&plan->by_segment, sums, plan->indices[i], plan->x + i * plan->by_segment.slice);
+  const segment_parts *parts = &plan->by_segment;
+  for (i64 part = first; part < last; part++) {
+    f32 *sums = segment_clear(parts, part);
+    const i64 end = segment_begin(plan->count, parts->parts, part + 1);
+    for (i64 i = segment_begin(plan->count, parts->parts, part); i < end; i++) {
+      segment_add(parts, sums, plan->indices[i], plan->x + i * parts->slice);
+    }
   }
 }
 
 /**
  * segment_statistics(indices, x, sums, counts, workspace, count, slice, segments, parts): sums [segments, slice] of the rows of
- * x by index, and how many rows each segment has, as floats. No part may be empty: (parts − 1) · (count / parts rounded up to
- * 64) < count. Workspace, if there is more than one: parts · segments · (slice + 1) floats. Status: 1 + the position of an
- * index outside [0, segments).
+ * x by index, and how many rows each segment has, as floats. Workspace, if there is more than one part: parts · segments ·
+ * (slice + 1) floats. Status: 1 + the position of an index outside [0, segments).
  */
 KERNEL(segment_statistics) {
-  segment_plan plan = {.by_segment = {.sums = F32(2), .counts = F32(3), .partial = F32(4), .slice = INT(6),
+  const segment_plan plan = {.by_segment = {.sums = F32(2), .counts = F32(3), .partial = F32(4), .slice = INT(6),
                                       .segments = INT(7), .parts = INT(8)},
-                       .indices = I32(0), .x = F32(1)};
-  const i64 count = INT(5), status = indexing_check(plan.indices, count, plan.by_segment.segments);
+                       .indices = I32(0), .x = F32(1), .count = INT(5)};
+  const i64 status = indexing_check(plan.indices, plan.count, plan.by_segment.segments);
   if (status != OK) return status;
   if (plan.by_segment.parts == 1) {
-    segment_columns(&plan.by_segment, plan.indices, plan.x, count);
+    segment_columns(&plan.by_segment, plan.indices, plan.x, plan.count);
     return OK;
   }
-  plan.grain = segment_grain(count, plan.by_segment.parts);
-  fwp_parallel_for(count, plan.grain, segment_chunk, &plan);
+  fwp_parallel_for(plan.by_segment.parts, 1, segment_chunk, &plan);
   segment_join(&plan.by_segment);
   return OK;
 }
@@ -127,9 +135,9 @@ typedef struct {
   i32 *indices;
   /** The packed codes: column panels [d][width]; and ½‖w‖² of all of them, padded with +infinity to whole vectors. */
   f32 *packed, *half_norms;
-  /** The nearest codes themselves and, for each chunk of `grain` vectors, the sum of (w − z)²; or null. */
+  /** The nearest codes themselves and, for each chunk of `grain` vectors or each part, the sum of (w − z)²; or null. */
   f32 *nearest, *errors;
-  /** Sums of the vectors by code and their counts, where every chunk is a part of its own. */
+  /** Sums of the vectors by code and their counts, if there are several parts. */
   segment_parts by_code;
   i64 vectors, count, d, grain;
 } vq_assign_plan;
@@ -220,13 +228,14 @@ INLINE vf vq_take(const f32 *w, const f32 *z, f32 *nearest, i64 d, vf sum) {
   return sum;
 }
 
-/** The scores of one panel of codes are kept, in the nearest cache, and compared at once. */
-static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
-  const vq_assign_plan *plan = context;
+/**
+ * Vectors [begin, end): the scores of one panel of codes are kept, in the nearest cache, and compared at once. Adds the vectors
+ * to `part_sums`, if there are any, and returns the sum of (w − z)².
+ */
+static f32 vq_assign_rows(const vq_assign_plan *plan, i64 begin, i64 end, f32 *part_sums, i64 thread) {
   const gemm_split wide = vq_panels(plan);
   const i64 d = plan->d;
   vf error = vset(0);
-  f32 *part_sums = plan->by_code.parts > 1 ? segment_clear(&plan->by_code, begin / plan->grain) : 0;
   vq_lane_best *best = fwp_scratch(thread);
   f32 *scores = (f32 *)(best + VQ_ROWS);
 #if defined(__wasm__)
@@ -268,7 +277,23 @@ static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread)
       if (part_sums) segment_add(&plan->by_code, part_sums, index, z + i * d);
     }
   }
-  if (plan->errors) plan->errors[begin / plan->grain] = vsum(error);
+  return vsum(error);
+}
+
+static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const vq_assign_plan *plan = context;
+  const f32 error = vq_assign_rows(plan, begin, end, 0, thread);
+  if (plan->errors) plan->errors[begin / plan->grain] = error;
+}
+
+static void vq_assign_part(const void *context, i64 first, i64 last, i64 thread) {
+  const vq_assign_plan *plan = context;
+  const segment_parts *by_code = &plan->by_code;
+  for (i64 part = first; part < last; part++) {
+    const i64 begin = segment_begin(plan->vectors, by_code->parts, part);
+    const i64 end = segment_begin(plan->vectors, by_code->parts, part + 1);
+    plan->errors[part] = vq_assign_rows(plan, begin, end, segment_clear(by_code, part), thread);
+  }
 }
 
 /** Vectors per chunk: some 20 µs of products, at least one pass. */
@@ -278,9 +303,10 @@ INLINE i64 vq_grain(i64 count, i64 d) {
 
 INLINE void vq_assign_run(vq_assign_plan *plan) {
   plan->half_norms = plan->packed + ROUND_UP(plan->count, VF) * plan->d;
-  plan->grain = plan->by_code.parts > 1 ? segment_grain(plan->vectors, plan->by_code.parts) : vq_grain(plan->count, plan->d);
+  plan->grain = vq_grain(plan->count, plan->d);
   fwp_parallel_for(vq_panels(plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan->d + 1))), vq_pack_chunk, plan);
-  fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
+  if (plan->by_code.parts > 1) fwp_parallel_for(plan->by_code.parts, 1, vq_assign_part, plan);
+  else fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
 }
 
 /**
@@ -311,7 +337,8 @@ INLINE i64 vq_quantize_run(const f64 *arg, segment_parts by_code) {
   if (by_code.parts > 1) segment_join(&by_code);
   else if (by_code.parts == 1) segment_columns(&by_code, plan.indices, plan.z, plan.vectors);
   f64 total = 0;
-  for (i64 i = 0; i < CEIL_DIV(plan.vectors, plan.grain); i++) total += plan.errors[i];
+  const i64 chunks = by_code.parts > 1 ? by_code.parts : CEIL_DIV(plan.vectors, plan.grain);
+  for (i64 i = 0; i < chunks; i++) total += plan.errors[i];
   *F32(4) = (f32)(total / ((f64)plan.vectors * (f64)plan.d));
   return OK;
 }

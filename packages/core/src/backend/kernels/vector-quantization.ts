@@ -84,9 +84,8 @@ function vqQuantize({ inputs, backend }: KernelCall, withSums: boolean): TensorI
 
 /** How many parts of the rows get sums of their own. */
 function partsOf(rows: number, segments: number): number {
-  const parts = Math.max(1, Math.min(MOST_PARTS, Math.floor(rows / (ROWS_PER_SEGMENT * segments))));
-  const rowsOfPart = Math.ceil(rows / parts / ROWS_OF_PASS) * ROWS_OF_PASS;
-  return Math.max(1, Math.ceil(rows / rowsOfPart));
+  const parts = Math.min(MOST_PARTS, Math.floor(rows / (ROWS_PER_SEGMENT * segments)), Math.floor(rows / ROWS_OF_PASS));
+  return Math.max(1, parts);
 }
 
 function floatsOfParts(parts: number, segments: number, size: number): number {
