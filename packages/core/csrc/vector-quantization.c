@@ -178,6 +178,18 @@ typedef struct {
   vi vector;
 } vq_lane_best;
 
+/** Keeps x and its number where x is greater than the score. gcc makes four operations of two choices by the same comparison. */
+INLINE void vq_keep_greater(vf x, vi number, vf *score, vi *vector) {
+#if defined(__AVX512F__)
+  const __mmask16 more = _mm512_cmp_ps_mask((__m512)x, (__m512)*score, _CMP_GT_OQ);
+  *score = (vf)_mm512_mask_mov_ps((__m512)*score, more, (__m512)x);
+  *vector = (vi)_mm512_mask_mov_epi32((__m512i)*vector, more, (__m512i)number);
+#else
+  const vi more = x > *score;
+  *score = vselect(more, x, *score), *vector = viselect(more, number, *vector);
+#endif
+}
+
 /**
  * Takes vectors of codes, the first of which is number `first`, into account, for each of `rows` vectors. Comparisons with NaN
  * are false, so NaN never wins.
@@ -189,9 +201,7 @@ INLINE void vq_compare(const f32 *dot, const f32 *half, i64 first, i64 rows, vq_
     vf score = best[i].score;
     vi vector = best[i].vector;
     UNROLL for (int j = 0; j < vectors; j++) {
-      const vf x = vload(dot + (i * vectors + j) * VF) - offset[j];
-      const vi more = x > score;
-      score = vselect(more, x, score), vector = viselect(more, viset((i32)(first + j)), vector);
+      vq_keep_greater(vload(dot + (i * vectors + j) * VF) - offset[j], viset((i32)(first + j)), &score, &vector);
     }
     best[i] = (vq_lane_best){score, vector};
   }

@@ -13,7 +13,7 @@ const ROWS_OF_PASS = 64;
 /** Rows for every segment that are worth sums of their own, to be joined with those of other parts. */
 const ROWS_PER_SEGMENT = 2;
 /** Most parts; a fixed number, so that sums don't depend on the number of threads. */
-const MOST_PARTS = 16;
+const MOST_PARTS = 8;
 
 /**
  * Kernels of `vqAssign`, `vqQuantize`, `vqQuantizeSum`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
