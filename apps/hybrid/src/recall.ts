@@ -127,12 +127,13 @@ export const recall = defineExperiment({
         pairs: [4, 8, 16],
         windows: [8, 32, 64],
         length: 64,
+        vocabularySize: 64,
         steps: 600,
       },
     },
     paper: {
       summary:
-        "256 tokens with 64 pairs of a large vocabulary, windows of 64 and 128, at the size of the paper's synthetic tasks",
+        "16 to 64 pairs of a large vocabulary in 256 tokens, windows of 64 to 256, at the size of the paper's synthetic tasks",
       config: {
         models: ['attention', 'deltaNet', 'delayedStream', 'delayedChunk', 'synchronous'],
         pairs: [16, 32, 64],
