@@ -183,6 +183,7 @@ export {
   geometricAttentionWeights,
 } from './ops/geometric-attention.ts';
 export { gridNeighborSum } from './ops/grid-neighbor-sum.ts';
+export { inTidy } from './ops/in-tidy.ts';
 export { addLayerNorm, type LayerNormOptions, layerNorm } from './ops/layer-norm.ts';
 export { LINEAR_ACTIVATIONS, type LinearActivation, type LinearOptions, linear } from './ops/linear.ts';
 export { type LinearAttentionOptions, linearAttention, linearAttentionStep } from './ops/linear-attention.ts';

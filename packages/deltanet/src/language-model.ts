@@ -26,6 +26,7 @@ import {
   Embedding,
   type FeedForwardOptions,
   type Initializer,
+  inTidy,
   LayerNorm,
   Linear,
   type MixerOptions,
@@ -345,9 +346,4 @@ function mixerOf(
   random: RandomStream,
 ): SequenceMixer {
   return createMixer(name, { weightInitializer, ...options, size, random } as MixerSettings[MixerName]);
-}
-
-/** `tf.tidy` for a function that returns an object of tensors. */
-function inTidy<R>(run: () => R): R {
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as R;
 }

@@ -19,6 +19,7 @@ import {
   assertTensor,
   Embedding,
   type Initializer,
+  inTidy,
   LayerNorm,
   Linear,
   Module,
@@ -201,9 +202,4 @@ function remember(memory: tf.Tensor3D | undefined, x: tf.Tensor3D, count: number
   // A memory outlives the segment: a slice of all of it is a tensor of its own.
   const kept = Math.min(count, both.shape[1]);
   return tf.slice(both, [0, both.shape[1] - kept, 0], [batch, kept, size]);
-}
-
-/** `tf.tidy` for a function that returns an object with tensors in it. */
-function inTidy<R>(run: () => R): R {
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as R;
 }

@@ -24,6 +24,7 @@ import {
   Dropout,
   Embedding,
   type Initializer,
+  inTidy,
   Module,
   normalInitializer,
   type RandomStream,
@@ -284,9 +285,4 @@ export class EncoderDecoder extends Module {
 function embeddingInitializer(scaling: EmbeddingScaling, size: number): Initializer {
   if (scaling === 'tokenUpscaling') return xavierUniform();
   return normalInitializer(scaling === 'none' ? 1 : Math.sqrt(2 / size));
-}
-
-/** `tf.tidy` for a function that returns tensors within lists and objects. */
-function inTidy<R>(run: () => R): R {
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as R;
 }

@@ -20,6 +20,7 @@ import {
   assertShape,
   assertTensor,
   insertElement,
+  inTidy,
   type MixerOptions,
   Module,
   normalInitializer,
@@ -338,9 +339,4 @@ function assertPaddingAtEnd(mask: tf.Tensor, batch: number, length: number): voi
         `element behind padding, at ${i % length}.`,
     );
   }
-}
-
-/** `tf.tidy` for a function that returns an object of tensors. */
-function inTidy<R>(run: () => R): R {
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as R;
 }

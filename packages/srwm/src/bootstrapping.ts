@@ -9,7 +9,7 @@
  * logits of p is (p − p′) / batch.
  */
 
-import { assertFloatShape, assertNumber, softmaxCrossEntropy } from '@fwp/core';
+import { assertFloatShape, assertNumber, inTidy, softmaxCrossEntropy } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 
 /** Weights of the terms of {@link bootstrapLoss}. */
@@ -49,7 +49,7 @@ export function bootstrapLoss(
   assertFloatShape('bootstrapLoss: futureLogits', futureLogits, ['batch', 'ways'], sizes);
   const weights = { main, bootstrap, future };
   for (const [name, weight] of Object.entries(weights)) assertNumber(`bootstrapLoss: ${name}`, weight, 0);
-  const run = (): BootstrapLoss => {
+  return inTidy((): BootstrapLoss => {
     const terms = {
       main: softmaxCrossEntropy(logits, targets) as tf.Scalar,
       bootstrap: divergence(logits, futureLogits),
@@ -59,8 +59,7 @@ export function bootstrapLoss(
       .filter((name) => weights[name] > 0)
       .map((name) => (weights[name] === 1 ? terms[name] : tf.mul<tf.Scalar>(terms[name], weights[name])));
     return { loss: weighted.length === 0 ? tf.scalar(0) : tf.addN(weighted), ...terms };
-  };
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as BootstrapLoss;
+  });
 }
 
 /**

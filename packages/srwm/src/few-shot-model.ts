@@ -14,6 +14,7 @@ import {
   assertFloatShape,
   assertShape,
   assertTensor,
+  inTidy,
   type Layer,
   Linear,
   Module,
@@ -85,7 +86,7 @@ export class FewShotModel extends Module {
     if (state !== undefined && state.length !== this.blocks.length) {
       throw new RangeError(`FewShotModel: state is that of ${state.length} blocks instead of ${this.blocks.length}.`);
     }
-    const run = (): { logits: tf.Tensor3D; state: FewShotState } => {
+    return inTidy(() => {
       let x = this.#embed(examples, labels);
       const next = this.blocks.map((block, index) => {
         const result = block.forward(x, state?.[index]);
@@ -93,8 +94,7 @@ export class FewShotModel extends Module {
         return result.state;
       });
       return { logits: this.output.forward(x), state: next };
-    };
-    return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as ReturnType<typeof run>;
+    });
   }
 
   /** The logits alone, without the cost of a state. */

@@ -21,9 +21,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { AFFINE_TRANSITIONS, type AffineScanAttributes, MAX_AFFINE_COLUMNS } from '../backend/kernels/affine-scan.ts';
 import { assertFloatShape, assertOneOf, assertShape, assertTensor, formatShape } from '../shape-checks.ts';
-import { inTidy } from './fast-weight-scan.ts';
 import { canFuse, runFused } from './fused.ts';
 import type { Gradient } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 import type { Combine } from './prefix-roots.ts';
 import { prefixScan } from './prefix-scan.ts';
 

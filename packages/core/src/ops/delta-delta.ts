@@ -15,8 +15,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { assertCount, assertFloatShape } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
-import { assertScan, inTidy, type ScanOptions } from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions } from './fast-weight-scan.ts';
 import { eluPlusOne } from './feature-maps/elementwise.ts';
+import { inTidy } from './in-tidy.ts';
 import { stepOf, withTime } from './recurrent-steps.ts';
 
 /** What a {@link deltaDelta} is given at each step, float32. */

@@ -20,7 +20,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertOneOf, assertShape, assertTensor } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
 import { fastRecurrence } from './fast-recurrence.ts';
-import { inTidy, type ScanOptions, type ScanSizes } from './fast-weight-scan.ts';
+import type { ScanOptions, ScanSizes } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { lastOutput, stepOf, withTime } from './recurrent-steps.ts';
 
 /** What a {@link deltaLstm} is given, float32; gates in the order i, u, o. */

@@ -14,8 +14,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
-import { inTidy, type ScanOptions, type ScanSizes } from './fast-weight-scan.ts';
+import type { ScanOptions, ScanSizes } from './fast-weight-scan.ts';
 import { eluPlusOne } from './feature-maps/elementwise.ts';
+import { inTidy } from './in-tidy.ts';
 import { layerNorm } from './layer-norm.ts';
 import { stepOf, withTime } from './recurrent-steps.ts';
 

@@ -17,7 +17,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertOneOf } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
 import { fastRecurrence } from './fast-recurrence.ts';
-import { assertScan, inTidy, type ScanOptions } from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { lastOutput, stepOf, withTime } from './recurrent-steps.ts';
 
 /** What a {@link deltaRnn} is given, float32. */

@@ -28,7 +28,7 @@ import {
   elementwiseLstm,
   fusedElementwiseLstm,
 } from './elementwise-lstm.ts';
-import { inTidy } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { linear } from './linear.ts';
 
 /** What the sensitivities of some steps are computed from. */

@@ -17,9 +17,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
-import { inTidy } from './fast-weight-scan.ts';
 import { canFuse, runFused } from './fused.ts';
 import type { Gradient } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
 

@@ -12,6 +12,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertOneOf, assertShape, assertTensor } from '../shape-checks.ts';
 import { canFuse, runFused } from './fused.ts';
 import { type Gradient, isTapeOn } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 
 /** Options of every fast-weight scan. */
@@ -112,11 +113,6 @@ export function scanStep<Inputs extends ScanSequences, Result extends ScanResult
     const { output, finalState, ...others } = scan(Object.fromEntries(sequences) as Inputs, { initialState: state });
     return { output: tf.reshape(output, [batch, heads, valueDim]), state: finalState, ...others };
   });
-}
-
-/** `tf.tidy` for a function that returns an object of tensors. */
-export function inTidy<R>(run: () => R): R {
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as R;
 }
 
 // ---- on the CPU engine, with its gradient --------------------------------------------------------

@@ -17,7 +17,6 @@ import {
   assertScan,
   type DecayOptions,
   decayFactors,
-  inTidy,
   runScan,
   type ScanKernel,
   type ScanOptions,
@@ -27,6 +26,7 @@ import {
   scanStep,
 } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 
 /** Options of {@link gatedDeltaRule}. */
 export interface GatedDeltaRuleOptions extends ScanOptions, DecayOptions {}

@@ -12,7 +12,8 @@
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertTensor } from '../shape-checks.ts';
-import { assertScan, type DecayOptions, decayFactors, inTidy, type ScanOptions, scanStep } from './fast-weight-scan.ts';
+import { assertScan, type DecayOptions, decayFactors, type ScanOptions, scanStep } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import {
   type LinearAttentionResult,
   type LinearAttentionStepResult,

@@ -15,6 +15,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME } from '../backend/backend.ts';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
 import { type Gradient, gradientDepth } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
 
@@ -87,8 +88,7 @@ export function lstm(x: tf.Tensor, weights: LstmWeights, options: LstmOptions = 
 
   const start: Start = { initialHidden, initialCell, resetMask };
   const fused = tf.getBackend() === BACKEND_NAME && gradientDepth() <= 1 && hidden <= MAX_HIDDEN;
-  const run = () => (fused ? fusedLstm : composedLstm)(x, weights, start, hidden);
-  return tf.tidy(run as unknown as () => tf.TensorContainerObject) as unknown as LstmResult;
+  return inTidy(() => (fused ? fusedLstm : composedLstm)(x, weights, start, hidden));
 }
 
 /**

@@ -18,7 +18,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertNumber, assertOneOf } from '../shape-checks.ts';
-import { assertScan, inTidy, type ScanOptions, type ScanSizes } from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions, type ScanSizes } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { sumRule } from './sum-rule.ts';
 
 /** How gates and keys of an mLSTM are meant. */

@@ -18,14 +18,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
-import {
-  assertScan,
-  inTidy,
-  type ScanOptions,
-  type ScanResult,
-  type ScanStepResult,
-  scanStep,
-} from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions, type ScanResult, type ScanStepResult, scanStep } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { linearAttention } from './linear-attention.ts';
 
 /**

@@ -21,7 +21,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertOneOf, assertTensor, formatShape } from '../shape-checks.ts';
-import { inTidy } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { type Combine, insertElement, type PrefixRoots, rootLevels } from './prefix-roots.ts';
 
 /** An element of a scan, or many along an axis: a tensor, or a list or record of tensors with that axis in common. */

@@ -14,8 +14,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
-import { assertScan, inTidy, runScan, type ScanKernel, type ScanOptions, scanGradient } from './fast-weight-scan.ts';
+import { assertScan, runScan, type ScanKernel, type ScanOptions, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 import { deltaStep, lastOutput, matrixTimes, restarted, stackSteps, stepOf, withTime } from './recurrent-steps.ts';
 
 /** What a {@link recurrentDelta} is given at each step, float32, before any activation. */

@@ -21,8 +21,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
-import { inTidy, runScan, type ScanKernel, type ScanSizes, scanGradient } from './fast-weight-scan.ts';
+import { runScan, type ScanKernel, type ScanSizes, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 
 /** Options of {@link selfReferential}. */
 export interface SelfReferentialOptions {

@@ -12,14 +12,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
-import {
-  assertScan,
-  inTidy,
-  type ScanOptions,
-  type ScanResult,
-  type ScanStepResult,
-  scanStep,
-} from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions, type ScanResult, type ScanStepResult, scanStep } from './fast-weight-scan.ts';
+import { inTidy } from './in-tidy.ts';
 import { sumRule } from './sum-rule.ts';
 
 /** D of a state space model. */

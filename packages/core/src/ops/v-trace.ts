@@ -14,9 +14,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { VTraceAttributes } from '../backend/kernels/v-trace.ts';
 import { assertFloatShape, assertNumber } from '../shape-checks.ts';
-import { inTidy } from './fast-weight-scan.ts';
 import { runFused } from './fused.ts';
 import { isTapeOn } from './gradients/support.ts';
+import { inTidy } from './in-tidy.ts';
 
 /** What V-trace is computed from; float32 `[batch, time]` unless stated otherwise. */
 export interface VTraceInputs {
