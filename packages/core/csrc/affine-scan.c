@@ -78,9 +78,9 @@ static void affine_multiply_transposed(const f32 *matrix, const f32 *state, f32 
   }
 }
 
-/** What a step adds. */
-INLINE void affine_add(const f32 *input, f32 *state, i64 count) {
-#define AFFINE_ADD(j, n) ROW_STORE(state, j, n, ROW_LOAD(state, j, n, 0) + ROW_LOAD(input, j, n, 0));
+/** next = state + input; next may be state. */
+INLINE void affine_add(const f32 *state, const f32 *input, f32 *next, i64 count) {
+#define AFFINE_ADD(j, n) ROW_STORE(next, j, n, ROW_LOAD(state, j, n, 0) + ROW_LOAD(input, j, n, 0));
   ROW_EACH(count, AFFINE_ADD);
 #undef AFFINE_ADD
 }
@@ -88,11 +88,11 @@ INLINE void affine_add(const f32 *input, f32 *state, i64 count) {
 /** Columns [column, column + count) of a row of a batch row's state; a matrix takes all columns. */
 static void affine_forward_block(const affine_scan *task, i64 batch, i64 row, i64 column, i64 count) {
   const i64 offset = (batch * task->rows + row) * task->columns + column;
-  f32 state[AFFINE_COLUMNS], next[AFFINE_COLUMNS];
-  if (task->edge) copy_bytes(state, task->edge + offset, count * 4);
-  else zero_bytes(state, count * 4);
+  const f32 zeros[AFFINE_COLUMNS] = {0};
+  const f32 *state = task->edge ? task->edge + offset : zeros;
   for (i64 t = 0; t < task->steps; t++) {
     const i64 at = batch * task->steps + t, place = (at * task->rows + row) * task->columns + column;
+    f32 *next = task->states + place;
     if (task->reset && task->reset[at]) {
       zero_bytes(next, count * 4);
     } else {
@@ -100,32 +100,30 @@ static void affine_forward_block(const affine_scan *task, i64 batch, i64 row, i6
       if (task->kind == AFFINE_MATRIX) affine_multiply(factors, state, next, count);
       else affine_scale(task, factors + (task->kind == AFFINE_SCALAR ? 0 : column), state, next, count);
     }
-    affine_add(task->input + place, next, count);
-    copy_bytes(state, next, count * 4);
-    copy_bytes(task->states + place, next, count * 4);
+    affine_add(next, task->input + place, next, count);
+    state = next;
   }
   copy_bytes(task->final + offset, state, count * 4);
 }
 
 static void affine_backward_block(const affine_scan *task, i64 batch, i64 row, i64 column, i64 count) {
   const i64 offset = (batch * task->rows + row) * task->columns + column;
-  f32 state[AFFINE_COLUMNS], next[AFFINE_COLUMNS];
-  if (task->edge) copy_bytes(state, task->edge + offset, count * 4);
-  else zero_bytes(state, count * 4);
+  f32 carried[AFFINE_COLUMNS];
+  if (task->edge) copy_bytes(carried, task->edge + offset, count * 4);
+  else zero_bytes(carried, count * 4);
   for (i64 t = task->steps - 1; t >= 0; t--) {
     const i64 at = batch * task->steps + t, place = (at * task->rows + row) * task->columns + column;
-    affine_add(task->input + place, state, count);
-    copy_bytes(task->states + place, state, count * 4);
+    f32 *gradient = task->states + place;
+    affine_add(carried, task->input + place, gradient, count);
     if (task->reset && task->reset[at]) {
-      zero_bytes(state, count * 4);
+      zero_bytes(carried, count * 4);
       continue;
     }
     const f32 *factors = affine_factors(task, at, row);
-    if (task->kind == AFFINE_MATRIX) affine_multiply_transposed(factors, state, next, count);
-    else affine_scale(task, factors + (task->kind == AFFINE_SCALAR ? 0 : column), state, next, count);
-    copy_bytes(state, next, count * 4);
+    if (task->kind == AFFINE_MATRIX) affine_multiply_transposed(factors, gradient, carried, count);
+    else affine_scale(task, factors + (task->kind == AFFINE_SCALAR ? 0 : column), gradient, carried, count);
   }
-  copy_bytes(task->final + offset, state, count * 4);
+  copy_bytes(task->final + offset, carried, count * 4);
 }
 
 /** Calls BLOCK for the blocks of a chunk. */

@@ -331,31 +331,26 @@ KERNEL(vq_assign) {
 }
 
 /**
- * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d): the same, the codes themselves
- * [vectors, d], and the mean of (w − z)². Workspace as for vq_assign, and a float for every 64 vectors. At least one vector.
- *
- * vq_quantize_sum(…, the same, sums, counts, parts): and the sums of the vectors by code [count, d] and their counts [count],
- * as segment_statistics has them. Workspace as for vq_quantize, and then as for segment_statistics.
+ * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d, sums?, counts, parts): the same, the codes
+ * themselves [vectors, d], the mean of (w − z)² and, if asked for, the sums of the vectors by code [count, d] and their counts
+ * [count], as segment_statistics has them. Workspace as for vq_assign, a float for every 64 vectors, and, for the sums, as for
+ * segment_statistics. At least one vector.
  */
-INLINE i64 vq_quantize_run(const f64 *arg, segment_parts by_code) {
+KERNEL(vq_quantize) {
   vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .nearest = F32(3), .packed = F32(5),
                          .vectors = INT(6), .count = INT(7), .d = INT(8)};
   plan.errors = plan.packed + ROUND_UP(plan.count, 16) * (plan.d + 1);
-  by_code.partial = plan.errors + CEIL_DIV(plan.vectors, VQ_ROWS);
-  plan.by_code = by_code;
+  plan.by_code = (segment_parts){.sums = OPTIONAL_F32(9), .counts = F32(10), .segments = plan.count, .slice = plan.d,
+                                 .parts = PRESENT(9) ? INT(11) : 0,
+                                 .partial = plan.errors + CEIL_DIV(plan.vectors, VQ_ROWS)};
+  const i64 parts = plan.by_code.parts;
   vq_assign_run(&plan);
-  if (by_code.parts > 1) segment_join(&by_code);
-  else if (by_code.parts == 1) segment_columns(&by_code, plan.indices, plan.z, plan.vectors);
+  if (parts > 1) segment_join(&plan.by_code);
+  else if (parts == 1) segment_columns(&plan.by_code, plan.indices, plan.z, plan.vectors);
   f64 total = 0;
-  const i64 chunks = by_code.parts > 1 ? by_code.parts : CEIL_DIV(plan.vectors, plan.grain);
-  for (i64 i = 0; i < chunks; i++) total += plan.errors[i];
+  for (i64 i = 0; i < (parts > 1 ? parts : CEIL_DIV(plan.vectors, plan.grain)); i++) total += plan.errors[i];
   *F32(4) = (f32)(total / ((f64)plan.vectors * (f64)plan.d));
   return OK;
-}
-KERNEL(vq_quantize) { return vq_quantize_run(arg, (segment_parts){0}); }
-KERNEL(vq_quantize_sum) {
-  return vq_quantize_run(arg, (segment_parts){.sums = F32(9), .counts = F32(10), .segments = INT(7), .slice = INT(8),
-                                              .parts = INT(11)});
 }
 
 typedef struct {
@@ -509,8 +504,7 @@ KERNEL(vq_average) {
 
 #define VECTOR_QUANTIZATION_KERNELS(ENTRY) \
   ENTRY(vq_assign, 7)                      \
-  ENTRY(vq_quantize, 9)                    \
-  ENTRY(vq_quantize_sum, 12)               \
+  ENTRY(vq_quantize, 12)                   \
   ENTRY(vq_quantize_grad, 6)               \
   ENTRY(segment_statistics, 9)             \
   ENTRY(grid_neighbor_sum, 10)             \

@@ -61,19 +61,13 @@ function vqQuantize({ inputs, backend }: KernelCall, withSums: boolean): TensorI
     ...(withSums ? [() => backend.makeOutput([count, size]), () => backend.makeOutput([count])] : []),
   ]);
   try {
-    const [output, indices, error, ...sums] = outputs.map((tensor) => backend.offsetOf(tensor)) as [
-      number,
-      number,
-      number,
-      ...number[],
-    ];
+    const at = (tensor: TensorInfo | undefined) => (tensor === undefined ? 0 : backend.offsetOf(tensor));
+    const [output, indices, error, sums, counts] = outputs;
     const parts = partsOf(rows, count);
     const floats = (size + 1) * Math.ceil(count / 16) * 16 + Math.ceil(rows / ROWS_OF_PASS);
     backend.withWorkspace(4 * (floats + (withSums ? floatsOfParts(parts, count, size) : 0)), (workspace) => {
-      const [z, codes] = [backend.offsetOf(vectors), backend.offsetOf(codebook)];
-      const operands = [z, codes, indices, output, error, workspace, rows, count, size];
-      if (withSums) backend.engine.run('vq_quantize_sum', ...operands, ...sums, parts);
-      else backend.engine.run('vq_quantize', ...operands);
+      const places = [vectors, codebook, indices, output, error].map(at);
+      backend.engine.run('vq_quantize', ...places, workspace, rows, count, size, at(sums), at(counts), parts);
     });
     return outputs;
   } catch (problem) {
