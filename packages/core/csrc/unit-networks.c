@@ -11,6 +11,7 @@
 #include "loss.c"
 #include "linear.c"
 #include "attention.c"
+#include "attention-gradient.c"
 
 FWP_UNIT(networks,
     GEMM_KERNELS(FWP_ENTRY)
@@ -22,4 +23,5 @@ FWP_UNIT(networks,
     LOSS_KERNELS(FWP_ENTRY)
     LINEAR_KERNELS(FWP_ENTRY)
     ATTENTION_KERNELS(FWP_ENTRY)
+    ATTENTION_GRADIENT_KERNELS(FWP_ENTRY)
 )

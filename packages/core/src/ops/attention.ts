@@ -8,7 +8,7 @@
  * With a window (Beltagy et al. 2020, "Longformer", section 3.1), a causal query sees the last keys of its past only, and
  * costs no more than these.
  *
- * No [queries, keys] tensor is made on the CPU engine, forward or backward (`csrc/attention.c`); the gradient keeps the
+ * No [queries, keys] tensor is made on the CPU engine, forward or backward (`csrc/attention.h`); the gradient keeps the
  * output and the logarithms of the softmax denominators. Excluded keys have no influence, whatever they hold (NaN included), and a query that may
  * see nothing gives zeros and has no gradient.
  */

@@ -13,7 +13,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertNumber, assertOneOf } from '../shape-checks.ts';
 import { stopGradient } from './stop-gradient.ts';
 
-/** What Laplace smoothing does to the counts; in the order of `csrc/vector-quantization.c`. */
+/** What Laplace smoothing does to the counts; in the order of `csrc/codebook.c`. */
 export const SMOOTHINGS = ['none', 'stored', 'divisor'] as const;
 /** One of {@link SMOOTHINGS}. */
 export type Smoothing = (typeof SMOOTHINGS)[number];

@@ -19,7 +19,7 @@ export interface NeighborSumAttributes {
   readonly weight: number;
 }
 
-/** Most axes of a grid: `GRID_AXES` of `csrc/vector-quantization.c`. */
+/** Most axes of a grid: `GRID_AXES` of `csrc/codebook.c`. */
 const MAX_AXES = 4;
 
 /**

@@ -26,7 +26,7 @@ export const attentionKernels: KernelTable = {
   FwpAttentionGradient: attentionGradient,
 };
 
-/** Longest rows of q, k and v that the kernels take: `ATTENTION_DIM` of `csrc/attention.c`. */
+/** Longest rows of q, k and v that the kernels take: `ATTENTION_DIM` of `csrc/attention.h`. */
 export const MAX_ATTENTION_DIM = 1024;
 
 /** Parallel units of the backward that are worth having, if one takes so many operations. */

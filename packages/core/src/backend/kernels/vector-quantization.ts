@@ -8,7 +8,7 @@ import type { KernelCall, KernelTable } from '../kernel-table.ts';
 import { allOrNothing, filled, floatOutputs } from '../outputs.ts';
 import { sizeOf } from '../strided-copy.ts';
 
-/** Vectors that pass over the codes together: `VQ_ROWS` of `csrc/vector-quantization.c`. */
+/** Vectors that pass over the codes together: `SEGMENT_PASS` of `csrc/segment-sums.h`. */
 const ROWS_OF_PASS = 64;
 /** Rows for every segment that are worth sums of their own, to be joined with those of other parts. */
 const ROWS_PER_SEGMENT = 2;
