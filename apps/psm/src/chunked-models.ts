@@ -44,3 +44,8 @@ export function chunkedTrials({ chunkSizes, baselines }: ChunkedConfig): readonl
 export function sizesOf({ layers, ...config }: ChunkedConfig, { chunkSize }: ChunkedKey): ModelSizes {
   return { ...config, layers, inferenceLayers: layers, chunkSize: chunkSize ?? 1 };
 }
+
+/** Rows of the PSMs, from the smallest chunks to the largest. */
+export function byChunkSize<Row extends ChunkedKey>(rows: readonly Row[]): Row[] {
+  return rows.filter(({ model }) => model === 'psm').sort((a, b) => (a.chunkSize ?? 0) - (b.chunkSize ?? 0));
+}

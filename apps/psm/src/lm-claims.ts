@@ -1,7 +1,7 @@
 /** What the paper says about language modelling, decided by bits per byte. */
 
 import type { Claim } from '@fwp/lab';
-import type { ChunkedKey } from './chunked-models.ts';
+import { byChunkSize, type ChunkedKey } from './chunked-models.ts';
 import type { LmResult } from './lm.ts';
 
 /** A row of the results, as far as the claims look at it. */
@@ -16,7 +16,7 @@ export const lmClaims: readonly Claim<LmRow>[] = [
   {
     text: 'The larger the chunks, the smaller the loss.',
     holds: (rows) => {
-      const sizes = bySize(rows);
+      const sizes = byChunkSize(rows);
       if (sizes.length < 2) return undefined;
       const falls = sizes.every((row, i) => i === 0 || row.bitsPerByte <= (sizes[i - 1] as LmRow).bitsPerByte + SAME);
       const first = sizes[0] as LmRow;
@@ -29,7 +29,7 @@ export const lmClaims: readonly Claim<LmRow>[] = [
   {
     text: 'With large chunks the Transformer-PSM comes near the Transformer.',
     holds: (rows) => {
-      const largest = bySize(rows).at(-1);
+      const largest = byChunkSize(rows).at(-1);
       const transformer = rows.find(({ model }) => model === 'transformer');
       if (largest === undefined || transformer === undefined) return undefined;
       return {
@@ -39,10 +39,6 @@ export const lmClaims: readonly Claim<LmRow>[] = [
     },
   },
 ];
-
-function bySize(rows: readonly LmRow[]): LmRow[] {
-  return rows.filter(({ model }) => model === 'psm').sort((a, b) => (a.chunkSize ?? 0) - (b.chunkSize ?? 0));
-}
 
 function named({ chunkSize, bitsPerByte }: LmRow): string {
   return `chunks of ${chunkSize} ${bitsPerByte.toFixed(3)}`;

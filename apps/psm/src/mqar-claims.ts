@@ -1,8 +1,9 @@
 /** What the paper says about associative recall, decided by fractions of right answers. */
 
 import type { Claim } from '@fwp/lab';
-import type { ChunkedKey } from './chunked-models.ts';
+import { byChunkSize, type ChunkedKey } from './chunked-models.ts';
 import type { MqarResult } from './mqar.ts';
+import { percent } from './percent.ts';
 
 /** A row of the results, as far as the claims look at it. */
 export type MqarRow = ChunkedKey & Pick<MqarResult, 'accuracy'> & { readonly seed: number };
@@ -16,7 +17,7 @@ export const mqarClaims: readonly Claim<MqarRow>[] = [
   {
     text: 'With chunks that are large enough, the Transformer-PSM recalls nearly everything, as the Transformer does.',
     holds: (rows) => {
-      const largest = bySize(rows).at(-1);
+      const largest = byChunkSize(rows).at(-1);
       const transformer = rows.find(({ model }) => model === 'transformer');
       if (largest === undefined || transformer === undefined) return undefined;
       return {
@@ -28,7 +29,7 @@ export const mqarClaims: readonly Claim<MqarRow>[] = [
   {
     text: 'The larger the chunks, the more is recalled.',
     holds: (rows) => {
-      const sizes = bySize(rows);
+      const sizes = byChunkSize(rows);
       if (sizes.length < 2) return undefined;
       const [smallest, largest] = [sizes[0] as MqarRow, sizes.at(-1) as MqarRow];
       const grows = sizes.every((row, i) => i === 0 || row.accuracy >= (sizes[i - 1] as MqarRow).accuracy - SAME);
@@ -37,14 +38,6 @@ export const mqarClaims: readonly Claim<MqarRow>[] = [
   },
 ];
 
-function bySize(rows: readonly MqarRow[]): MqarRow[] {
-  return rows.filter(({ model }) => model === 'psm').sort((a, b) => (a.chunkSize ?? 0) - (b.chunkSize ?? 0));
-}
-
 function named({ chunkSize, accuracy }: MqarRow): string {
   return `chunks of ${chunkSize} ${percent(accuracy)}`;
-}
-
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)} %`;
 }

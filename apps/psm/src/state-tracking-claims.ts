@@ -1,6 +1,7 @@
 /** What the paper says about state tracking, decided by fractions of right labels. */
 
-import type { Claim } from '@fwp/lab';
+import type { Claim, Verdict } from '@fwp/lab';
+import { percent } from './percent.ts';
 import type { StateTrackingKey, StateTrackingResult } from './state-tracking.ts';
 
 /** A row of the results, as far as the claims look at it. */
@@ -23,14 +24,7 @@ export const ORDERS: Readonly<Record<string, number>> = { Z2: 2, S3: 6, A5: 60, 
 export const stateTrackingClaims: readonly Claim<StateTrackingRow & { readonly seed: number }>[] = [
   {
     text: 'The Transformer-PSM tracks the state in sequences eight times as long as in training.',
-    holds: (rows) => {
-      const psm = rows.filter(({ model }) => model === 'psm');
-      if (psm.length === 0) return undefined;
-      return {
-        pass: psm.every(({ accuracy8 }) => accuracy8 >= TRACKED),
-        observed: psm.map(({ group, accuracy8 }) => `${group} ${percent(accuracy8)}`).join(', '),
-      };
-    },
+    holds: (rows) => tracks(rows, 'psm'),
   },
   {
     text: 'The Transformer has lost the state there, although it has learned sequences as long as in training.',
@@ -54,17 +48,16 @@ export const stateTrackingClaims: readonly Claim<StateTrackingRow & { readonly s
   },
   {
     text: 'It is the tree that extrapolates, not its softmax: with an Agg without attention the state is tracked as well.',
-    holds: (rows) => {
-      const psm = rows.filter(({ model }) => model === 'psmFeedForward');
-      if (psm.length === 0) return undefined;
-      return {
-        pass: psm.every(({ accuracy8 }) => accuracy8 >= TRACKED),
-        observed: psm.map(({ group, accuracy8 }) => `${group} ${percent(accuracy8)}`).join(', '),
-      };
-    },
+    holds: (rows) => tracks(rows, 'psmFeedForward'),
   },
 ];
 
-function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(1)} %`;
+/** Whether a model tracks the state of every group in sequences eight times as long as in training. */
+function tracks(rows: readonly StateTrackingRow[], name: StateTrackingKey['model']): Verdict | undefined {
+  const tracking = rows.filter(({ model }) => model === name);
+  if (tracking.length === 0) return undefined;
+  return {
+    pass: tracking.every(({ accuracy8 }) => accuracy8 >= TRACKED),
+    observed: tracking.map(({ group, accuracy8 }) => `${group} ${percent(accuracy8)}`).join(', '),
+  };
 }

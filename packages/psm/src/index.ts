@@ -21,6 +21,7 @@ export {
   TransformerAggregator,
   type TransformerAggregatorOptions,
 } from './transformer-aggregator.ts';
+export type { TransformerBlocksOptions } from './transformer-blocks.ts';
 export {
   TransformerPsm,
   type TransformerPsmOptions,

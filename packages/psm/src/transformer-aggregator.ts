@@ -7,39 +7,15 @@
  * so that the places of both chunks are told apart. With the default initialisation, in proportion to 1/√inputs, small sizes learn too.
  */
 
-import {
-  assertCount,
-  type FeedForwardOptions,
-  type Initializer,
-  LayerNorm,
-  lecunNormal,
-  Module,
-  normalInitializer,
-  type RandomStream,
-  type TransformerBlock,
-} from '@fwp/core';
+import { assertCount, LayerNorm, Module, normalInitializer, type TransformerBlock } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Aggregator } from './aggregator.ts';
-import { transformerBlock } from './transformer-block.ts';
+import { type TransformerBlocksOptions, transformerBlocks } from './transformer-blocks.ts';
 
 /** Options of {@link TransformerAggregator}. */
-export interface TransformerAggregatorOptions {
+export interface TransformerAggregatorOptions extends TransformerBlocksOptions {
   /** Elements of a chunk. */
   chunkSize: number;
-  /** Size of a vector. */
-  size: number;
-  /** Heads of the attention. Default 1. */
-  heads?: number | undefined;
-  /** Number of blocks. Default 1. */
-  layers?: number | undefined;
-  /** Feed-forward parts. Default: 4 · size hidden units and GELU. */
-  feedForward?: Pick<FeedForwardOptions, 'hiddenSize' | 'activation' | 'bias'> | undefined;
-  /** Dropout rate of the branches and hidden layers. Default 0. */
-  dropout?: number | undefined;
-  /** Of all matrices. Default N(0, 1 / inputs). */
-  weightInitializer?: Initializer | undefined;
-  /** Draws the initial values. */
-  random: RandomStream;
 }
 
 /** Blocks of a bidirectional Transformer on two chunks, of which the right half is kept. */
@@ -53,26 +29,14 @@ export class TransformerAggregator extends Module implements Aggregator {
 
   constructor(options: TransformerAggregatorOptions) {
     super();
-    const { chunkSize, size, heads = 1, layers = 1, dropout = 0, random } = options;
-    const { feedForward = {}, weightInitializer = lecunNormal() } = options;
+    const { chunkSize, size, random } = options;
     assertCount('TransformerAggregator: chunkSize', chunkSize);
-    assertCount('TransformerAggregator: layers', layers);
     this.chunkSize = chunkSize;
     this.size = size;
     try {
       const table = normalInitializer(0.02)([2 * chunkSize, size], random) as tf.Tensor2D;
       this.positions = this.addParameter('positions', table);
-      const make = () =>
-        transformerBlock({
-          size,
-          heads,
-          causal: false,
-          feedForward,
-          dropout,
-          weightInitializer,
-          random,
-        });
-      this.blocks = this.addModules('blocks', Array.from({ length: layers }, make));
+      this.blocks = this.addModules('blocks', transformerBlocks('TransformerAggregator', options, false));
       this.norm = this.addModule('norm', new LayerNorm({ size }));
     } catch (error) {
       this.dispose();

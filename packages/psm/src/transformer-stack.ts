@@ -5,38 +5,12 @@
  *     y = norm(block_L(… block_1(x)))        x, y [batch, length, size]
  */
 
-import {
-  assertCount,
-  type FeedForwardOptions,
-  type Initializer,
-  LayerNorm,
-  lecunNormal,
-  type MixerOptions,
-  Module,
-  type RandomStream,
-  type SequenceMixer,
-  type TransformerBlock,
-} from '@fwp/core';
+import { LayerNorm, type MixerOptions, Module, type SequenceMixer, type TransformerBlock } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { transformerBlock } from './transformer-block.ts';
+import { type TransformerBlocksOptions, transformerBlocks } from './transformer-blocks.ts';
 
 /** Options of {@link TransformerStack}. */
-export interface TransformerStackOptions {
-  /** Size of a vector. */
-  size: number;
-  /** Heads of the attention. Default 1. */
-  heads?: number | undefined;
-  /** Number of blocks. Default 1. */
-  layers?: number | undefined;
-  /** Feed-forward parts. Default: 4 · size hidden units and GELU. */
-  feedForward?: Pick<FeedForwardOptions, 'hiddenSize' | 'activation' | 'bias'> | undefined;
-  /** Dropout rate of the branches and hidden layers. Default 0. */
-  dropout?: number | undefined;
-  /** Of all matrices. Default N(0, 1 / inputs). */
-  weightInitializer?: Initializer | undefined;
-  /** Draws the initial values. */
-  random: RandomStream;
-}
+export interface TransformerStackOptions extends TransformerBlocksOptions {}
 
 /** States of all blocks: their keys and values. */
 export type TransformerStackState = tf.TensorContainer[];
@@ -49,22 +23,10 @@ export class TransformerStack extends Module implements SequenceMixer<Transforme
 
   constructor(options: TransformerStackOptions) {
     super();
-    const { size, heads = 1, layers = 1, feedForward = {}, dropout = 0, random } = options;
-    const { weightInitializer = lecunNormal() } = options;
-    assertCount('TransformerStack: layers', layers);
+    const { size } = options;
     this.outputSize = size;
     try {
-      const make = () =>
-        transformerBlock({
-          size,
-          heads,
-          causal: true,
-          feedForward,
-          dropout,
-          weightInitializer,
-          random,
-        });
-      this.blocks = this.addModules('blocks', Array.from({ length: layers }, make));
+      this.blocks = this.addModules('blocks', transformerBlocks('TransformerStack', options, true));
       this.norm = this.addModule('norm', new LayerNorm({ size }));
     } catch (error) {
       this.dispose();
