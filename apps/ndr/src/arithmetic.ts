@@ -7,7 +7,7 @@ import { nestedArithmetic, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
 import { classificationSettings } from './classification-training.ts';
-import { accuraciesWithin, learningCurves, routerIsBest, trainOnDepths } from './deeper-sentences.ts';
+import { claimsOnNesting, learningCurves, trainOnDepths } from './deeper-sentences.ts';
 import { paper } from './paper.ts';
 
 export const arithmetic = defineExperiment({
@@ -89,22 +89,6 @@ export const arithmetic = defineExperiment({
     const training = shuffledBatches(task.sets.train, { batchSize: config.batchSize, sortedBatches: 16, seed });
     return trainOnDepths(context, { ...task, ...task.sets, readOut: 'last', batch: (step) => training.batch(step) });
   },
-  claims: [
-    {
-      // A twentieth is what some hundred examples may vary by.
-      text: 'The Neural Data Router knows expressions as deep as those of training.',
-      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'iid', { least: 0.95 }),
-    },
-    {
-      // What the paper's abstract calls near-perfect.
-      text: 'On deeper expressions it is near-perfect.',
-      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'deeper', { least: 0.9 }),
-    },
-    {
-      // A tenth is three times what a thousand examples may vary by.
-      text: 'Models without a gate are clearly worse on deeper expressions.',
-      holds: (rows) => routerIsBest(rows, 0.1),
-    },
-  ],
+  claims: claimsOnNesting('expressions'),
   report: { metric: 'deeper', rows: 'model', charts: learningCurves() },
 });

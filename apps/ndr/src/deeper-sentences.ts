@@ -8,7 +8,7 @@
  */
 
 import type { ClassificationBatch, ClassificationSet, SentenceVocabulary } from '@fwp/datasets';
-import type { Chart, TrialContext, Verdict } from '@fwp/lab';
+import type { Chart, Claim, TrialContext, Verdict } from '@fwp/lab';
 import { SequenceClassifier } from '@fwp/ndr';
 import { accuracyOf, type ClassificationConfig, trainClassifier } from './classification-training.ts';
 import { recordRouting } from './routing-record.ts';
@@ -111,6 +111,31 @@ export function routerIsBest(rows: readonly DeeperRow[], margin: number): Verdic
 const WITHOUT_GATE = ['universal', 'relativeUniversal', 'geometric'];
 
 const inFormat = ({ format }: DeeperRow): string => (format === undefined ? '' : ` (${format})`);
+
+/**
+ * What the paper says of sentences whose depth is that of nested brackets.
+ *
+ * @param sentences how the claims call them
+ */
+export function claimsOnNesting(sentences: string): readonly Claim<DeeperRow & { readonly seed: number }>[] {
+  return [
+    {
+      // A twentieth is what some hundred examples may vary by.
+      text: `The Neural Data Router knows ${sentences} as deep as those of training.`,
+      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'iid', { least: 0.95 }),
+    },
+    {
+      // What the paper's abstract calls near-perfect.
+      text: `On deeper ${sentences} it is near-perfect.`,
+      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'deeper', { least: 0.9 }),
+    },
+    {
+      // A tenth is three times what a thousand examples may vary by.
+      text: `Models without a gate are clearly worse on deeper ${sentences}.`,
+      holds: (rows) => routerIsBest(rows, 0.1),
+    },
+  ];
+}
 
 /** Learning curves; `facet` is a part of the key that has a diagram of its own. */
 export function learningCurves(facet?: string): Chart[] {

@@ -7,7 +7,7 @@ import { dependencyBalancedListOps, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
 import { classificationSettings } from './classification-training.ts';
-import { accuraciesWithin, learningCurves, routerIsBest, trainOnDepths } from './deeper-sentences.ts';
+import { claimsOnNesting, learningCurves, trainOnDepths } from './deeper-sentences.ts';
 import { paper } from './paper.ts';
 
 export const listOps = defineExperiment({
@@ -96,22 +96,6 @@ export const listOps = defineExperiment({
     const training = shuffledBatches(task.sets.train, { batchSize: config.batchSize, sortedBatches: 16, seed });
     return trainOnDepths(context, { ...task, ...task.sets, readOut: 'first', batch: (step) => training.batch(step) });
   },
-  claims: [
-    {
-      // A twentieth is what some hundred examples may vary by.
-      text: 'The Neural Data Router knows lists as deep as those of training.',
-      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'iid', { least: 0.95 }),
-    },
-    {
-      // What the paper's abstract calls near-perfect.
-      text: 'On deeper lists it is near-perfect.',
-      holds: (rows) => accuraciesWithin(rows, 'neuralDataRouter', 'deeper', { least: 0.9 }),
-    },
-    {
-      // A tenth is three times what a thousand examples may vary by.
-      text: 'Models without a gate are clearly worse on deeper lists.',
-      holds: (rows) => routerIsBest(rows, 0.1),
-    },
-  ],
+  claims: claimsOnNesting('lists'),
   report: { metric: 'deeper', rows: 'model', charts: learningCurves() },
 });

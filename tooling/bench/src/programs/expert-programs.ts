@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Parameters } from '../harness/protocol.ts';
 import { forward, uniformTensor } from './operation-programs.ts';
 import { numberOf, type Program, type ProgramTable } from './program.ts';
-import { CHECKED_STEPS, LEARNING_RATE } from './training-programs.ts';
+import { LEARNING_RATE, trainingSteps } from './training-programs.ts';
 import { digestOf, uniform } from './values.ts';
 
 /** Ours; PyTorch has those of the same names, with a loop over experts. */
@@ -123,24 +123,14 @@ function gradients(
 function step(block: Module, shape: number[], apply: (x: tf.Tensor) => tf.Tensor, others: tf.Tensor[] = []): Program {
   const x = uniformTensor(shape, 1);
   const optimizer = new Adam(block, { learningRate: LEARNING_RATE });
-  const train = () => optimizer.minimize(() => tf.mean(tf.square(apply(x))) as tf.Scalar);
-  return {
-    run: () => train().dispose(),
-    check: () => {
-      const values = Array.from({ length: CHECKED_STEPS }, () => {
-        const loss = train();
-        const [value] = loss.dataSync();
-        loss.dispose();
-        return value as number;
-      });
-      return { values, scale: values[0] as number };
-    },
-    dispose: () => {
+  return trainingSteps(
+    () => optimizer.minimize(() => tf.mean(tf.square(apply(x))) as tf.Scalar),
+    () => {
       optimizer.dispose();
       block.dispose();
       tf.dispose([x, ...others]);
     },
-  };
+  );
 }
 
 /** Matrices get numbered seeds in the order of their names and the scale 1 / √(fan-in · times), biases become 0. */

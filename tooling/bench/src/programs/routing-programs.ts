@@ -4,7 +4,7 @@ import { Adam, RandomStream, softmaxCrossEntropy } from '@fwp/core';
 import { type ColumnLayerName, SequenceClassifier } from '@fwp/ndr';
 import * as tf from '@tensorflow/tfjs-core';
 import { numberOf, type ProgramTable } from './program.ts';
-import { CHECKED_STEPS, LEARNING_RATE } from './training-programs.ts';
+import { LEARNING_RATE, trainingSteps } from './training-programs.ts';
 import { integers, uniform } from './values.ts';
 
 /** Ours; PyTorch has the same equations with the same weights, so that the losses of the first steps agree. */
@@ -27,23 +27,11 @@ export const routingPrograms: ProgramTable = {
     const optimizer = new Adam(model, { learningRate: LEARNING_RATE });
     const step = (): tf.Scalar =>
       optimizer.minimize(() => softmaxCrossEntropy(model.forward(tokens), targets) as tf.Scalar);
-    return {
-      run: () => step().dispose(),
-      check: () => {
-        const values = Array.from({ length: CHECKED_STEPS }, () => {
-          const loss = step();
-          const [value] = loss.dataSync();
-          loss.dispose();
-          return value as number;
-        });
-        return { values, scale: values[0] as number };
-      },
-      dispose: () => {
-        optimizer.dispose();
-        model.dispose();
-        tf.dispose([tokens, targets]);
-      },
-    };
+    return trainingSteps(step, () => {
+      optimizer.dispose();
+      model.dispose();
+      tf.dispose([tokens, targets]);
+    });
   },
 };
 

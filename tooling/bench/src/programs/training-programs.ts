@@ -12,7 +12,7 @@ import { integers, uniform } from './values.ts';
 /** Of Adam. */
 export const LEARNING_RATE = 1e-3;
 /** Steps whose losses are compared. */
-export const CHECKED_STEPS = 3;
+const CHECKED_STEPS = 3;
 
 /** All programs of this file. */
 export function trainingPrograms(operations: Operations): ProgramTable {
@@ -73,21 +73,34 @@ class Weights {
 /** A program that takes training steps. */
 function training(operations: Operations, weights: Weights, data: tf.Tensor[], loss: () => tf.Scalar): Program {
   const adam = operations.adam(weights.variables, LEARNING_RATE);
-  return {
-    run: () => adam.step(loss).dispose(),
-    check: () => {
-      const losses: number[] = [];
-      for (let step = 0; step < CHECKED_STEPS; step++) {
-        const value = adam.step(loss);
-        losses.push(value.dataSync()[0] as number);
-        value.dispose();
-      }
-      return { values: losses, scale: losses[0] as number };
-    },
-    dispose: () => {
+  return trainingSteps(
+    () => adam.step(loss),
+    () => {
       adam.dispose();
       tf.dispose([...weights.variables, ...data]);
     },
+  );
+}
+
+/**
+ * A program of training steps, of which the first losses are compared.
+ *
+ * @param step takes one, and gives the loss before it
+ * @param dispose frees what it needs
+ */
+export function trainingSteps(step: () => tf.Scalar, dispose: () => void): Program {
+  return {
+    run: () => step().dispose(),
+    check: () => {
+      const values = Array.from({ length: CHECKED_STEPS }, () => {
+        const loss = step();
+        const [value] = loss.dataSync();
+        loss.dispose();
+        return value as number;
+      });
+      return { values, scale: values[0] as number };
+    },
+    dispose,
   };
 }
 
