@@ -52,5 +52,6 @@ export { lastElements } from './last-elements.ts';
 export { LinearAttention, type LinearAttentionOptions, NORMALIZERS, type Normalizer } from './linear-attention.ts';
 export { createMixer, MIXERS, type MixerName, type MixerSettings } from './mixers.ts';
 export { Performer, type PerformerOptions } from './performer.ts';
+export { QueryKeyValueProjection, type QueryKeyValueProjectionOptions } from './query-key-value-projection.ts';
 export { Retention, type RetentionOptions } from './retention.ts';
 export { ShortConvolution, type ShortConvolutionOptions } from './short-convolution.ts';
