@@ -75,19 +75,15 @@ function measureText(
   windows: SlidingWindows,
   isSynthetic: boolean,
 ): { bitsPerByte: number; recall: number | null } {
-  let [nats, bytes, right, asked] = [0, 0, 0, 0];
-  for (let index = 0; index * EVALUATION_BATCH < windows.count; index++) {
-    const batch = windows.batch(index, EVALUATION_BATCH);
-    const score = scoreTagging(model, [batch]);
-    nats += score.crossEntropy;
-    bytes += score.labels;
-    if (!isSynthetic) continue;
-    const marks = lookUpMask(batch).map((mark, i) => mark * (batch.mask[i] as number));
-    const lookUps = scoreTagging(model, [{ ...batch, mask: marks }]);
-    right += lookUps.rightLabels;
-    asked += lookUps.labels;
-  }
-  return { bitsPerByte: nats / bytes / Math.LN2, recall: asked === 0 ? null : right / asked };
+  const batches = Array.from({ length: Math.ceil(windows.count / EVALUATION_BATCH) }, (_, index) =>
+    windows.batch(index, EVALUATION_BATCH),
+  );
+  const score = scoreTagging(model, batches, { marks: isSynthetic ? lookUpMask : undefined });
+  const { crossEntropy, labels, markedLabels, rightMarkedLabels } = score;
+  return {
+    bitsPerByte: crossEntropy / labels / Math.LN2,
+    recall: markedLabels === 0 ? null : rightMarkedLabels / markedLabels,
+  };
 }
 
 /** Bits per byte by which models count as equal. The paper's differences between blends are about as large. */

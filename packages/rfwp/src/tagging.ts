@@ -46,12 +46,17 @@ export interface TaggingScore {
   readonly rightLabels: number;
   /** Sum of the cross-entropies of all labels that the mask counts, in nats. */
   readonly crossEntropy: number;
+  /** Labels that are marked, and those of them that are predicted; 0 without marks. */
+  readonly markedLabels: number;
+  readonly rightMarkedLabels: number;
 }
 
 /** Options of {@link scoreTagging}. */
-export interface ScoreTaggingOptions {
+export interface ScoreTaggingOptions<Batch extends TaggedBatch = TaggedBatch> {
   /** A label that says nothing: a sequence must have it right, but it is not counted among the labels. Default: none. */
   readonly blank?: number | undefined;
+  /** Which labels of a batch are to be counted apart as well: 1 for these, 0 for others, `[batchSize, length]`. Default: none. */
+  readonly marks?: ((batch: Batch) => ArrayLike<number>) | undefined;
 }
 
 /**
@@ -59,17 +64,19 @@ export interface ScoreTaggingOptions {
  *
  * @param model gives the labels' logits
  * @param batches sequences, padded at the end; what is counted is the sum over all batches
- * @param options a label to leave out
+ * @param options a label to leave out, and labels to count apart
  */
-export function scoreTagging(
+export function scoreTagging<Batch extends TaggedBatch>(
   model: TokenModel,
-  batches: Iterable<TaggedBatch>,
-  { blank }: ScoreTaggingOptions = {},
+  batches: Iterable<Batch>,
+  { blank, marks }: ScoreTaggingOptions<Batch> = {},
 ): TaggingScore {
   let [sequences, rightSequences, labels, rightLabels, crossEntropy] = [0, 0, 0, 0, 0];
+  let [markedLabels, rightMarkedLabels] = [0, 0];
   for (const batch of batches) {
     const { batchSize, length, targets, mask } = batch;
     const { predicted, nats } = predict(model, batch);
+    const marked = marks?.(batch);
     sequences += batchSize;
     crossEntropy += nats;
     for (let row = 0; row < batchSize; row++) {
@@ -81,11 +88,14 @@ export function scoreTagging(
         if (targets[i] === blank) continue;
         labels += 1;
         if (right) rightLabels += 1;
+        if (marked?.[i] !== 1) continue;
+        markedLabels += 1;
+        if (right) rightMarkedLabels += 1;
       }
       if (wrong === 0) rightSequences += 1;
     }
   }
-  return { sequences, rightSequences, labels, rightLabels, crossEntropy };
+  return { sequences, rightSequences, labels, rightLabels, crossEntropy, markedLabels, rightMarkedLabels };
 }
 
 /** The likeliest labels, and the sum of the cross-entropies of those that count. */

@@ -105,7 +105,11 @@ describe('SequenceTagger', () => {
     const scored = scoreTagging(model, [right, wrong], { blank: 0 });
     expect(scored).toMatchObject({ sequences: 4, rightSequences: 2, labels: 6, rightLabels: 5 });
     const none = { sequences: 0, rightSequences: 0, labels: 0, rightLabels: 0, crossEntropy: 0 };
-    expect(scoreTagging(model, [])).toEqual(none);
+    expect(scoreTagging(model, [])).toEqual({ ...none, markedLabels: 0, rightMarkedLabels: 0 });
+    // Of the marked labels the last one is masked, and in the second batch the first one is wrong.
+    const marks = () => Float32Array.of(1, 0, 1, 0, 0, 1);
+    expect(scoreTagging(model, [right, wrong], { marks })).toMatchObject({ markedLabels: 4, rightMarkedLabels: 3 });
+    expect(scoreTagging(model, [right, wrong])).toMatchObject({ markedLabels: 0, rightMarkedLabels: 0 });
     const [ofRight, ofWrong] = [right, wrong].map((labels) => {
       return 5 * (tf.tidy(() => taggingLoss(model, labels).dataSync()[0]) as number);
     }) as [number, number];
