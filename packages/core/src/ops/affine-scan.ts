@@ -189,6 +189,7 @@ export const affineScanGradients: readonly Gradient[] = [
     kernelName: 'FwpAffineScan',
     inputsToSave: ['transition', 'edge', 'resetMask'],
     outputsToSave: [true, false],
+    reads: [0, 1],
     gradFunc: (upstream, saved, attributes) => {
       const [dStates, dFinal] = upstream as tf.Tensor[] as [tf.Tensor, tf.Tensor];
       const [transition, edge, resetMask, states] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];

@@ -151,6 +151,7 @@ export const elementwiseLstmGradients: readonly Gradient[] = [
     kernelName: 'FwpElementwiseLstm',
     inputsToSave: SAVED_INPUTS,
     outputsToSave: [true, false],
+    reads: [0, 1],
     gradFunc: (upstream, saved) => {
       const [dOutput, dFinalState] = upstream as tf.Tensor[] as [tf.Tensor, tf.Tensor];
       const [x, inputWeight, recurrentWeight, initialState, resetMask, gates, output] = saved as tf.Tensor[] as Seven;

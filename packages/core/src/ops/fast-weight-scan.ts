@@ -171,6 +171,7 @@ export function scanGradient<Sizes>({ name, inputs, results, savedResults, kept 
     kernelName: name,
     inputsToSave,
     outputsToSave: results.map((result) => savedResults.includes(result)),
+    reads: [...results.keys()],
     gradFunc: (upstream, saved, attributes) => {
       const savedNames = [...inputsToSave, ...results.filter((result) => savedResults.includes(result))];
       const all: Record<string, tf.Tensor> = {};

@@ -12,6 +12,7 @@
  * | `rearranging.ts`   | `stridedSlice`, `mirrorPad`, `depthToSpace`, `diag`, `flipLeftRight`                        |
  * | `windows.ts`       | dilated convolutions, padded average pooling; second derivatives of these and of resizing   |
  * | `failed-tape.ts`   | what a gradient kept when something threw                                                   |
+ * | `absent-gradients.ts` | zeros for outputs on which no result depends                                             |
  *
  * What cannot be repaired from here: gradients that tfjs wrote inside an operation instead of the registry
  * (`tf.logSoftmax`, `tf.losses.softmaxCrossEntropy`: right once, not twice), and those of complex numbers (`tf.fft`),
@@ -35,6 +36,7 @@ import { elementwiseFeatureGradients } from './feature-maps/elementwise.ts';
 import { favorPlusGradients } from './feature-maps/favor-plus.ts';
 import { gatedDeltaRuleGradients } from './gated-delta-rule.ts';
 import { geluGradients } from './gelu.ts';
+import { leaveOutAbsentGradients } from './gradients/absent-gradients.ts';
 import { broadcastingGradients } from './gradients/broadcasting.ts';
 import { constantGradients } from './gradients/constant.ts';
 import { freeFailedTapes } from './gradients/failed-tape.ts';
@@ -101,4 +103,5 @@ export function registerGradients(): void {
     expertFeedForwardGradients,
   ];
   for (const gradient of all.flat()) registerGradient(gradient);
+  leaveOutAbsentGradients(all.flat());
 }

@@ -96,6 +96,7 @@ export const layerNormGradients: readonly Gradient[] = [
     kernelName: 'FwpLayerNorm',
     inputsToSave: ['x', 'gain'],
     outputsToSave: [false, true, true],
+    reads: [0],
     gradFunc: (dys, saved) => {
       const [x, gain, mean, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
       const dy = (dys as tf.Tensor[])[0] as tf.Tensor;
@@ -111,10 +112,11 @@ export const layerNormGradients: readonly Gradient[] = [
     kernelName: 'FwpAddLayerNorm',
     inputsToSave: ['gain'],
     outputsToSave: [false, true, true, true],
+    reads: [0],
     gradFunc: (dys, saved) => {
       const [gain, x, mean, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const [dy, dsum] = dys as unknown as [tf.Tensor, tf.Tensor];
-      const [dx, dgain, dbias] = runFused('FwpLayerNormGrad', { x, gain, mean, scale, dy, dsum }) as [
+      const [dy, dsum] = dys as unknown as [tf.Tensor, tf.Tensor | undefined];
+      const [dx, dgain, dbias] = runFused('FwpLayerNormGrad', { x, gain, mean, scale, dy, ...(dsum && { dsum }) }) as [
         tf.Tensor,
         tf.Tensor,
         tf.Tensor,

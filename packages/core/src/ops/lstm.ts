@@ -156,6 +156,7 @@ export const lstmGradients: readonly Gradient[] = [
     kernelName: 'FwpLstm',
     inputsToSave: SAVED_INPUTS,
     outputsToSave: [true, false, false],
+    reads: [0, 1, 2],
     gradFunc: (upstream, saved) => {
       const [dOutput, dFinalHidden, dFinalCell] = upstream as [tf.Tensor, tf.Tensor, tf.Tensor];
       const inputs: tf.NamedTensorMap = { dOutput, dFinalHidden, dFinalCell };

@@ -85,6 +85,7 @@ export const rmsNormGradients: readonly Gradient[] = [
     kernelName: 'FwpRmsNorm',
     inputsToSave: ['x', 'gain'],
     outputsToSave: [false, true],
+    reads: [0],
     gradFunc: (dys, saved) => {
       const [x, gain, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const dy = (dys as tf.Tensor[])[0] as tf.Tensor;
@@ -96,10 +97,11 @@ export const rmsNormGradients: readonly Gradient[] = [
     kernelName: 'FwpAddRmsNorm',
     inputsToSave: ['gain'],
     outputsToSave: [false, true, true],
+    reads: [0],
     gradFunc: (dys, saved) => {
       const [gain, x, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
-      const [dy, dsum] = dys as unknown as [tf.Tensor, tf.Tensor];
-      const [dx, dgain] = runFused('FwpRmsNormGrad', { x, gain, scale, dy, dsum }) as [tf.Tensor, tf.Tensor];
+      const [dy, dsum] = dys as unknown as [tf.Tensor, tf.Tensor | undefined];
+      const [dx, dgain] = runFused('FwpRmsNormGrad', { x, gain, scale, dy, ...(dsum && { dsum }) }) as [tf.Tensor, tf.Tensor];
       return { x: () => dx, residual: () => tf.clone(dx), gain: () => dgain };
     },
   },

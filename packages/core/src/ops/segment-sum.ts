@@ -55,6 +55,7 @@ export const segmentSumGradients: readonly Gradient[] = [
   {
     kernelName: 'FwpSegmentSum',
     inputsToSave: ['segmentIds'],
+    reads: [0],
     gradFunc: (dys, saved) => {
       const [dsums] = dys as unknown as [tf.Tensor2D, tf.Tensor1D];
       return { values: () => embedding(dsums, saved[0] as tf.Tensor) };

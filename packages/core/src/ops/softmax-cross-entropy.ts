@@ -120,6 +120,7 @@ function gradient(kernelName: string, inputsToSave: string[]): Gradient {
     kernelName,
     inputsToSave,
     outputsToSave: [false, true],
+    reads: [0],
     gradFunc: (dys, saved, attrs) => {
       const inputs = Object.fromEntries(inputsToSave.map((name, i) => [name, saved[i] as tf.Tensor]));
       const lse = saved.at(-1) as tf.Tensor;

@@ -94,6 +94,7 @@ export const vqQuantizeGradients: readonly Gradient[] = [
   kernelName,
   inputsToSave: ['vectors'],
   outputsToSave: Array.from({ length: outputs }, (_, output) => output === 0),
+  reads: [0, 2],
   gradFunc: (dys, saved) => {
     const [vectors, output] = saved as [tf.Tensor, tf.Tensor];
     const [dy, , derror] = dys as unknown as [tf.Tensor, tf.Tensor, tf.Scalar];

@@ -70,6 +70,7 @@ export const dpfpGradients: readonly Gradient[] = [
     kernelName: 'FwpDpfp',
     inputsToSave: ['x'],
     outputsToSave: [false, true],
+    reads: [0],
     gradFunc: (dys, saved, attrs) => {
       const [x, norm] = saved as [tf.Tensor, tf.Tensor];
       const dy = (dys as tf.Tensor[])[0] as tf.Tensor;

@@ -67,6 +67,7 @@ export const elementwiseFeatureGradients: readonly Gradient[] = [
   {
     kernelName: 'FwpElementwiseFeatures',
     outputsToSave: [true, true],
+    reads: [0],
     gradFunc: (dys, saved, attrs) => {
       const [y, norm] = saved as [tf.Tensor, tf.Tensor];
       const dy = (dys as tf.Tensor[])[0] as tf.Tensor;

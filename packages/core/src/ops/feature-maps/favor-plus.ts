@@ -114,6 +114,7 @@ export const favorPlusGradients: readonly Gradient[] = [
     kernelName: 'FwpFavorPlus',
     inputsToSave: ['x'],
     outputsToSave: [true, true],
+    reads: [0],
     gradFunc: (dys, saved, attrs) => {
       const [x, y, norm] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const dy = (dys as tf.Tensor[])[0] as tf.Tensor;

@@ -104,6 +104,7 @@ const topK: Gradient = {
   kernelName: tf.TopK,
   inputsToSave: ['x'],
   outputsToSave: [false, true],
+  reads: [0],
   gradFunc: (upstream, saved) => {
     const [dyValues] = upstream as [tf.Tensor];
     const [x, indices] = saved as [tf.Tensor, tf.Tensor];

@@ -6,7 +6,13 @@ import * as tf from '@tensorflow/tfjs-core';
 export type InputGradients = Record<string, () => tf.Tensor>;
 
 /** A gradient definition as tfjs's registry takes it; `gradFunc` receives (dy, saved inputs then outputs, attributes). */
-export type Gradient = tf.GradConfig;
+export interface Gradient extends tf.GradConfig {
+  /**
+   * Of a kernel with several outputs, those without whose gradients `gradFunc` cannot do: it receives zeros where no result
+   * depends on them, and `undefined` for any other of which that is true. Default: tfjs makes zeros for all.
+   */
+  readonly reads?: readonly number[];
+}
 
 /** The engine's fields that tfjs keeps to itself. */
 interface TapeState {

@@ -295,6 +295,7 @@ const maxPoolWithArgmax: Gradient = {
   kernelName: tf.MaxPoolWithArgmax,
   inputsToSave: ['x'],
   outputsToSave: [true, false],
+  reads: [0],
   gradFunc: (upstream, saved, attrs) => {
     const [dy] = upstream as [tf.Tensor];
     const [input, output] = saved as [tf.Tensor, tf.Tensor];
