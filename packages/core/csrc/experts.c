@@ -15,6 +15,7 @@
  * threads: in `expert_sum` a block of rows and columns of y meets all experts one after the other, with those of each
  * expert's assignments that belong to its rows. They follow one another, because the sort is stable.
  */
+#include "counting-sort.h"
 #include "gemm.h"
 
 /** Assignments that are gathered at once, and columns of a slab of them: a thread's scratch memory holds both beside a tile. */
@@ -113,20 +114,7 @@ INLINE f32 expert_dot(const f32 *x, const f32 *y, i64 n) {
  * outside [0, experts), or OK.
  */
 KERNEL(expert_sort) {
-  const i32 *indices = I32(0);
-  i32 *order = I32(1), *offsets = I32(2);
-  const i64 assignments = INT(3), experts = INT(4);
-  zero_bytes(offsets, (experts + 1) * 4);
-  for (i64 a = 0; a < assignments; a++) {
-    if (indices[a] < 0 || indices[a] >= experts) return a + 1;
-    offsets[indices[a] + 1]++;
-  }
-  for (i64 e = 0; e < experts; e++) offsets[e + 1] += offsets[e];
-  /* offsets[e] runs through its expert's positions and ends where the next one begins: one place further down. */
-  for (i64 a = 0; a < assignments; a++) order[offsets[indices[a]]++] = (i32)a;
-  for (i64 e = experts; e > 0; e--) offsets[e] = offsets[e - 1];
-  offsets[0] = 0;
-  return OK;
+  return counting_sort(I32(0), INT(3), INT(4), I32(1), I32(2));
 }
 
 /** The expert of a sorted position. */

@@ -12,7 +12,7 @@
 #include "segment-sums.h"
 
 /** Vectors that pass over a panel of codes together. */
-#define VQ_ROWS SEGMENT_PASS
+#define VQ_ROWS 64
 /** Multiply-adds worth a chunk. */
 #define VQ_PRODUCTS 1e6
 
@@ -21,10 +21,8 @@ typedef struct {
   i32 *indices;
   /** The packed codes: column panels [d][width]; and ½‖w‖² of all of them, padded with +infinity to whole vectors. */
   f32 *packed, *half_norms;
-  /** The nearest codes themselves and, for each chunk of `grain` vectors or each part, the sum of (w − z)²; or null. */
+  /** The nearest codes themselves and, for each chunk of `grain` vectors, the sum of (w − z)²; or null. */
   f32 *nearest, *errors;
-  /** Sums of the vectors by code and their counts, if there are several parts. */
-  segment_parts by_code;
   i64 vectors, count, d, grain;
 } vq_assign_plan;
 
@@ -124,11 +122,9 @@ INLINE vf vq_take(const f32 *w, const f32 *z, f32 *nearest, i64 d, vf sum) {
   return sum;
 }
 
-/**
- * Vectors [begin, end): the scores of one panel of codes are kept, in the nearest cache, and compared at once. Adds the vectors
- * to `part_sums`, if there are any, and returns the sum of (w − z)².
- */
-static f32 vq_assign_rows(const vq_assign_plan *plan, i64 begin, i64 end, f32 *part_sums, i64 thread) {
+/** Vectors [begin, end): the scores of one panel of codes are kept, in the nearest cache, and compared at once. */
+static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
+  const vq_assign_plan *plan = context;
   const gemm_split wide = vq_panels(plan);
   const i64 d = plan->d;
   vf error = vset(0);
@@ -170,26 +166,9 @@ static f32 vq_assign_rows(const vq_assign_plan *plan, i64 begin, i64 end, f32 *p
       const i32 index = vq_first_best(best[i]);
       plan->indices[row + i] = index;
       if (plan->nearest) error = vq_take(plan->codes + index * d, z + i * d, plan->nearest + (row + i) * d, d, error);
-      if (part_sums) segment_add(&plan->by_code, part_sums, index, z + i * d);
     }
   }
-  return vsum(error);
-}
-
-static void vq_assign_chunk(const void *context, i64 begin, i64 end, i64 thread) {
-  const vq_assign_plan *plan = context;
-  const f32 error = vq_assign_rows(plan, begin, end, 0, thread);
-  if (plan->errors) plan->errors[begin / plan->grain] = error;
-}
-
-static void vq_assign_part(const void *context, i64 first, i64 last, i64 thread) {
-  const vq_assign_plan *plan = context;
-  const segment_parts *by_code = &plan->by_code;
-  for (i64 part = first; part < last; part++) {
-    const i64 begin = segment_begin(plan->vectors, by_code->parts, part);
-    const i64 end = segment_begin(plan->vectors, by_code->parts, part + 1);
-    plan->errors[part] = vq_assign_rows(plan, begin, end, segment_clear(by_code, part), thread);
-  }
+  if (plan->errors) plan->errors[begin / plan->grain] = vsum(error);
 }
 
 /** Vectors per chunk: some 20 µs of products, at least one pass. */
@@ -201,8 +180,7 @@ INLINE void vq_assign_run(vq_assign_plan *plan) {
   plan->half_norms = plan->packed + ROUND_UP(plan->count, VF) * plan->d;
   plan->grain = vq_grain(plan->count, plan->d);
   fwp_parallel_for(vq_panels(plan).panels, MAX(1, 65536 / (VF * GEMM_VECTORS * (plan->d + 1))), vq_pack_chunk, plan);
-  if (plan->by_code.parts > 1) fwp_parallel_for(plan->by_code.parts, 1, vq_assign_part, plan);
-  else fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
+  fwp_parallel_for(plan->vectors, plan->grain, vq_assign_chunk, plan);
 }
 
 /**
@@ -217,26 +195,26 @@ KERNEL(vq_assign) {
 }
 
 /**
- * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d, sums?, counts, parts): the same, the codes
- * themselves [vectors, d], the mean of (w − z)² and, if asked for, the sums of the vectors by code [count, d] and their counts
- * [count], as segment_statistics has them. Workspace as for vq_assign, a float for every 64 vectors, and, for the sums, as for
+ * vq_quantize(z, codes, indices, nearest, error, workspace, vectors, count, d, sums?, counts): the same, the codes themselves
+ * [vectors, d], the mean of (w − z)² and, if asked for, the sums of the vectors by code [count, d] and their counts [count], as
+ * segment_statistics has them. Workspace as for vq_assign, a float for every 64 vectors, and, for the sums, as for
  * segment_statistics. At least one vector.
  */
 KERNEL(vq_quantize) {
   vq_assign_plan plan = {.z = F32(0), .codes = F32(1), .indices = I32(2), .nearest = F32(3), .packed = F32(5),
                          .vectors = INT(6), .count = INT(7), .d = INT(8)};
   plan.errors = plan.packed + ROUND_UP(plan.count, 16) * (plan.d + 1);
-  plan.by_code = (segment_parts){.sums = OPTIONAL_F32(9), .counts = F32(10), .segments = plan.count, .slice = plan.d,
-                                 .parts = PRESENT(9) ? INT(11) : 0,
-                                 .partial = plan.errors + CEIL_DIV(plan.vectors, VQ_ROWS)};
-  const i64 parts = plan.by_code.parts;
   vq_assign_run(&plan);
-  if (parts > 1) segment_join(&plan.by_code);
-  else if (parts == 1) segment_columns(&plan.by_code, plan.indices, plan.z, plan.vectors);
+  const i64 chunks = CEIL_DIV(plan.vectors, plan.grain);
   f64 total = 0;
-  for (i64 i = 0; i < (parts > 1 ? parts : CEIL_DIV(plan.vectors, plan.grain)); i++) total += plan.errors[i];
+  for (i64 i = 0; i < chunks; i++) total += plan.errors[i];
   *F32(4) = (f32)(total / ((f64)plan.vectors * (f64)plan.d));
-  return OK;
+  if (!PRESENT(9)) return OK;
+  i32 *order = (i32 *)(plan.errors + CEIL_DIV(plan.vectors, VQ_ROWS));
+  const segment_plan by_code = {.indices = plan.indices, .x = plan.z, .sums = F32(9), .counts = F32(10), .order = order,
+                                .offsets = order + plan.vectors, .count = plan.vectors, .segments = plan.count,
+                                .slice = plan.d};
+  return segment_sums(&by_code);
 }
 
 typedef struct {
@@ -267,5 +245,5 @@ KERNEL(vq_quantize_grad) {
 
 #define VECTOR_QUANTIZATION_KERNELS(ENTRY) \
   ENTRY(vq_assign, 7)                      \
-  ENTRY(vq_quantize, 12)                   \
+  ENTRY(vq_quantize, 11)                   \
   ENTRY(vq_quantize_grad, 6)

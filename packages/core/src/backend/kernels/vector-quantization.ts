@@ -8,12 +8,8 @@ import type { KernelCall, KernelTable } from '../kernel-table.ts';
 import { allOrNothing, filled, floatOutputs } from '../outputs.ts';
 import { sizeOf } from '../strided-copy.ts';
 
-/** Vectors that pass over the codes together: `SEGMENT_PASS` of `csrc/segment-sums.h`. */
+/** Vectors that pass over the codes together: `VQ_ROWS` of `csrc/vector-quantization.c`. */
 const ROWS_OF_PASS = 64;
-/** Rows for every segment that are worth sums of their own, to be joined with those of other parts. */
-const ROWS_PER_SEGMENT = 2;
-/** Most parts; a fixed number, so that sums don't depend on the number of threads. */
-const MOST_PARTS = 8;
 
 /**
  * Kernels of `vqAssign`, `vqQuantize`, `vqQuantizeSum`, `segmentSum`, `gridNeighborSum` and `codebookAverage`.
@@ -63,11 +59,10 @@ function vqQuantize({ inputs, backend }: KernelCall, withSums: boolean): TensorI
   try {
     const at = (tensor: TensorInfo | undefined) => (tensor === undefined ? 0 : backend.offsetOf(tensor));
     const [output, indices, error, sums, counts] = outputs;
-    const parts = partsOf(rows, count);
     const floats = (size + 1) * Math.ceil(count / 16) * 16 + Math.ceil(rows / ROWS_OF_PASS);
-    backend.withWorkspace(4 * (floats + (withSums ? floatsOfParts(parts, count, size) : 0)), (workspace) => {
+    backend.withWorkspace(4 * (floats + (withSums ? wordsOfSums(rows, count) : 0)), (workspace) => {
       const places = [vectors, codebook, indices, output, error].map(at);
-      backend.engine.run('vq_quantize', ...places, workspace, rows, count, size, at(sums), at(counts), parts);
+      backend.engine.run('vq_quantize', ...places, workspace, rows, count, size, at(sums), at(counts));
     });
     return outputs;
   } catch (problem) {
@@ -76,14 +71,9 @@ function vqQuantize({ inputs, backend }: KernelCall, withSums: boolean): TensorI
   }
 }
 
-/** How many parts of the rows get sums of their own. */
-function partsOf(rows: number, segments: number): number {
-  const parts = Math.min(MOST_PARTS, Math.floor(rows / (ROWS_PER_SEGMENT * segments)), Math.floor(rows / ROWS_OF_PASS));
-  return Math.max(1, parts);
-}
-
-function floatsOfParts(parts: number, segments: number, size: number): number {
-  return parts === 1 ? 0 : parts * segments * (size + 1);
+/** Workspace of sums by segment. */
+function wordsOfSums(rows: number, segments: number): number {
+  return rows + segments + 1;
 }
 
 function vqQuantizeGrad({ inputs, backend }: KernelCall): TensorInfo {
@@ -99,13 +89,12 @@ function segmentSum({ inputs, attrs, backend }: KernelCall): TensorInfo[] {
   const { values, segmentIds } = inputs as { values: TensorInfo; segmentIds: TensorInfo };
   const { segments } = attrs as { segments: number };
   const [count, size] = values.shape as [number, number];
-  const parts = partsOf(count, segments);
   return floatOutputs(backend, [[segments, size], [segments]], ([sums, counts]) => {
-    const bad = backend.withWorkspace(4 * floatsOfParts(parts, segments, size), (workspace) =>
+    const bad = backend.withWorkspace(4 * wordsOfSums(count, segments), (workspace) =>
       backend.engine.run(
         'segment_statistics',
         ...[backend.offsetOf(segmentIds), backend.offsetOf(values), sums as number, counts as number, workspace],
-        ...[count, size, segments, parts],
+        ...[count, size, segments],
       ),
     );
     if (bad === 0) return;
