@@ -7,6 +7,7 @@
  */
 import { countsReporter } from '@fwp/results/vitest-reporter';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { softwareGpu } from './software-gpu.js';
 import { tfjsInternals } from './tfjs-internals.js';
 
 const conditions = ['@fwp/source', 'import', 'module', 'default'];
@@ -23,6 +24,7 @@ export const tests = ({ root, name, ...overrides }) =>
       test: {
         name,
         environment: 'node',
+        env: softwareGpu(),
         include: ['test/**/*.test.ts', 'src/**/*.test.ts'],
         exclude: ['**/node_modules/**', '**/dist/**', ...(slow ? [] : ['**/*.slow.test.ts'])],
         benchmark: { include: ['bench/**/*.bench.ts'] },

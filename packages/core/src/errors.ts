@@ -5,21 +5,30 @@ export class DeviceUnavailableError extends Error {
   override name = 'DeviceUnavailableError';
 }
 
-/** The heap cannot hold a tensor; the message names the request, the live bytes and the limit. */
+/**
+ * The GPU stopped working: its driver was reset or updated, the card was unplugged, or a kernel ran for too long. Everything
+ * that was on it is gone.
+ */
+export class DeviceLostError extends Error {
+  override name = 'DeviceLostError';
+}
+
+/** The heap, or a GPU, cannot hold a tensor; the message names the request, the live bytes and the limit. */
 export class OutOfMemoryError extends Error {
   override name = 'OutOfMemoryError';
-  /** Bytes that were asked for. */
-  readonly requestedBytes: number;
+  /** Bytes that were asked for; undefined where a GPU does not tell. */
+  readonly requestedBytes: number | undefined;
   /** Bytes in use by live allocations at that moment. */
   readonly liveBytes: number;
-  /** The heap's limit in bytes. */
+  /** The heap's limit in bytes; on a GPU, of one tensor, or what was allocated when there was no more. */
   readonly limitBytes: number;
 
-  constructor(requestedBytes: number, liveBytes: number, limitBytes: number) {
+  constructor(requestedBytes: number | undefined, liveBytes: number, limitBytes: number, message?: string) {
     super(
-      `Out of memory: a block of ${formatBytes(requestedBytes)} was asked for while ${formatBytes(liveBytes)} are in use ` +
-        `and the heap may not exceed ${formatBytes(limitBytes)}. Dispose tensors (tf.tidy), use smaller batches, or raise ` +
-        `the limit with init({ heapLimit }).`,
+      message ??
+        `Out of memory: a block of ${formatBytes(requestedBytes ?? 0)} was asked for while ${formatBytes(liveBytes)} are in use ` +
+          `and the heap may not exceed ${formatBytes(limitBytes)}. Dispose tensors (tf.tidy), use smaller batches, or raise ` +
+          `the limit with init({ heapLimit }).`,
     );
     this.requestedBytes = requestedBytes;
     this.liveBytes = liveBytes;

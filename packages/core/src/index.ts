@@ -15,7 +15,13 @@ export {
   init,
   VERSION,
 } from './device/device.ts';
-export { CorruptFileError, DeviceUnavailableError, NotANumberError, OutOfMemoryError } from './errors.ts';
+export {
+  CorruptFileError,
+  DeviceLostError,
+  DeviceUnavailableError,
+  NotANumberError,
+  OutOfMemoryError,
+} from './errors.ts';
 export {
   type CheckpointInfo,
   type CheckpointParts,

@@ -5,7 +5,7 @@
  * |--------------|--------------------------------------------------------------------|--------------------------------|
  * | `native`     | our C kernels as a Node-API add-on (AVX-512, AVX2, NEON; pthreads) | a C compiler at build time     |
  * | `wasm`       | the same kernels as WebAssembly SIMD, with threads where possible  | nothing                        |
- * | `webgpu`     | tfjs's WebGPU backend                                              | a GPU, optional peer packages  |
+ * | `webgpu`     | tfjs's WebGPU backend with our WGSL kernels; Dawn in Node          | a GPU, optional peer packages  |
  * | `tensorflow` | libtensorflow through tfjs-node(-gpu)                              | an optional peer package       |
  * | `cpu`        | tfjs's plain JavaScript backend                                    | nothing; slow                  |
  *
@@ -23,7 +23,8 @@ import { isNode, processorCount } from '../engine/platform.ts';
 import { hasSharedMemory, loadWasmModule } from '../engine/wasm-module.ts';
 import { DeviceUnavailableError } from '../errors.ts';
 import { registerGradients } from '../ops/gradients.ts';
-import { loadTensorflow, loadWebGpu } from './optional-devices.ts';
+import { loadWebGpu, unloadWebGpu } from '../webgpu/load.ts';
+import { type LoadedDevice, loadTensorflow } from './optional-devices.ts';
 
 /** Names that `init({ device })` takes. */
 export const DEVICES = ['auto', 'native', 'wasm', 'webgpu', 'tensorflow', 'cpu'] as const;
@@ -43,6 +44,11 @@ export interface InitOptions {
   debug?: boolean;
   /** An instruction set of the native device by name, instead of the widest one (`'avx512'`, `'avx2'`, `'baseline'`, `'neon'`). */
   simd?: string;
+  /**
+   * The package `@tensorflow/tfjs-backend-webgpu`, for device `webgpu` in a browser: `await import('@tensorflow/tfjs-backend-webgpu')`. It
+   * is optional, so that a bundler puts it into a program only if the program names it. Default: imported when it is needed.
+   */
+  webgpu?: object;
 }
 
 /** What computes at the moment. */
@@ -83,7 +89,7 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
     case 'webgpu':
     case 'tensorflow':
     case 'cpu': {
-      const info = await useOtherBackend(device);
+      const info = await useOtherBackend(device, options);
       if (debug) tf.enableDebugMode();
       return info;
     }
@@ -107,10 +113,11 @@ export function engineBackend(): FwpBackend | undefined {
   return currentBackend;
 }
 
-/** Ends the CPU engine's threads and frees its memory. Tensors on it are gone; `init()` starts anew. */
+/** Ends the CPU engine's threads, or the GPU device, and frees its memory. Tensors on it are gone; `init()` starts anew. */
 export async function dispose(): Promise<void> {
   setNaNCheck(false);
   if (currentBackend !== undefined) tf.removeBackend(BACKEND_NAME);
+  if (current?.name === 'webgpu') unloadWebGpu();
   currentBackend = undefined;
   current = undefined;
 }
@@ -153,14 +160,15 @@ async function useEngine(
   return current;
 }
 
-async function useOtherBackend(name: 'webgpu' | 'tensorflow' | 'cpu'): Promise<DeviceInfo> {
-  const loaded =
+async function useOtherBackend(name: 'webgpu' | 'tensorflow' | 'cpu', { webgpu }: InitOptions): Promise<DeviceInfo> {
+  const { register, ...loaded }: LoadedDevice =
     name === 'webgpu'
-      ? await loadWebGpu()
+      ? await loadWebGpu(webgpu)
       : name === 'tensorflow'
         ? await loadTensorflow()
         : { backend: 'cpu', simd: '', version: tf.version_core, notes: ["tfjs's plain JavaScript backend: slow"] };
   await dispose();
+  register?.();
   if (!(await tf.setBackend(loaded.backend))) {
     throw new DeviceUnavailableError(`Device '${name}': tfjs could not start its backend '${loaded.backend}'.`);
   }

@@ -9,12 +9,13 @@
  * Each step is one of gradient descent, with rate β_t, on ½ |v_t − S k_t|². It is stable while β_t |k_t|² < 2; with keys
  * of length 1, β_t = 1 replaces what was stored under k_t by v_t, and β_t = 2 reflects.
  *
- * On the CPU engine one kernel runs over all steps (`csrc/delta-rule.c`); its gradient is exact for every input, the initial
+ * On the CPU engine one kernel runs over all steps (`csrc/delta-rule.c`), and on GPUs (`webgpu/fast-weight-scans.ts`); its gradient is exact for every input, the initial
  * state included, and keeps the prediction errors v_t − S_{t-1} k_t, no states.
  */
 
 import type * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
+import { MAX_SCAN_KEY_DIM } from '../webgpu/kernels/scan-states.ts';
 import { chunkwiseDeltaRule } from './delta-rule-chunkwise.ts';
 import {
   assertScan,
@@ -28,7 +29,7 @@ import {
 } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 
-/** Longest keys that the kernel's scratch memory has room for. */
+/** Longest keys that the kernel's scratch memory has room for, and on the GPU an invocation's registers. */
 const MAX_KEY_DIM = 1024;
 
 /** The kernel, without decays. */
@@ -38,7 +39,7 @@ export const DELTA_RULE_KERNEL: ScanKernel = {
   results: ['output', 'finalState'],
   savedResults: [],
   kept: { errors: ({ batch, heads, time, valueDim }) => [batch, heads, time, valueDim] },
-  supports: ({ keyDim }) => keyDim <= MAX_KEY_DIM,
+  supports: ({ keyDim }, backend) => keyDim <= (backend === 'webgpu' ? MAX_SCAN_KEY_DIM : MAX_KEY_DIM),
 };
 
 /**

@@ -132,8 +132,8 @@ export interface ScanKernel<Sizes = ScanSizes> {
   readonly savedResults: readonly string[];
   /** Inputs that the kernel fills for its gradient, and their shapes; without elements when no gradient will be taken. */
   readonly kept: Readonly<Record<string, (sizes: Sizes) => number[]>>;
-  /** Whether the kernel can do sizes. Default: all. */
-  readonly supports?: (sizes: Sizes) => boolean;
+  /** Whether the kernel can do sizes on a backend. Default: all. */
+  readonly supports?: (sizes: Sizes, backend: string) => boolean;
 }
 
 /**
@@ -152,7 +152,7 @@ export function runScan<R extends object, Sizes = ScanSizes>(
   attributes: object,
   composed: () => R,
 ): R {
-  if (!canFuse(kernel.name) || kernel.supports?.(sizes) === false) return inTidy(composed);
+  if (!canFuse(kernel.name) || kernel.supports?.(sizes, tf.getBackend()) === false) return inTidy(composed);
   return inTidy(() => {
     const all: Record<string, tf.Tensor> = { resetMask: inputs['resetMask'] ?? tf.zeros([0], 'bool') };
     for (const name of kernel.inputs) all[name] = inputs[name] ?? tf.zeros([0]);

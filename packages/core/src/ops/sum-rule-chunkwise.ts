@@ -13,7 +13,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { ScanOptions, ScanSizes } from './fast-weight-scan.ts';
+import type { ScanOptions, ScanResult, ScanSizes } from './fast-weight-scan.ts';
 import { aliveAfter, CHUNK_STEPS, chunkDecay, inChunks, oneLater, transposed, triangle } from './scan-chunks.ts';
 import type { LinearAttentionResult, SumRuleInputs, SumRuleNormalizer } from './sum-rule.ts';
 
@@ -27,19 +27,27 @@ export function chunkwiseSumRule(
   options: ScanOptions,
   normalizer?: SumRuleNormalizer,
 ): LinearAttentionResult {
+  return normalizer === undefined
+    ? unnormalized(sizes, inputs, options)
+    : normalized(sizes, inputs, options, normalizer, unnormalized);
+}
+
+/** The sum rule with a normaliser, by one without: `scan` on values with one more channel. */
+export function normalized(
+  sizes: ScanSizes,
+  inputs: SumRuleInputs,
+  options: ScanOptions,
+  normalizer: SumRuleNormalizer,
+  scan: (sizes: ScanSizes, inputs: SumRuleInputs, options: ScanOptions) => ScanResult,
+): LinearAttentionResult {
   const { batch, heads, time, keyDim, valueDim } = sizes;
-  const state = options.initialState ?? tf.zeros([batch, heads, valueDim, keyDim]);
-  if (normalizer === undefined) {
-    const { output, finalState } = unnormalized(sizes, inputs, options, state);
-    return { output: output as tf.Tensor4D, finalState: finalState as tf.Tensor4D };
-  }
   const ones = tf.ones([batch, heads, time, 1]);
   const sums = normalizer.initial ?? tf.zeros([batch, heads, keyDim]);
-  const both = unnormalized(
-    sizes,
+  const state = options.initialState ?? tf.zeros([batch, heads, valueDim, keyDim]);
+  const both = scan(
+    { ...sizes, valueDim: valueDim + 1 },
     { ...inputs, v: tf.concat([inputs.v, ones], 3) },
-    options,
-    tf.concat([state, tf.expandDims(sums, 2)], 2),
+    { ...options, initialState: tf.concat([state, tf.expandDims(sums, 2)], 2) },
   );
   const [sum, count] = tf.split(both.output, [valueDim, 1], 3) as [tf.Tensor, tf.Tensor];
   const [finalState, finalSums] = tf.split(both.finalState, [valueDim, 1], 2) as [tf.Tensor, tf.Tensor];
@@ -54,7 +62,14 @@ export function chunkwiseSumRule(
   };
 }
 
-function unnormalized(
+function unnormalized(sizes: ScanSizes, inputs: SumRuleInputs, options: ScanOptions): ScanResult {
+  const { batch, heads, keyDim, valueDim } = sizes;
+  const state = options.initialState ?? tf.zeros([batch, heads, valueDim, keyDim]);
+  const { output, finalState } = overChunks(sizes, inputs, options, state);
+  return { output: output as tf.Tensor4D, finalState: finalState as tf.Tensor4D };
+}
+
+function overChunks(
   { heads, time }: ScanSizes,
   { q, k, v, decay }: SumRuleInputs,
   { resetMask, read }: ScanOptions,

@@ -11,6 +11,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type LinearAttentionAttributes, MAX_LINEAR_ATTENTION_DIM } from '../backend/kernels/linear-attention.ts';
 import { assertFloatShape, assertNumber } from '../shape-checks.ts';
+import { MAX_SCAN_KEY_DIM } from '../webgpu/kernels/scan-states.ts';
 import {
   runScan,
   type ScanKernel,
@@ -21,8 +22,10 @@ import {
   type ScanStepResult,
   scanGradient,
 } from './fast-weight-scan.ts';
+import { canFuse } from './fused.ts';
 import type { Gradient } from './gradients/support.ts';
-import { chunkwiseSumRule } from './sum-rule-chunkwise.ts';
+import { inTidy } from './in-tidy.ts';
+import { chunkwiseSumRule, normalized } from './sum-rule-chunkwise.ts';
 
 /** Options of scans whose output may be divided by a running sum of keys. */
 export interface NormalizerOptions {
@@ -74,7 +77,8 @@ const KERNEL: ScanKernel = {
   results: ['output', 'finalState'],
   savedResults: [],
   kept: {},
-  supports: ({ keyDim, valueDim }) => Math.max(keyDim, valueDim) <= MAX_LINEAR_ATTENTION_DIM,
+  supports: ({ keyDim, valueDim }, backend) =>
+    backend === 'webgpu' ? keyDim <= MAX_SCAN_KEY_DIM : Math.max(keyDim, valueDim) <= MAX_LINEAR_ATTENTION_DIM,
 };
 
 const eachStep = ({ batch, heads, time }: ScanSizes): number[] => [batch, heads, time];
@@ -105,6 +109,13 @@ export function sumRule(
   decayGradient = true,
 ): LinearAttentionResult {
   const attributes: LinearAttentionAttributes = { read, epsilon: normalizer?.epsilon ?? 0, decayGradient };
+  if (normalizer !== undefined && canFuse(KERNEL.name) && !canFuse(NORMALIZED_KERNEL.name)) {
+    return inTidy(() =>
+      normalized(sizes, inputs, { initialState, resetMask, read }, normalizer, (more, given, options) =>
+        sumRule(more, given, options, undefined, decayGradient),
+      ),
+    );
+  }
   const all = { ...inputs, initialState, resetMask, initialNormalizer: normalizer?.initial, floor: normalizer?.floor };
   return runScan<LinearAttentionResult>(normalizer ? NORMALIZED_KERNEL : KERNEL, sizes, all, attributes, () =>
     chunkwiseSumRule(sizes, inputs, { initialState, resetMask, read }, normalizer),

@@ -1,0 +1,210 @@
+/**
+ * tfjs's WebGPU backend with what it lacks: reading synchronously in Node, and errors where the GPU is lost, out of memory or
+ * used wrongly. WebGPU reports these later and elsewhere; here the next operation throws them.
+ */
+
+import type * as tf from '@tensorflow/tfjs-core';
+import { DeviceLostError, formatBytes, OutOfMemoryError } from '../errors.ts';
+import type { GpuDevice } from './adapter.ts';
+import { startTask, waitForTask } from './dawn.ts';
+
+/** A tensor's data, where it is at the moment. */
+interface TensorData {
+  readonly dtype: tf.DataType;
+  readonly shape: number[];
+  values: tf.backend_util.BackendValues | null | undefined;
+  resource?: GPUBuffer | null;
+}
+
+/** tfjs's pool of buffers. */
+interface BufferManager {
+  readonly numBytesUsed: number;
+  readonly numBytesAllocated: number;
+  acquireBuffer(size: number, usage: GPUBufferUsageFlags, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
+  releaseBuffer(buffer: GPUBuffer, reuse?: boolean): void;
+}
+
+/** The fields of tfjs's `WebGPUBackend` that are used here and by the runner of our kernels. */
+export interface TfjsWebGpuBackend extends tf.KernelBackend {
+  readonly device: GPUDevice;
+  readonly queue: GPUQueue;
+  readonly tensorMap: { get(dataId: object): TensorData; has(dataId: object): boolean };
+  readonly bufferManager: BufferManager;
+  readonly commandQueueOwnedIds: WeakSet<object>;
+  readonly uniformPendingDisposal: GPUBuffer[];
+  readonly commandEncoder: GPUCommandEncoder | null;
+  computePassEncoder: GPUComputePassEncoder | null;
+  dispatchCountInPass: number;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+  uploadToGPU(dataId: object): void;
+  makeTensorInfo(shape: number[], dtype: tf.DataType, values?: tf.backend_util.BackendValues): tf.TensorInfo;
+  runWebGPUProgram(...given: unknown[]): tf.TensorInfo;
+  getQueryTime(): Promise<number>;
+}
+
+/** What the package `@tensorflow/tfjs-backend-webgpu` exports. */
+export interface TfjsWebGpuModule {
+  readonly WebGPUBackend: new (device: GPUDevice, info: GPUAdapterInfo) => TfjsWebGpuBackend;
+}
+
+/** The backend, and what our kernels need of it. */
+export interface WebGpuBackend extends TfjsWebGpuBackend {
+  /** Throws what went wrong on the GPU since the last call. */
+  assertWorking(): void;
+  /** A float32 tensor of undefined content on the GPU. */
+  makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+}
+
+/**
+ * Makes the backend.
+ *
+ * @param module tfjs's, loaded by the caller because it is optional
+ * @param gpu what computes
+ * @param onDawn whether it is Dawn in Node
+ */
+export function createWebGpuBackend(
+  { WebGPUBackend }: TfjsWebGpuModule,
+  gpu: GpuDevice,
+  onDawn: boolean,
+): WebGpuBackend {
+  const { device, description } = gpu;
+
+  class Backend extends WebGPUBackend implements WebGpuBackend {
+    #problem: Error | undefined;
+    #isDisposed = false;
+
+    constructor() {
+      super(device, gpu.info);
+      void device.lost.then(({ reason, message }) => {
+        if (!this.#isDisposed) this.#problem = lost(description, reason, message);
+      });
+      device.addEventListener('uncapturederror', (event) => {
+        event.preventDefault();
+        this.#problem ??= this.#uncaptured((event as GPUUncapturedErrorEvent).error);
+      });
+      this.#limitBuffers();
+    }
+
+    assertWorking(): void {
+      const problem = this.#problem;
+      if (problem === undefined) return;
+      // A lost device stays lost; everything else is told once.
+      if (!(problem instanceof DeviceLostError)) this.#problem = undefined;
+      throw problem;
+    }
+
+    makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo {
+      const info = this.makeTensorInfo(shape, dtype);
+      this.uploadToGPU(info.dataId);
+      return info;
+    }
+
+    override runWebGPUProgram(...given: unknown[]): tf.TensorInfo {
+      this.assertWorking();
+      return super.runWebGPUProgram(...given);
+    }
+
+    override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
+      this.assertWorking();
+      const values = await task(() => super.read(dataId));
+      this.assertWorking();
+      return values;
+    }
+
+    override readSync(dataId: object): tf.backend_util.BackendValues {
+      this.assertWorking();
+      const data = this.tensorMap.get(dataId);
+      const buffer = data.resource;
+      if (!onDawn || data.values != null || !buffer || data.dtype === 'complex64') return super.readSync(dataId);
+      const { size } = buffer;
+      const staging = this.bufferManager.acquireBuffer(size, GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ);
+      this.ensureCommandEncoderReady();
+      this.endComputePassEncoder();
+      (this.commandEncoder as GPUCommandEncoder).copyBufferToBuffer(buffer, 0, staging, 0, size);
+      this.submitQueue();
+      let failure: Error | undefined;
+      startTask(() => staging.mapAsync(GPUMapMode.READ)).catch((error: Error) => {
+        failure = error;
+      });
+      waitForTask(() => staging.mapState !== 'pending');
+      if (staging.mapState !== 'mapped') {
+        this.assertWorking();
+        throw failure ?? new Error('WebGPU: a buffer could not be read. Was the device lost?');
+      }
+      const bytes = staging.getMappedRange().slice(0);
+      staging.unmap();
+      this.bufferManager.releaseBuffer(staging);
+      this.assertWorking();
+      const values = data.dtype === 'float32' ? new Float32Array(bytes) : integers(bytes, data.dtype);
+      data.values = values;
+      return values;
+    }
+
+    override getQueryTime(): Promise<number> {
+      return task(() => super.getQueryTime());
+    }
+
+    override dispose(): void {
+      if (this.#isDisposed) return;
+      this.#isDisposed = true;
+      super.dispose();
+      device.destroy();
+    }
+
+    /** Says no to buffers that the device cannot have, before it makes an invalid one. */
+    #limitBuffers(): void {
+      const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+      const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+      const manager = this.bufferManager;
+      const acquire = manager.acquireBuffer.bind(manager);
+      manager.acquireBuffer = (size, ...others) => {
+        if (size > limit) throw new OutOfMemoryError(size, manager.numBytesUsed, limit, tooLarge(size, limit));
+        return acquire(size, ...others);
+      };
+    }
+
+    #uncaptured(error: GPUError): Error {
+      const { numBytesUsed, numBytesAllocated } = this.bufferManager;
+      return error.constructor.name === 'GPUOutOfMemoryError'
+        ? new OutOfMemoryError(
+            undefined,
+            numBytesUsed,
+            numBytesAllocated,
+            full(description, numBytesUsed, numBytesAllocated),
+          )
+        : new Error(`WebGPU (${description}): ${error.message}`);
+    }
+  }
+
+  const task = <R>(start: () => R): R => (onDawn ? startTask(start) : start());
+  return new Backend();
+}
+
+function tooLarge(size: number, limit: number): string {
+  return (
+    `Out of memory: a tensor of ${formatBytes(size)} was asked for, and one of this GPU may have ${formatBytes(limit)}. ` +
+    'Use smaller batches.'
+  );
+}
+
+function full(description: string, used: number, allocated: number): string {
+  return (
+    `Out of memory: the GPU (${description}) has no room beside the ${formatBytes(used)} that are in use, ${formatBytes(allocated)} with what ` +
+    'is kept for reuse. Dispose tensors (tf.tidy), or use smaller batches.'
+  );
+}
+
+function lost(description: string, reason: string | undefined, message: string): DeviceLostError {
+  return new DeviceLostError(
+    `The GPU (${description}) was lost${reason ? ` (${reason})` : ''}: ${message.trim() || 'no reason was given'}. What was on it is ` +
+      "gone. Call init({ device: 'webgpu' }) for a new device; training runs go on from their last checkpoint.",
+  );
+}
+
+/** Integers and truth values have four bytes each on the GPU. */
+function integers(bytes: ArrayBuffer, dtype: tf.DataType): Int32Array | Uint8Array {
+  const values = new Int32Array(bytes);
+  return dtype === 'bool' ? Uint8Array.from(values) : values;
+}

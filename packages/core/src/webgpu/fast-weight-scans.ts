@@ -1,0 +1,307 @@
+/**
+ * Fast-weight scans on the GPU, in the place of the engine's `backend/kernels/delta-rule.ts` and `linear-attention.ts`: the
+ * forward in one pass over time; the gradient in two, one back with the gradient of the state and one that makes the
+ * states before every chunk again, and then all chunks at once.
+ */
+
+import { type TensorInfo, util } from '@tensorflow/tfjs-core';
+import type { WebGpuBackend } from './backend.ts';
+import {
+  clear,
+  copyParts,
+  type GpuKernelCall,
+  type GpuKernelTable,
+  ifGiven,
+  outputsOf,
+  withWorkspace,
+} from './kernel-table.ts';
+import { rowSums } from './kernels/row-sums.ts';
+import { columnTiles, SCAN_CHUNK, scanChunkGradients } from './kernels/scan-chunk-gradients.ts';
+import { scanGates } from './kernels/scan-gates.ts';
+import { scanStateGradients } from './kernels/scan-state-gradients.ts';
+import { SCAN_ROWS, scanStates } from './kernels/scan-states.ts';
+import { scanValueGradients } from './kernels/scan-value-gradients.ts';
+import { runKernel } from './program.ts';
+
+/** Kernels as the operations call them: see the engine's. */
+export const fastWeightScans: GpuKernelTable = {
+  FwpDeltaRule: scan('delta'),
+  FwpGatedDeltaRule: scan('delta'),
+  FwpLinearAttention: scan('sum'),
+  FwpDeltaRuleGradient: (call) => deltaRuleGradient(call),
+  FwpGatedDeltaRuleGradient: (call) => deltaRuleGradient(call),
+  FwpLinearAttentionGradient: (call) => linearAttentionGradient(call),
+};
+
+/** Inputs of all scans. Those that a rule does not have are undefined; those that were not given have no elements. */
+interface ScanInputs {
+  /** [batch, heads, time, keyDim]. */
+  readonly q: TensorInfo;
+  readonly k: TensorInfo;
+  /** [batch, heads, time, valueDim]. */
+  readonly v: TensorInfo;
+  /** [batch, heads, time]; of the delta rule. */
+  readonly beta?: TensorInfo;
+  /** [batch, heads, time], or of the sum rule also [batch, heads, time, keyDim]. */
+  readonly decay?: TensorInfo;
+  /** [batch, heads, valueDim, keyDim]. */
+  readonly initialState: TensorInfo;
+  /** [batch, time]. */
+  readonly resetMask: TensorInfo;
+  /** [batch, heads, time, valueDim], filled by the delta rule; without elements when no gradient will be taken. */
+  readonly errors?: TensorInfo;
+}
+
+interface ScanGradientInputs extends ScanInputs {
+  readonly dOutput: TensorInfo;
+  readonly dFinalState: TensorInfo;
+}
+
+type Rule = 'sum' | 'delta';
+
+/** Sizes with batch and heads as one. */
+interface Sizes {
+  readonly batch: number;
+  readonly headsOfOne: number;
+  readonly heads: number;
+  readonly time: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+}
+
+function sizesOf({ k, v }: ScanInputs): Sizes {
+  const [batch, headsOfOne, time, keyDim] = k.shape as [number, number, number, number];
+  return { batch, headsOfOne, heads: batch * headsOfOne, time, keyDim, valueDim: v.shape[3] as number };
+}
+
+/** What one scan's kernels all get. */
+interface Plan {
+  readonly sizes: Sizes;
+  /** Number of workgroups of the passes over time. */
+  readonly groups: number;
+  /** Decays for each key channel. */
+  readonly channels: TensorInfo | undefined;
+  readonly constants: {
+    readonly keyDim: number;
+    readonly decays: boolean;
+    readonly before: boolean;
+    readonly chunk: number;
+  };
+}
+
+function planOf(inputs: ScanInputs, attrs: { read: 'after' | 'before' }): Plan {
+  const sizes = sizesOf(inputs);
+  const decay = ifGiven(inputs.decay);
+  const byChannel = decay?.shape.length === 4;
+  return {
+    sizes,
+    groups: sizes.heads * Math.ceil(sizes.valueDim / SCAN_ROWS),
+    channels: byChannel ? decay : undefined,
+    constants: {
+      keyDim: sizes.keyDim,
+      decays: decay !== undefined && !byChannel,
+      before: attrs.read === 'before',
+      chunk: SCAN_CHUNK,
+    },
+  };
+}
+
+/** Runs something with the gates side by side; without, if there are none. */
+function withGates<R>(
+  backend: WebGpuBackend,
+  inputs: ScanInputs,
+  { sizes, constants }: Plan,
+  use: (gates: TensorInfo | undefined) => R,
+): R {
+  const { heads, headsOfOne, time } = sizes;
+  const tensors = {
+    beta: ifGiven(inputs.beta),
+    decay: constants.decays ? inputs.decay : undefined,
+    resets: ifGiven(inputs.resetMask),
+  };
+  if (Object.values(tensors).every((tensor) => tensor === undefined)) return use(undefined);
+  return withWorkspace(backend, [4 * heads * time], (gates) => {
+    runKernel(backend, scanGates, {
+      tensors: { ...tensors, gates },
+      parameters: { steps: heads * time, time, heads: headsOfOne },
+      groups: Math.ceil((heads * time) / 64),
+    });
+    return use(gates);
+  });
+}
+
+function scan(rule: Rule) {
+  return ({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] => {
+    const given = inputs as ScanInputs;
+    const plan = planOf(given, attrs);
+    const { sizes, groups, channels, constants } = plan;
+    const { batch, headsOfOne, heads, time, keyDim, valueDim } = sizes;
+    const shapes = [given.v.shape, [batch, headsOfOne, valueDim, keyDim]];
+    return outputsOf(backend, shapes, (output, finalState) => {
+      if (isEmpty(sizes)) {
+        passState(backend, given.initialState, finalState as TensorInfo, [output as TensorInfo]);
+        return;
+      }
+      withGates(backend, given, plan, (gates) =>
+        runKernel(backend, scanStates, {
+          constants: { ...constants, rule },
+          tensors: {
+            ...{ q: given.q, k: given.k, v: given.v, gates, decay: channels },
+            initial_state: ifGiven(given.initialState),
+            errors: ifGiven(given.errors),
+            output: ifGiven(output),
+            final_state: finalState,
+          },
+          parameters: { heads, time, value_dim: valueDim },
+          groups,
+        }),
+      );
+    });
+  };
+}
+
+/** Whether a scan has nothing to do. */
+function isEmpty({ heads, time, keyDim, valueDim }: Sizes): boolean {
+  return heads * time * keyDim * valueDim === 0;
+}
+
+/** Where there is nothing to do: the state is passed on, all else is zero. */
+function passState(backend: WebGpuBackend, from: TensorInfo, to: TensorInfo, others: readonly TensorInfo[]): void {
+  clear(backend, [to, ...others]);
+  if (ifGiven(from) !== undefined) copyParts(backend, from, [to]);
+}
+
+/** dq, dk, dv, dβ, dS₀ and, if gated, da. */
+function deltaRuleGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
+  const given = inputs as ScanGradientInputs & { beta: TensorInfo; errors: TensorInfo };
+  const plan = planOf(given, attrs);
+  const { heads, time, valueDim } = plan.sizes;
+  const decays = given.decay === undefined ? [] : [given.decay];
+  const shapes = [given.q, given.k, given.v, given.beta, given.dFinalState, ...decays].map(({ shape }) => shape);
+  return gradients(backend, given, plan, shapes, 4, ([dq, dk, dv, dBeta, dState, dDecay], gates) =>
+    withBoundaries(backend, given, plan, 'delta', gates, dState, (written, boundaries) => {
+      runKernel(backend, scanValueGradients, {
+        tensors: { gates, errors: given.errors, written, dv, d_beta: dBeta },
+        parameters: { steps: heads * time, value_dim: valueDim },
+        groups: heads * time,
+      });
+      chunkGradients(backend, plan, 'delta', {
+        ...{ q: given.q, k: given.k, written_values: given.errors, gates, d_output: given.dOutput, dv, boundaries },
+        ...{ dq, dk, dDecay },
+      });
+    }),
+  );
+}
+
+/** dq, dk, dv, dS₀ and da. */
+function linearAttentionGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
+  const given = inputs as ScanGradientInputs & { decay: TensorInfo };
+  const plan = planOf(given, attrs);
+  const dDecayShape = attrs.decayGradient ? given.decay.shape : [0];
+  const shapes = [given.q.shape, given.k.shape, given.v.shape, given.dFinalState.shape, dDecayShape];
+  return gradients(backend, given, plan, shapes, 3, ([dq, dk, dv, dState, dDecay], gates) =>
+    withBoundaries(backend, given, plan, 'sum', gates, dState, (written, boundaries) => {
+      copyParts(backend, written, [dv]);
+      chunkGradients(backend, plan, 'sum', {
+        ...{ q: given.q, k: given.k, written_values: given.v, gates, d_output: given.dOutput, boundaries },
+        ...{ dq, dk, dDecay: ifGiven(dDecay) },
+      });
+    }),
+  );
+}
+
+/** As many as a gradient has, and then undefined. */
+type Gradients = [TensorInfo, TensorInfo, TensorInfo, TensorInfo, TensorInfo, TensorInfo | undefined];
+
+/** Makes the results of a gradient, of which number `state` is that of the initial state. */
+function gradients(
+  backend: WebGpuBackend,
+  given: ScanGradientInputs,
+  plan: Plan,
+  shapes: number[][],
+  state: number,
+  fill: (results: Gradients, gates: TensorInfo | undefined) => void,
+): TensorInfo[] {
+  return outputsOf(backend, shapes, (...results) => {
+    if (isEmpty(plan.sizes)) passState(backend, given.dFinalState, results[state] as TensorInfo, results);
+    else withGates(backend, given, plan, (gates) => fill(results as unknown as Gradients, gates));
+  });
+}
+
+/**
+ * Both passes over time: runs something with the gradients of what was written, and with the states before and their gradients
+ * after every chunk.
+ */
+function withBoundaries(
+  backend: WebGpuBackend,
+  given: ScanGradientInputs,
+  { sizes, groups, channels, constants }: Plan,
+  rule: Rule,
+  gates: TensorInfo | undefined,
+  dState: TensorInfo,
+  use: (written: TensorInfo, boundaries: TensorInfo) => void,
+): void {
+  const { heads, time, keyDim, valueDim } = sizes;
+  const parameters = { heads, time, value_dim: valueDim };
+  const chunks = Math.ceil(time / SCAN_CHUNK);
+  copyParts(backend, given.dFinalState, [dState]);
+  withWorkspace(backend, [heads * time * valueDim, 2 * heads * chunks * valueDim * keyDim], (written, boundaries) => {
+    runKernel(backend, scanStates, {
+      constants: { ...constants, rule: rule === 'delta' ? 'replay' : 'sum' },
+      tensors: {
+        ...{ k: given.k, v: rule === 'delta' ? given.errors : given.v, gates, decay: channels },
+        ...{ initial_state: ifGiven(given.initialState), boundaries },
+      },
+      parameters,
+      groups,
+    });
+    runKernel(backend, scanStateGradients, {
+      constants: { ...constants, rule },
+      tensors: {
+        ...{ q: given.q, k: given.k, gates, decay: channels, d_output: given.dOutput },
+        ...{ written, boundaries, d_state: dState },
+      },
+      parameters,
+      groups,
+    });
+    use(written as TensorInfo, boundaries as TensorInfo);
+  });
+}
+
+/** Inputs of the kernel by name; its results; da of one number a step, or of one for each key channel. */
+interface ChunkTensors {
+  readonly dq: TensorInfo;
+  readonly dk: TensorInfo;
+  readonly dDecay: TensorInfo | undefined;
+  readonly [input: string]: TensorInfo | undefined;
+}
+
+function chunkGradients(
+  backend: WebGpuBackend,
+  { sizes, channels, constants }: Plan,
+  rule: Rule,
+  { dq, dk, dDecay, ...inputs }: ChunkTensors,
+): void {
+  const { heads, time, keyDim, valueDim } = sizes;
+  const size = heads * time * keyDim;
+  withWorkspace(backend, [(dDecay === undefined ? 2 : 3) * size], (results) => {
+    runKernel(backend, scanChunkGradients, {
+      constants: { rule, decays: constants.decays, before: constants.before, withDecay: dDecay !== undefined },
+      tensors: { ...inputs, decay: channels, results },
+      parameters: { heads, time, key_dim: keyDim, value_dim: valueDim },
+      groups: heads * Math.ceil(time / SCAN_CHUNK) * columnTiles(keyDim),
+    });
+    const from = results as TensorInfo;
+    copyParts(backend, from, [dq, dk]);
+    if (dDecay === undefined) return;
+    if (channels !== undefined) copyParts(backend, from, [dDecay], 2 * size);
+    else {
+      const rows = util.sizeFromShape(dDecay.shape);
+      runKernel(backend, rowSums, {
+        tensors: { x: from, y: dDecay },
+        parameters: { rows, columns: keyDim, offset: 2 * size },
+        groups: rows,
+      });
+    }
+  });
+}

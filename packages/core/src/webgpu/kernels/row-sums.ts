@@ -1,0 +1,31 @@
+/** Sums of rows: y[r] = Σ_i x[offset + r, i], x [rows, columns]. */
+
+import type { WgslKernel } from '../program.ts';
+
+const LANES = 32;
+
+/** Workgroup: one row. */
+export const rowSums: WgslKernel = {
+  name: 'row_sums',
+  storage: () => ({ x: 'read f32', y: 'write f32' }),
+  parameters: { rows: 'u32', columns: 'u32', offset: 'u32' },
+  code: () => `
+var<workgroup> sums: array<f32, ${LANES}>;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group_index(group, groups);
+  if (row >= parameters.rows) { return; }
+  var sum = 0.0;
+  for (var i = lane; i < parameters.columns; i += ${LANES}u) {
+    sum += x[parameters.offset + row * parameters.columns + i];
+  }
+  sums[lane] = sum;
+  workgroupBarrier();
+  if (lane == 0u) {
+    var total = 0.0;
+    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
+    y[row] = total;
+  }
+}`,
+};

@@ -1,0 +1,122 @@
+/**
+ * The gradient of a fast-weight scan's state, step by step, backward in time: with G_t the gradient of S_t (after everything
+ * later),
+ *
+ *   G ← G + dy_t q_tᵀ          (if y_t = S_t q_t)
+ *   written_t = G k_t           the gradient of what step t wrote
+ *   G ← a_t (G − β_t written_t k_tᵀ)   for the delta rule;   G ← G diag(a_t)   for the sum
+ *   G ← G + dy_t q_tᵀ          (if y_t = S_{t-1} q_t);   G ← 0 at a reset
+ *
+ *   q, k [heads, time, keyDim]   dy, written [heads, time, valueDim]   G [heads, valueDim, keyDim]
+ *
+ * Organised as `scan-states.ts`. `d_state` holds dS_T at first and dS_0 in the end; the second half of `boundaries` gets G after every
+ * chunk, [heads, chunks, valueDim, keyDim].
+ */
+
+import type { WgslKernel } from '../program.ts';
+import { SCAN_ROWS, type ScanConstants, stagedSteps } from './scan-states.ts';
+import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+
+/** Workgroup: `SCAN_ROWS` rows of one head. */
+export const scanStateGradients: WgslKernel = {
+  name: 'scan_state_gradients',
+  storage: ({ keyDim }) => {
+    const vectors = vectorType(keyDim as number);
+    return {
+      q: `read ${vectors}`,
+      k: `read ${vectors}`,
+      gates: 'read f32',
+      decay: `read ${vectors}`,
+      d_output: 'read f32',
+      written: 'write f32',
+      boundaries: `write ${vectors}`,
+      d_state: `write ${vectors}`,
+    };
+  },
+  parameters: { heads: 'u32', time: 'u32', value_dim: 'u32' },
+  code: (constants, has) => {
+    const { rule, keyDim, decays, before, chunk } = constants as ScanConstants;
+    const vectors = vectorsOf(keyDim);
+    const staged = stagedSteps(vectors);
+    const each = (line: (i: number) => string) => unrolled(vectors, line);
+    const readGradient = each((i) => `      g${i} = fma(vec4f(dy), queries[at + ${i}u], g${i});`);
+    return `
+var<workgroup> keys: array<vec4f, ${staged * vectors}>;
+var<workgroup> queries: array<vec4f, ${staged * vectors}>;
+${has('decay') ? `var<workgroup> factors: array<vec4f, ${staged * vectors}>;` : ''}
+${has('gates') ? `var<workgroup> step_gates: array<vec4f, ${staged}>;` : ''}
+${vectorAccess('k', keyDim)}
+${vectorAccess('q', keyDim)}
+${has('decay') ? vectorAccess('decay', keyDim) : ''}
+${vectorAccess('boundaries', keyDim, true)}
+${vectorAccess('d_state', keyDim, true)}
+${SUM_OF}
+
+@compute @workgroup_size(${SCAN_ROWS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
+  let head = group_index(group, groups) / tiles;
+  if (head >= parameters.heads) { return; }
+  let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
+  let is_row = row < parameters.value_dim;
+  let state_row = head * parameters.value_dim + row;
+${each((i) => `  var g${i} = vec4f();`)}
+  if (is_row) {
+${each((i) => `    g${i} = d_state_vector(state_row, ${i}u);`)}
+  }
+  let blocks = (parameters.time + ${staged - 1}u) / ${staged}u;
+  for (var block = 0u; block < blocks; block++) {
+    let first = (blocks - 1u - block) * ${staged}u;
+    let count = min(${staged}u, parameters.time - first);
+    workgroupBarrier();
+    for (var i = lane; i < count * ${vectors}u; i += ${SCAN_ROWS}u) {
+      let step = head * parameters.time + first + i / ${vectors}u;
+      keys[i] = k_vector(step, i % ${vectors}u);
+      queries[i] = q_vector(step, i % ${vectors}u);
+      ${has('decay') ? `factors[i] = decay_vector(step, i % ${vectors}u);` : ''}
+    }
+    ${
+      has('gates')
+        ? `if (lane < count) {
+      let g = 4u * (head * parameters.time + first + lane);
+      step_gates[lane] = vec4f(gates[g], gates[g + 1u], gates[g + 2u], 0.0);
+    }`
+        : ''
+    }
+    workgroupBarrier();
+    for (var back = 0u; is_row && back < count; back++) {
+      let j = count - 1u - back;
+      let time = first + j;
+      let at = j * ${vectors}u;
+      let cell = (head * parameters.time + time) * parameters.value_dim + row;
+      let dy = d_output[cell];
+      if (time % ${chunk}u == ${chunk - 1}u || time == parameters.time - 1u) {
+        let chunks = (parameters.time + ${chunk - 1}u) / ${chunk}u;
+        let kept = ((parameters.heads + head) * chunks + time / ${chunk}u) * parameters.value_dim + row;
+${each((i) => `        set_boundaries_vector(kept, ${i}u, g${i});`)}
+      }
+      ${has('gates') ? 'let gate = step_gates[j];' : 'let gate = vec4f(1.0, 1.0, 0.0, 0.0);'}
+${before ? '' : readGradient}
+      var product = vec4f();
+${each((i) => `      product = fma(g${i}, keys[at + ${i}u], product);`)}
+      let gradient = sum_of(product);
+      written[cell] = gradient;
+${rule === 'sum' ? '' : each((i) => `      g${i} = fma(vec4f(-gate.x * gradient), keys[at + ${i}u], g${i});`)}
+${decays ? each((i) => `      g${i} *= gate.y;`) : ''}
+${has('decay') ? each((i) => `      g${i} *= factors[at + ${i}u];`) : ''}
+${before ? readGradient : ''}
+      ${
+        has('gates')
+          ? `if (gate.z != 0.0) {
+${each((i) => `        g${i} = vec4f();`)}
+      }`
+          : ''
+      }
+    }
+  }
+  if (is_row) {
+${each((i) => `    set_d_state_vector(state_row, ${i}u, g${i});`)}
+  }
+}`;
+  },
+};

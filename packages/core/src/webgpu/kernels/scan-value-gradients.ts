@@ -1,0 +1,40 @@
+/**
+ * What the gradient of the delta rule's writes means for values and write strengths, with e the prediction errors:
+ *
+ *   dv_t = β_t written_t        dβ_t = written_t · e_t
+ *
+ *   written, e, dv [heads, time, valueDim]   β = gates[head, t, 0]   dβ [heads, time]
+ */
+
+import type { WgslKernel } from '../program.ts';
+
+const LANES = 32;
+
+/** Workgroup: one step of one head. */
+export const scanValueGradients: WgslKernel = {
+  name: 'scan_value_gradients',
+  storage: () => ({ gates: 'read f32', errors: 'read f32', written: 'read f32', dv: 'write f32', d_beta: 'write f32' }),
+  parameters: { steps: 'u32', value_dim: 'u32' },
+  code: () => `
+var<workgroup> sums: array<f32, ${LANES}>;
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let step = group_index(group, groups);
+  if (step >= parameters.steps) { return; }
+  let beta = gates[4u * step];
+  var sum = 0.0;
+  for (var i = lane; i < parameters.value_dim; i += ${LANES}u) {
+    let cell = step * parameters.value_dim + i;
+    dv[cell] = beta * written[cell];
+    sum = fma(written[cell], errors[cell], sum);
+  }
+  sums[lane] = sum;
+  workgroupBarrier();
+  if (lane == 0u) {
+    var total = 0.0;
+    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
+    d_beta[step] = total;
+  }
+}`,
+};

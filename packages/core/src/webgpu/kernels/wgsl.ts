@@ -1,0 +1,51 @@
+/** Pieces of WGSL that kernels share. */
+
+/** Lines made of the numbers 0 to n − 1: loops over registers are written out, so that every register is a variable. */
+export function unrolled(n: number, line: (i: number) => string): string {
+  return Array.from({ length: n }, (_, i) => line(i)).join('\n');
+}
+
+/** Number of vectors of four that hold `size` numbers. */
+export function vectorsOf(size: number): number {
+  return Math.ceil(size / 4);
+}
+
+/** Elements of a tensor whose rows have `size` numbers, where a kernel reads rows by {@link vectorAccess}. */
+export function vectorType(size: number): 'vec4f' | 'f32' {
+  return size % 4 === 0 ? 'vec4f' : 'f32';
+}
+
+/**
+ * `fn <tensor>_vector(row, vector) -> vec4f`: four numbers of a row of a tensor `[…, size]`, zeros beyond its end; and
+ * `fn set_<tensor>_vector(row, vector, x)` for one that is written. Its elements are of {@link vectorType}.
+ */
+export function vectorAccess(tensor: string, size: number, written = false): string {
+  if (vectorType(size) === 'vec4f') {
+    const at = `row * ${size / 4}u + vector`;
+    return `
+fn ${tensor}_vector(row: u32, vector: u32) -> vec4f { return ${tensor}[${at}]; }
+${written ? `fn set_${tensor}_vector(row: u32, vector: u32, x: vec4f) { ${tensor}[${at}] = x; }` : ''}`;
+  }
+  return `
+fn ${tensor}_vector(row: u32, vector: u32) -> vec4f {
+  let at = row * ${size}u + 4u * vector;
+  var x = vec4f();
+  for (var i = 0u; i < 4u && 4u * vector + i < ${size}u; i++) { x[i] = ${tensor}[at + i]; }
+  return x;
+}
+${
+  written
+    ? `
+fn set_${tensor}_vector(row: u32, vector: u32, x: vec4f) {
+  let at = row * ${size}u + 4u * vector;
+  for (var i = 0u; i < 4u && 4u * vector + i < ${size}u; i++) { ${tensor}[at + i] = x[i]; }
+}`
+    : ''
+}`;
+}
+
+/** `fn sum_of(x: vec4f) -> f32`. */
+export const SUM_OF = `
+fn sum_of(x: vec4f) -> f32 {
+  return (x.x + x.y) + (x.z + x.w);
+}`;

@@ -1,0 +1,24 @@
+/** Registers our WGSL kernels with tfjs, for its backend `webgpu`: operations that have one then run as one kernel there. */
+
+import { registerKernel } from '@tensorflow/tfjs-core';
+import type { WebGpuBackend } from './backend.ts';
+import { fastWeightScans } from './fast-weight-scans.ts';
+import type { GpuKernelTable } from './kernel-table.ts';
+
+const TABLES: readonly GpuKernelTable[] = [fastWeightScans];
+
+let registered = false;
+
+/** Registers all kernels once; later calls do nothing. */
+export function registerGpuKernels(): void {
+  if (registered) return;
+  registered = true;
+  for (const [kernelName, kernel] of TABLES.flatMap((table) => Object.entries(table))) {
+    registerKernel({
+      kernelName,
+      backendName: 'webgpu',
+      kernelFunc: ({ inputs, attrs, backend }) =>
+        kernel({ inputs, attrs: attrs ?? {}, backend: backend as WebGpuBackend }),
+    });
+  }
+}
