@@ -101,7 +101,10 @@ export const rmsNormGradients: readonly Gradient[] = [
     gradFunc: (dys, saved) => {
       const [gain, x, scale] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
       const [dy, dsum] = dys as unknown as [tf.Tensor, tf.Tensor | undefined];
-      const [dx, dgain] = runFused('FwpRmsNormGrad', { x, gain, scale, dy, ...(dsum && { dsum }) }) as [tf.Tensor, tf.Tensor];
+      const [dx, dgain] = runFused('FwpRmsNormGrad', { x, gain, scale, dy, ...(dsum && { dsum }) }) as [
+        tf.Tensor,
+        tf.Tensor,
+      ];
       return { x: () => dx, residual: () => tf.clone(dx), gain: () => dgain };
     },
   },

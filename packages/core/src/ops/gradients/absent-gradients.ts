@@ -10,7 +10,7 @@ import type { Gradient } from './support.ts';
 interface TapeNode {
   readonly outputs: readonly tf.Tensor[];
   readonly saved: tf.Tensor[];
-  gradient?: (dys: readonly (tf.Tensor | undefined)[]) => tf.NamedGradientMap;
+  gradient?: (dys: readonly (tf.Tensor | undefined)[]) => ReturnType<Gradient['gradFunc']>;
 }
 
 /** The part of tfjs's engine that this file needs. */
