@@ -11,6 +11,9 @@ export const ID_ADVICE = 'the number of rows of the table.';
 /** What a message about a bad segment ends with. */
 export const SEGMENT_ADVICE = 'the number of segments.';
 
+/** Backends whose tensors can be read without waiting; TensorFlow has integers in the processor's memory always. */
+const READABLE: readonly string[] = ['cpu', 'fwp', 'tensorflow'];
+
 /** The error for `indices[position] = value` where values from 0 to `limit` (exclusive) are expected. */
 export function indexError(
   name: string,
@@ -31,7 +34,7 @@ export function indexError(
  * @throws RangeError naming the first bad position and its value
  */
 export function assertIndices(name: string, indices: tf.Tensor, limit: number, advice: string, mask?: tf.Tensor): void {
-  if (tf.getBackend() !== 'cpu' && tf.getBackend() !== 'fwp') return;
+  if (!READABLE.includes(tf.getBackend())) return;
   const values = indices.dataSync();
   const weights = mask?.dataSync();
   for (let i = 0; i < values.length; i++) {

@@ -1,5 +1,10 @@
-/** The CPU devices that exist on this machine, for `describe.each`: native is left out, with a notice, where it was not built. */
+/**
+ * The devices that exist on this machine, for `describe.each`. Native is left out, with a notice, where it was not built, and
+ * TensorFlow where it's neither set up (`fwp setup tensorflow`) nor installed; where it's there, it has to work. With
+ * `FWP_TENSORFLOW=1` it has to be there, with `FWP_TENSORFLOW=0` it's left out.
+ */
 
+import { loadTensorflow, missingTensorflow } from '../src/device/tensorflow.ts';
 import { hasNativeAddon } from '../src/engine/native-module.ts';
 import { DeviceUnavailableError, dispose, type InitOptions, init } from '../src/index.ts';
 
@@ -8,9 +13,6 @@ export interface TestDevice {
   readonly name: string;
   readonly options: InitOptions;
 }
-
-/** tfjs's own backend, where operations of ours are composed of tfjs's. */
-export const tfjsCpu: TestDevice = { name: 'tfjs-cpu', options: { device: 'cpu' } };
 
 /**
  * The GPU, or one in software: only with FWP_WEBGPU set, because compiling its kernels takes seconds, and where there is a
@@ -33,10 +35,40 @@ export async function webGpuDevices(): Promise<TestDevice[]> {
   return [];
 }
 
-/** wasm always; native where the add-on was built. */
+/** The CPU engine: wasm always; native where the add-on was built. */
 export async function availableDevices(): Promise<TestDevice[]> {
   const devices: TestDevice[] = [{ name: 'wasm', options: { device: 'wasm', threads: 2 } }];
   if (await hasNativeAddon()) devices.push({ name: 'native', options: { device: 'native', threads: 2 } });
   else console.warn("skipped on device 'native': the add-on was not built (no C compiler)");
   return devices;
+}
+
+/** tfjs's own backend, where operations of ours are composed of tfjs's. */
+export const tfjsCpu: TestDevice = { name: 'tfjs-cpu', options: { device: 'cpu' } };
+
+/** TensorFlow, where they're composed as well; none if it isn't there. */
+export const tensorflow: readonly TestDevice[] = await findTensorflow();
+
+/** All devices on which operations of ours are composed of tfjs's. */
+export const composedDevices: readonly TestDevice[] = [tfjsCpu, ...tensorflow];
+
+/** Whether operations are composed on a device. They take longer, and tfjs finds no gradient of those that do nothing. */
+export function isComposed(name: string): boolean {
+  return composedDevices.some((device) => device.name === name);
+}
+
+/** Names of their backends, for `tf.setBackend()`. */
+export const composedBackends: readonly string[] = ['cpu', ...tensorflow.map(() => 'tensorflow')];
+
+async function findTensorflow(): Promise<TestDevice[]> {
+  const wanted = process.env['FWP_TENSORFLOW'];
+  const missing = wanted === '0' ? 'FWP_TENSORFLOW=0' : await missingTensorflow();
+  if (missing !== undefined) {
+    if (wanted === '1' || wanted === 'all')
+      throw new Error(`FWP_TENSORFLOW=${wanted} asks for device 'tensorflow', but ${missing}.`);
+    console.warn(`skipped on device 'tensorflow': ${missing}`);
+    return [];
+  }
+  await loadTensorflow();
+  return [{ name: 'tensorflow', options: { device: 'tensorflow' } }];
 }

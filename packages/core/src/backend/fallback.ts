@@ -5,39 +5,64 @@
  */
 
 import { MathBackendCPU } from '@tensorflow/tfjs-backend-cpu';
-import { getKernel, type TensorInfo, type TypedArray } from '@tensorflow/tfjs-core';
+import { getKernel, type NamedAttrMap, type TensorInfo, type TypedArray } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from './backend.ts';
 import type { Kernel, KernelCall } from './kernel-table.ts';
 
 let cpuBackend: MathBackendCPU | undefined;
 
+/** Brings tensors of a backend to tfjs's CPU backend and back. */
+export interface CpuFerry {
+  copyToCpu(tensor: TensorInfo, cpu: MathBackendCPU): TensorInfo;
+  copyFromCpu(tensor: TensorInfo, cpu: MathBackendCPU): TensorInfo;
+  /** Frees what `copyFromCpu` made. */
+  release(tensor: TensorInfo): void;
+}
+
 /** Runs tfjs's CPU kernel `kernelName` on copies of the inputs and brings its outputs into the heap. */
 export function fallback(kernelName: string, call: KernelCall): TensorInfo | TensorInfo[] {
   const { inputs, attrs, backend } = call;
+  backend.countFallback(kernelName);
+  return runOnCpu(kernelName, inputs as Inputs, attrs, {
+    copyToCpu: (tensor, cpu) => copyToCpu(tensor, backend, cpu),
+    copyFromCpu: (tensor, cpu) => copyFromCpu(tensor, backend, cpu),
+    release: (tensor) => backend.release(tensor),
+  });
+}
+
+/** Runs tfjs's CPU kernel `kernelName` on copies of the inputs; the results are copied back, and nothing else is left. */
+export function runOnCpu(
+  kernelName: string,
+  inputs: Inputs,
+  attrs: NamedAttrMap | undefined,
+  { copyToCpu, copyFromCpu, release }: CpuFerry,
+): TensorInfo | TensorInfo[] {
   const config = getKernel(kernelName, 'cpu');
   if (config === undefined) {
-    throw new Error(`Kernel '${kernelName}' exists neither in the fwp backend nor in tfjs's CPU backend.`);
+    throw new Error(`Kernel '${kernelName}' exists neither in this backend nor in tfjs's CPU backend.`);
   }
-  backend.countFallback(kernelName);
   const cpu = sharedCpuBackend();
   const copies: TensorInfo[] = [];
   const moved: TensorInfo[] = [];
   const copyIn = (tensor: TensorInfo): TensorInfo => {
-    const copy = copyToCpu(tensor, backend, cpu);
+    const copy = copyToCpu(tensor, cpu);
     copies.push(copy);
     return copy;
   };
   try {
-    const cpuInputs = mapTensors(inputs as Inputs, copyIn);
-    const result = config.kernelFunc({ inputs: cpuInputs as never, attrs, backend: cpu });
+    const result = config.kernelFunc({
+      inputs: mapTensors(inputs, copyIn) as never,
+      attrs: attrs as never,
+      backend: cpu,
+    });
     const outputs = Array.isArray(result) ? result : [result];
-    for (const output of outputs) moved.push(copyFromCpu(output, backend, cpu));
+    for (const output of outputs) moved.push(copyFromCpu(output, cpu));
     for (const output of outputs) {
       if (!copies.some((copy) => copy.dataId === output.dataId)) cpu.disposeData(output.dataId, true);
     }
     return Array.isArray(result) ? moved : (moved[0] as TensorInfo);
   } catch (error) {
-    for (const tensor of moved) backend.release(tensor);
+    for (const tensor of moved) release(tensor);
     throw error;
   } finally {
     for (const copy of copies) cpu.disposeData(copy.dataId, true);
@@ -50,7 +75,8 @@ export function fallbackKernel(kernelName: string): Kernel {
 }
 
 type Input = TensorInfo | TensorInfo[] | null | undefined;
-type Inputs = TensorInfo[] | Record<string, Input>;
+/** Inputs of a kernel. */
+export type Inputs = TensorInfo[] | Record<string, Input>;
 
 /** The same inputs with each tensor replaced. */
 function mapTensors(inputs: Inputs, map: (tensor: TensorInfo) => TensorInfo): Inputs {

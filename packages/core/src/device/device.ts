@@ -6,7 +6,7 @@
  * | `native`     | our C kernels as a Node-API add-on (AVX-512, AVX2, NEON; pthreads) | a C compiler at build time     |
  * | `wasm`       | the same kernels as WebAssembly SIMD, with threads where possible  | nothing                        |
  * | `webgpu`     | tfjs's WebGPU backend with our WGSL kernels; Dawn in Node          | a GPU, optional peer packages  |
- * | `tensorflow` | libtensorflow through tfjs-node(-gpu)                              | an optional peer package       |
+ * | `tensorflow` | TensorFlow through the kernels of tfjs-node, on CPU or CUDA        | `fwp setup tensorflow`         |
  * | `cpu`        | tfjs's plain JavaScript backend                                    | nothing; slow                  |
  *
  * `auto` is native, then wasm, in Node and wasm in browsers. Asking for a device that is not there is an error.
@@ -24,7 +24,8 @@ import { hasSharedMemory, loadWasmModule } from '../engine/wasm-module.ts';
 import { DeviceUnavailableError } from '../errors.ts';
 import { registerGradients } from '../ops/gradients.ts';
 import { loadWebGpu, unloadWebGpu } from '../webgpu/load.ts';
-import { type LoadedDevice, loadTensorflow } from './optional-devices.ts';
+import type { LoadedDevice } from './optional-devices.ts';
+import { loadTensorflow } from './tensorflow.ts';
 
 /** Names that `init({ device })` takes. */
 export const DEVICES = ['auto', 'native', 'wasm', 'webgpu', 'tensorflow', 'cpu'] as const;
@@ -36,7 +37,10 @@ export type DeviceName = (typeof DEVICES)[number];
 export interface InitOptions {
   /** Which device computes. Default `'auto'`. */
   device?: DeviceName;
-  /** Number of threads of the CPU engine, the calling one included, 1 to 64. Default: the number of processors, at most 16. */
+  /**
+   * Number of threads of the CPU engine, the calling one included, 1 to 64. Default: the number of processors, at most 16.
+   * Of device `tensorflow`: how many an operation may use, which cannot change in a process. Default: the number of processors.
+   */
   threads?: number;
   /** Largest size of the CPU engine's heap in bytes. Default: 4 GiB on wasm, three quarters of the memory on native. */
   heapLimit?: number;
@@ -160,12 +164,15 @@ async function useEngine(
   return current;
 }
 
-async function useOtherBackend(name: 'webgpu' | 'tensorflow' | 'cpu', { webgpu }: InitOptions): Promise<DeviceInfo> {
+async function useOtherBackend(
+  name: 'webgpu' | 'tensorflow' | 'cpu',
+  { webgpu, threads }: InitOptions,
+): Promise<DeviceInfo> {
   const { register, ...loaded }: LoadedDevice =
     name === 'webgpu'
       ? await loadWebGpu(webgpu)
       : name === 'tensorflow'
-        ? await loadTensorflow()
+        ? await loadTensorflow(threads)
         : { backend: 'cpu', simd: '', version: tf.version_core, notes: ["tfjs's plain JavaScript backend: slow"] };
   await dispose();
   register?.();

@@ -1,13 +1,12 @@
-/** Devices behind optional peer packages: how these are imported, and TensorFlow. An absent package is an error that names it. */
-
-import { isNode } from '../engine/platform.ts';
-import { DeviceUnavailableError } from '../errors.ts';
+/** What devices behind optional peer packages have in common, and how these are imported. */
 
 /** What a loaded package says about itself. */
 export interface LoadedDevice {
   readonly backend: string;
   readonly simd: string;
   readonly version: string;
+  /** Default 1. */
+  readonly threads?: number;
   readonly notes: readonly string[];
   /** Registers the backend, where importing the package did not; called once the device before is gone. */
   readonly register?: () => void;
@@ -23,27 +22,4 @@ export async function importOptional(name: string): Promise<{ module?: Record<st
     const absent = code === 'ERR_MODULE_NOT_FOUND' && message.includes(name);
     return { problem: absent ? 'is not installed' : `cannot be loaded: ${message.split('\n')[0]}` };
   }
-}
-
-/**
- * tfjs-node-gpu if it can be loaded, else tfjs-node.
- *
- * @throws DeviceUnavailableError naming both packages and what is wrong with each
- */
-export async function loadTensorflow(): Promise<LoadedDevice> {
-  if (!isNode())
-    throw new DeviceUnavailableError("Device 'tensorflow' needs Node.js; in browsers use 'webgpu' or 'wasm'.");
-  const problems: string[] = [];
-  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
-    const { module, problem } = await importOptional(name);
-    if (module !== undefined) {
-      const version = (module['version'] as Record<string, string> | undefined)?.['tfjs-node'] ?? 'unknown';
-      return { backend: 'tensorflow', simd: name, version, notes: [] };
-    }
-    problems.push(`${name} ${problem}`);
-  }
-  throw new DeviceUnavailableError(
-    `Device 'tensorflow' needs one of two optional packages: ${problems.join('; ')}. Install one with ` +
-      "'npm install @tensorflow/tfjs-node-gpu' (CUDA) or 'npm install @tensorflow/tfjs-node', or use device 'native' or 'wasm'.",
-  );
 }

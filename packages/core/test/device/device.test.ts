@@ -68,11 +68,6 @@ describe('init', () => {
     await expect(init({ device: 'wasm', threads: 64, heapLimit: 16 * 1024 * 1024 })).rejects.toThrow(OutOfMemoryError);
   });
 
-  it('says what to install when device tensorflow is absent', async () => {
-    await expect(init({ device: 'tensorflow' })).rejects.toThrow(DeviceUnavailableError);
-    await expect(init({ device: 'tensorflow' })).rejects.toThrow(/npm install/);
-  });
-
   it('explains the missing SharedArrayBuffer when threads are asked for', async () => {
     const original = globalThis.SharedArrayBuffer;
     try {

@@ -12,7 +12,7 @@ import {
   init,
   prefixScan,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { deltaRuleReference } from '../reference/delta-rule.ts';
 import {
   type AffinePair,
@@ -60,7 +60,7 @@ const sizesArbitrary = fc.record<AffineSizes>({
   columns: fc.constantFrom(1, 3, 7, 16, 33),
 });
 
-describe.each([...devices, tfjsCpu])('affineScan on $name', ({ options }) => {
+describe.each([...devices, ...composedDevices])('affineScan on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { copyGate, dispose, init, RandomStream } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
@@ -33,7 +33,7 @@ function valueAndGradients(shape: number[], seed: number): Float32Array[] {
   });
 }
 
-describe.each([...devices, tfjsCpu])('copyGate on $name', ({ options }) => {
+describe.each([...devices, ...composedDevices])('copyGate on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -14,7 +14,7 @@ import {
   eluPlusOne,
   init,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import { deltaRuleReference } from '../reference/delta-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noiseInput } from './against-reference.ts';
 import {
@@ -28,7 +28,7 @@ import {
   valuesAndGradients,
 } from './scan-cases.ts';
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 interface Sizes {
   readonly batch: number;
@@ -196,7 +196,7 @@ function deltaReference(values: Values, { dim, hidden, ...sizes }: Sizes, reset?
 }
 
 describe.each(devices)('deep fast nets on $name', ({ name, options }) => {
-  const numRuns = name === 'tfjs-cpu' ? 4 : 8;
+  const numRuns = isComposed(name) ? 4 : 8;
   beforeAll(async () => {
     await init(options);
   });

@@ -12,7 +12,7 @@ import {
   type ScanOptions,
   type ScanResult,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import { type DeltaRuleValues, deltaRuleReference, type ScanSizes } from '../reference/delta-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
@@ -25,7 +25,7 @@ import {
 } from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
-const devices = [...engineDevices, tfjsCpu];
+const devices = [...engineDevices, ...composedDevices];
 
 const casesArbitrary = fc.record({
   sizes: fc.record<ScanSizes>({
@@ -106,7 +106,7 @@ describe.each(devices)('delta rule on $name', ({ name, options }) => {
           tolerance: 1e-5,
         });
       }),
-      { numRuns: name === 'tfjs-cpu' ? 8 : 20 },
+      { numRuns: isComposed(name) ? 8 : 20 },
     );
   });
 
@@ -116,7 +116,7 @@ describe.each(devices)('delta rule on $name', ({ name, options }) => {
     [64, 100],
     [130, 66],
   ])('keeps its precision with keys of %i and values of %i', (keyDim, valueDim) => {
-    const sizes = { batch: 1, heads: 1, time: name === 'tfjs-cpu' ? 40 : 200, keyDim, valueDim };
+    const sizes = { batch: 1, heads: 1, time: isComposed(name) ? 40 : 200, keyDim, valueDim };
     for (const gated of [false, true]) {
       const inputs = noiseInputs(sizes, gated);
       const expected = referenceGradients(inputs, sizes);
@@ -126,7 +126,7 @@ describe.each(devices)('delta rule on $name', ({ name, options }) => {
 
   it('gives the same in pieces, the state carried over, gradients included', () => {
     const sizes = { batch: 1, heads: 2, time: 45, keyDim: 7, valueDim: 10 };
-    for (const gated of name === 'tfjs-cpu' ? [true] : [false, true]) {
+    for (const gated of isComposed(name) ? [true] : [false, true]) {
       for (const read of ['after', 'before'] as const) {
         const inputs = noiseInputs(sizes, gated);
         const whole = valuesAndGradients(inputs, (tensors) => apply(tensors, { read }));
@@ -276,7 +276,7 @@ describe.each(devices)('delta rule on $name', ({ name, options }) => {
         new Float32Array(18),
       );
       // tfjs finds no gradient where an operation composed of others does nothing.
-      for (const gated of name === 'tfjs-cpu' ? [] : [false, true]) {
+      for (const gated of isComposed(name) ? [] : [false, true]) {
         const inputs = noiseInputs({ batch: 2, heads: 1, time: 0, keyDim: 3, valueDim: 4 }, gated);
         const [output, finalState, ...gradients] = valuesAndGradients(inputs, apply);
         expect(output!.length).toBe(0);

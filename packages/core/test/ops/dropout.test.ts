@@ -1,13 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dispose, dropout, type InitOptions, init, RandomStream } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { dispose, dropout, init, RandomStream } from '../../src/index.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 
-const devices: { name: string; options: InitOptions }[] = [
-  ...(await availableDevices()),
-  { name: 'cpu (composed)', options: { device: 'cpu' } },
-];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 /** What dropout has to do, from the words of the stream. */
 function reference(x: ArrayLike<number>, rate: number, random: RandomStream): number[] {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
 import { dispose, elementwiseLstm, elementwiseLstmRtrl, elementwiseLstmTrace, init } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import {
   type ElementwiseLstmSizes,
   type ElementwiseLstmValues,
@@ -147,7 +147,7 @@ describe('the float64 references', () => {
   });
 });
 
-describe.each([...devices, tfjsCpu])('elementwiseLstmRtrl on $name', ({ options }) => {
+describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, embedding, init } from '../../src/index.ts';
 import { expectValues } from '../backend/kernels/same-as-tfjs.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedBackends } from '../devices.ts';
 import { embeddingGradient, noise, toRows } from '../reference/rows.ts';
 
 const cases = fc
@@ -65,7 +65,7 @@ describe.each(await availableDevices())('embedding on $name', ({ options }) => {
     });
   });
 
-  it('equals the composition of tfjs operations on another backend, gradient included', async () => {
+  it.each(composedBackends)('equals the composition of tfjs operations on %s, gradient included', async (backend) => {
     const all = (): number[] =>
       tf.tidy(() => {
         const ids = tf.tensor2d([3, 0, 3, 1], [2, 2], 'int32');
@@ -74,7 +74,7 @@ describe.each(await availableDevices())('embedding on $name', ({ options }) => {
         return [value, grad].flatMap((t) => Array.from(t.dataSync()));
       });
     const fused = all();
-    await tf.setBackend('cpu');
+    await tf.setBackend(backend);
     expectValues(fused, all(), 1e-6);
   });
 
@@ -112,7 +112,7 @@ describe.each(await availableDevices())('embedding on $name', ({ options }) => {
   });
 
   it('names the first id that is out of range, on every backend, and leaves nothing behind', async () => {
-    for (const backend of ['fwp', 'cpu']) {
+    for (const backend of ['fwp', ...composedBackends]) {
       await tf.setBackend(backend);
       const table = tf.tensor2d(noise(12, 1), [4, 3]);
       const ids = tf.tensor2d([0, 1, 2, 3, 4, -1], [2, 3], 'int32');

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, expertFeedForward, expertMatMul, init } from '../../src/index.ts';
 import { composedProducts } from '../../src/ops/expert-groups.ts';
 import { sumAssignments } from '../../src/ops/expert-mat-mul.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedBackends } from '../devices.ts';
 import { expertLayers, expertProducts, openUnits } from '../reference/experts.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import { expectSameBitsForAllThreads, memoryInUse, tensorsOf, valuesAndGradients } from './scan-cases.ts';
@@ -84,7 +84,7 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
   afterAll(dispose);
 
   describe('expertMatMul', () => {
-    it.each(['fwp', 'cpu'])('matches the reference (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('matches the reference (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(fc.property(cases, expectMatMulMatches), { numRuns: backend === 'fwp' ? 40 : 8 });
     });
@@ -138,24 +138,27 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       });
     });
 
-    it.each(['fwp', 'cpu'])('takes indices that were computed from its inputs as constants (%s)', async (backend) => {
-      await tf.setBackend(backend);
-      tf.tidy(() => {
-        const x = tf.tensor2d(noise(6 * 4, 1), [6, 4]);
-        const w = tf.tensor3d(noise(4 * 4 * 3, 2), [4, 4, 3]);
-        const layerOf = (v: tf.Tensor, indices: tf.Tensor) => tf.sum(expertMatMul(v as tf.Tensor2D, w, indices));
-        const computed = tf.grad((v) => layerOf(v, tf.topk(v, 2).indices))(x);
-        const { indices } = tf.topk(x, 2);
-        expectWithin(
-          computed.dataSync(),
-          tf
-            .grad((v) => layerOf(v, indices))(x)
-            .dataSync(),
-          1e-6,
-          'gradient',
-        );
-      });
-    });
+    it.each(['fwp', ...composedBackends])(
+      'takes indices that were computed from its inputs as constants (%s)',
+      async (backend) => {
+        await tf.setBackend(backend);
+        tf.tidy(() => {
+          const x = tf.tensor2d(noise(6 * 4, 1), [6, 4]);
+          const w = tf.tensor3d(noise(4 * 4 * 3, 2), [4, 4, 3]);
+          const layerOf = (v: tf.Tensor, indices: tf.Tensor) => tf.sum(expertMatMul(v as tf.Tensor2D, w, indices));
+          const computed = tf.grad((v) => layerOf(v, tf.topk(v, 2).indices))(x);
+          const { indices } = tf.topk(x, 2);
+          expectWithin(
+            computed.dataSync(),
+            tf
+              .grad((v) => layerOf(v, indices))(x)
+              .dataSync(),
+            1e-6,
+            'gradient',
+          );
+        });
+      },
+    );
 
     it('has second derivatives', () => {
       tf.tidy(() => {
@@ -214,7 +217,7 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       seed: fc.nat(1000),
     });
 
-    it.each(['fwp', 'cpu'])('matches the reference (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('matches the reference (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(
         fc.property(layers, ({ rows, active, experts, size, expertSize, seed }) => {

@@ -14,7 +14,7 @@ import {
   dispose,
   init,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type FastRnnValues, fastRnnReference } from '../reference/recurrent-scans.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
@@ -32,7 +32,7 @@ import {
 } from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
-const devices = [...engineDevices, tfjsCpu];
+const devices = [...engineDevices, ...composedDevices];
 
 /** A Delta RNN (1 gate) or Delta LSTM (3), and which of its versions. */
 type Net = { readonly gates: 1 | 3; readonly version: number };
@@ -113,11 +113,11 @@ describe.each(devices)('fast recurrent nets on $name', ({ name, options }) => {
           tolerance: 1e-5,
         });
       }),
-      { numRuns: name === 'tfjs-cpu' ? 6 : 15 },
+      { numRuns: isComposed(name) ? 6 : 15 },
     );
   });
 
-  it.each(name === 'tfjs-cpu' ? [] : [4, 13, 64, 100, 128])('has the same values with heads of %i', (size) => {
+  it.each(isComposed(name) ? [] : [4, 13, 64, 100, 128])('has the same values with heads of %i', (size) => {
     const sizes = { batch: 1, heads: 1, time: 40, keyDim: size, valueDim: size };
     for (const net of [NETS[1]!, NETS[5]!]) {
       const inputs = noiseInputs(sizes, net);
@@ -144,7 +144,7 @@ describe.each(devices)('fast recurrent nets on $name', ({ name, options }) => {
 
   it('give the same in pieces and step by step, the state carried over, gradients included', () => {
     const sizes = { batch: 1, heads: 2, time: 37, keyDim: 7, valueDim: 10 };
-    for (const net of name === 'tfjs-cpu' ? [NETS[1]!] : NETS) {
+    for (const net of isComposed(name) ? [NETS[1]!] : NETS) {
       const inputs = noiseInputs(sizes, net);
       const axis = net.gates === 3 ? 3 : 2;
       const whole = valuesAndGradients(inputs, (tensors) => apply(tensors, net));
@@ -290,7 +290,7 @@ describe.each(devices)('fast recurrent nets on $name', ({ name, options }) => {
     for (const net of [NETS[1]!, NETS[5]!]) {
       const inputs = noiseInputs({ batch: 2, heads: 1, time: 0, keyDim: 3, valueDim: 4 }, net);
       // tfjs finds no gradient where an operation composed of others does nothing.
-      if (name !== 'tfjs-cpu') {
+      if (!isComposed(name)) {
         const [output, fastWeights, recurrentWeights, last] = valuesAndGradients(inputs, (tensors) =>
           apply(tensors, net),
         );

@@ -17,7 +17,7 @@ import {
   softmaxFeatures,
   sumNormalize,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import * as reference from '../reference/feature-maps.ts';
 import { toRows } from '../reference/rows.ts';
 import {
@@ -66,7 +66,7 @@ function awayFromZero({ shape, values }: Input): Input {
 const anySize = fc.oneof(fc.integer({ min: 2, max: 40 }), fc.constantFrom(63, 64, 65, 100));
 const anyNormalization = fc.constantFrom(...FEATURE_NORMALIZATIONS);
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 describe.each(devices)('feature maps on $name', ({ name: device, options }) => {
   beforeAll(async () => {
@@ -104,7 +104,7 @@ describe.each(devices)('feature maps on $name', ({ name: device, options }) => {
             });
           },
         ),
-        { numRuns: device === 'tfjs-cpu' ? 10 : 30 },
+        { numRuns: isComposed(device) ? 10 : 30 },
       );
     });
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, gelu, init } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 
 const POINTS = Float32Array.from({ length: 133 }, (_, i) => (i - 66) / 8);
 
@@ -33,7 +33,10 @@ const EXPECTED = {
   tanh: { value: (x: number) => tanhForm(x).value, slope: (x: number) => tanhForm(x).slope },
 };
 
-describe.each([...(await availableDevices()), tfjsCpu])('gelu on $name', ({ options }) => {
+describe.each([...(await availableDevices()), ...composedDevices])('gelu on $name', ({ name, options }) => {
+  // TensorFlow's tanh is a quotient of polynomials, a little coarser than others.
+  const tolerance = name === 'tensorflow' ? 4e-6 : 2e-6;
+
   beforeAll(async () => {
     await init(options);
   });
@@ -46,8 +49,8 @@ describe.each([...(await availableDevices()), tfjsCpu])('gelu on $name', ({ opti
       return [gelu(x, { approximate }), gradient(x, tf.fill([POINTS.length], 2))].map((t) => t.dataSync());
     }) as unknown as [Float32Array, Float32Array];
     POINTS.forEach((x, i) => {
-      expect(Math.abs(value[i]! - EXPECTED[approximate].value(x))).toBeLessThan(2e-6);
-      expect(Math.abs(slope[i]! - 2 * EXPECTED[approximate].slope(x))).toBeLessThan(4e-6);
+      expect(Math.abs(value[i]! - EXPECTED[approximate].value(x))).toBeLessThan(tolerance);
+      expect(Math.abs(slope[i]! - 2 * EXPECTED[approximate].slope(x))).toBeLessThan(2 * tolerance);
     });
   });
 

@@ -10,7 +10,7 @@ import {
   init,
   RandomStream,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { type GeometricSizes, geometricAttentionReference } from '../reference/geometric-attention.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
 
@@ -311,7 +311,7 @@ describe.each(devices)('geometricAttention on $name', ({ options: deviceOptions 
 it('is the same composed of tfjs operations', async () => {
   const sizes = { batch: 2, time: 7, heads: 2, dim: 3 };
   const results: Float32Array[][] = [];
-  for (const { options } of [devices[0]!, tfjsCpu]) {
+  for (const { options } of [devices[0]!, ...composedDevices]) {
     await init(options);
     const run = (normalize: boolean) =>
       valueAndGradients(sizes, () => ({

@@ -2,7 +2,7 @@ import { assertAllClose } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { type Arrays, finiteDifferences } from './finite-differences.ts';
 
 interface Case {
@@ -417,12 +417,12 @@ beforeAll(async () => {
 });
 afterAll(dispose);
 
-const devices = [...(await availableDevices()), { name: 'cpu', options: { device: 'cpu' as const } }];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 describe.each(devices)('gradients on $name', ({ name, options }) => {
   beforeAll(async () => void (await init(options)));
 
-  it.each(cases.filter(({ wrongOnCpu }) => name !== 'cpu' || !wrongOnCpu))(
+  it.each(cases.filter(({ wrongOnCpu }) => name !== 'tfjs-cpu' || !wrongOnCpu))(
     '$name agrees with finite differences, once and twice',
     (example) => {
       const { first, second } = expected.get(example) as Expected;

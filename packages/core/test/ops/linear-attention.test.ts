@@ -12,7 +12,7 @@ import {
   linearAttention,
   linearAttentionStep,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type SumRuleReading, type SumRuleValues, sumRuleGradients, sumRuleReference } from '../reference/sum-rule.ts';
 import {
@@ -25,7 +25,7 @@ import {
 } from './against-reference.ts';
 
 const engineDevices = await availableDevices();
-const devices = [...engineDevices, tfjsCpu];
+const devices = [...engineDevices, ...composedDevices];
 
 interface Case {
   readonly sizes: ScanSizes;

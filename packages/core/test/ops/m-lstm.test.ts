@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, type MLstmState, mLstm, mLstmStep } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { sumRuleReference } from '../reference/sum-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 const sizes: ScanSizes = { batch: 2, heads: 2, time: 37, keyDim: 7, valueDim: 5 };
 const { batch, heads, time, keyDim, valueDim } = sizes;

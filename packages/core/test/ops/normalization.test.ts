@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { addLayerNorm, addRmsNorm, dispose, init, layerNorm, rmsNorm } from '../../src/index.ts';
 import { expectValues } from '../backend/kernels/same-as-tfjs.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedBackends } from '../devices.ts';
 import * as reference from '../reference/rows.ts';
 import { directionalDerivative, dot, noise, toRows } from '../reference/rows.ts';
 
@@ -142,19 +142,22 @@ describe.each(await availableDevices())('normalisation on $name', ({ options }) 
       });
     });
 
-    it('equals the composition of tfjs operations on another backend, gradients included', async () => {
-      const { x, gain, bias, dy } = inputs(6, 20, 4);
-      const all = (): number[] =>
-        tf.tidy(() => {
-          const tensors = [tf.tensor3d(x, [2, 3, 20]), tf.tensor1d(gain), tf.tensor1d(bias)].slice(0, run.length);
-          const f = (...args: tf.Tensor[]): tf.Tensor => run(args[0]!, args[1]!, args[2] ?? tf.zeros([20]));
-          const { value, grads } = tf.valueAndGrads(f)(tensors, tf.tensor3d(dy, [2, 3, 20]));
-          return [value, ...grads].flatMap((t) => Array.from(t.dataSync()));
-        });
-      const fused = all();
-      await tf.setBackend('cpu');
-      expectValues(fused, all(), 1e-5);
-    });
+    it.each(composedBackends)(
+      'equals the composition of tfjs operations on %s, gradients included',
+      async (backend) => {
+        const { x, gain, bias, dy } = inputs(6, 20, 4);
+        const all = (): number[] =>
+          tf.tidy(() => {
+            const tensors = [tf.tensor3d(x, [2, 3, 20]), tf.tensor1d(gain), tf.tensor1d(bias)].slice(0, run.length);
+            const f = (...args: tf.Tensor[]): tf.Tensor => run(args[0]!, args[1]!, args[2] ?? tf.zeros([20]));
+            const { value, grads } = tf.valueAndGrads(f)(tensors, tf.tensor3d(dy, [2, 3, 20]));
+            return [value, ...grads].flatMap((t) => Array.from(t.dataSync()));
+          });
+        const fused = all();
+        await tf.setBackend(backend);
+        expectValues(fused, all(), 1e-5);
+      },
+    );
 
     it('can be differentiated twice', async () => {
       const { x, gain, bias } = inputs(3, 5, 6);
@@ -174,8 +177,10 @@ describe.each(await availableDevices())('normalisation on $name', ({ options }) 
         });
       const ours = curvature();
       expect(ours.some((value) => Math.abs(value) > 0.01)).toBe(true);
-      await tf.setBackend('cpu');
-      expectValues(ours, curvature(), 1e-4);
+      for (const backend of composedBackends) {
+        await tf.setBackend(backend);
+        expectValues(ours, curvature(), 1e-4);
+      }
     });
 
     it('runs as one kernel', async () => {

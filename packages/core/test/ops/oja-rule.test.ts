@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, ojaRule, ojaRuleStep } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import type { DeltaRuleValues, ScanSizes } from '../reference/delta-rule.ts';
 import { ojaRuleReference } from '../reference/oja-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 const sizesArbitrary = fc.record<ScanSizes>({
   batch: fc.constantFrom(1, 2),

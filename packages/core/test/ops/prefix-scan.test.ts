@@ -12,7 +12,7 @@ import {
   prefixScanWithState,
   rootLevels,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { exclusivePrefixes, inclusivePrefixes } from '../reference/prefix-scan.ts';
 import { expectWithin, noise } from './against-reference.ts';
 import { expectSameBitsForAllThreads, memoryInUse } from './scan-cases.ts';
@@ -78,7 +78,7 @@ describe('the binary counter', () => {
   });
 });
 
-describe.each([...devices, tfjsCpu])('prefixScan on $name', ({ options }) => {
+describe.each([...devices, ...composedDevices])('prefixScan on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

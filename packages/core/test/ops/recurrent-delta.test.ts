@@ -10,7 +10,7 @@ import {
   recurrentDelta,
   recurrentDeltaStep,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type RecurrentDeltaValues, recurrentDeltaReference } from '../reference/recurrent-scans.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
@@ -26,7 +26,7 @@ import {
 } from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
-const devices = [...engineDevices, tfjsCpu];
+const devices = [...engineDevices, ...composedDevices];
 
 const casesArbitrary = fc.record({
   sizes: fc.record<ScanSizes>({
@@ -94,11 +94,11 @@ describe.each(devices)('recurrentDelta on $name', ({ name, options }) => {
           tolerance: 1e-5,
         });
       }),
-      { numRuns: name === 'tfjs-cpu' ? 6 : 15 },
+      { numRuns: isComposed(name) ? 6 : 15 },
     );
   });
 
-  it.each(name === 'tfjs-cpu' ? [] : [4, 13, 64, 100, 128])('has the same values with heads of %i', (size) => {
+  it.each(isComposed(name) ? [] : [4, 13, 64, 100, 128])('has the same values with heads of %i', (size) => {
     const sizes = { batch: 1, heads: 1, time: 40, keyDim: size, valueDim: size };
     const inputs = noiseInputs(sizes);
     const values = Object.fromEntries(Object.entries(inputs).map(([key, input]) => [key, input.values]));
@@ -201,7 +201,7 @@ describe.each(devices)('recurrentDelta on $name', ({ name, options }) => {
   it('accepts empty batches and sequences', () => {
     const inputs = noiseInputs({ batch: 2, heads: 1, time: 0, keyDim: 3, valueDim: 4 });
     // tfjs finds no gradient where an operation composed of others does nothing.
-    if (name !== 'tfjs-cpu') {
+    if (!isComposed(name)) {
       const [output, fastWeights, last] = valuesAndGradients(inputs, (tensors) => apply(tensors));
       expect(output!.length).toBe(0);
       expect(fastWeights).toEqual(inputs['fastWeights']!.values);

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, relativeScores } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
@@ -126,7 +126,7 @@ it('is the same composed of tfjs operations', async () => {
     offset: 2,
   };
   const results: Float32Array[][] = [];
-  for (const { options } of [devices[0]!, tfjsCpu]) {
+  for (const { options } of [devices[0]!, ...composedDevices]) {
     await init(options);
     results.push(valueAndGradients(sizes));
   }

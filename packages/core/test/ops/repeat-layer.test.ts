@@ -11,7 +11,7 @@ import {
   repeatLayer,
   valueAndGradients,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { expectSameBits, expectWithin, noise } from './against-reference.ts';
 
 /** h ← tanh(dropout(h W + b)) ∘ scale, with a parameter that nothing uses. */
@@ -65,7 +65,7 @@ function plain(layer: Layer, x: tf.Tensor2D, times: number): tf.Tensor2D {
   return h;
 }
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 describe.each(devices)('repeatLayer on $name', ({ options }) => {
   beforeAll(async () => {

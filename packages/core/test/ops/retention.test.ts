@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, gatedLinearAttention, init, retention, retentionStep } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { type SumRuleValues, sumRuleReference } from '../reference/sum-rule.ts';
 import { expectMatchesReference, expectWithin, noise, noiseInput } from './against-reference.ts';
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 const sizes = { batch: 2, heads: 3, time: 40, keyDim: 6, valueDim: 5 };
 const inputs = {

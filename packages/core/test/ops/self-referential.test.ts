@@ -11,7 +11,7 @@ import {
   selfReferentialRead,
   selfReferentialStep,
 } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import {
   type SelfReferentialSizes,
   type SelfReferentialValues,
@@ -28,7 +28,7 @@ import {
 } from './scan-cases.ts';
 
 const engineDevices = await availableDevices();
-const devices = [...engineDevices, tfjsCpu];
+const devices = [...engineDevices, ...composedDevices];
 
 const casesArbitrary = fc.record({
   sizes: fc.record<SelfReferentialSizes>({
@@ -93,7 +93,7 @@ describe.each(devices)('self-referential weight matrix on $name', ({ name, optio
   });
   afterAll(dispose);
 
-  const slow = name === 'tfjs-cpu';
+  const slow = isComposed(name);
 
   it('follows its equations, with exact gradients of everything, with state and resets', () => {
     fc.assert(

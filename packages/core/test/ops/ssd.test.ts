@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, ssd, ssdStep } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { sumRuleReference } from '../reference/sum-rule.ts';
 import { expectMatchesReference, expectWithin, type Input, noise, noiseInput } from './against-reference.ts';
 
-const devices = [...(await availableDevices()), tfjsCpu];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 const [batch, heads, groups, time, stateDim, dim] = [2, 4, 2, 35, 5, 3];
 const positive = (shape: number[], seed: number, factor: number): Input => ({

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, type VTraceOptions, vTrace } from '../../src/index.ts';
-import { availableDevices, tfjsCpu } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { vTraceReference } from '../reference/v-trace.ts';
 import { expectSameBits, expectWithin, noise } from './against-reference.ts';
 
@@ -39,7 +39,7 @@ function run(values: Values, batch: number, time: number, options: VTraceOptions
   });
 }
 
-describe.each([...devices, tfjsCpu])('vTrace on $name', ({ options }) => {
+describe.each([...devices, ...composedDevices])('vTrace on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
   });

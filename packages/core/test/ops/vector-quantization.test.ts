@@ -16,7 +16,7 @@ import {
   vqQuantize,
   vqQuantizeSum,
 } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedBackends } from '../devices.ts';
 import { toRows } from '../reference/rows.ts';
 import {
   averagedCodebook,
@@ -55,7 +55,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
       fc.nat(1000),
     );
 
-    it.each(['fwp', 'cpu'])('finds the nearest codes (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('finds the nearest codes (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(
         fc.property(cases, ([count, codes, size, seed]) => {
@@ -136,7 +136,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
   });
 
   describe('vqQuantize', () => {
-    it.each(['fwp', 'cpu'])(
+    it.each(['fwp', ...composedBackends])(
       'gives the nearest codes, the error, and gradients that go straight through (%s)',
       async (backend) => {
         await tf.setBackend(backend);
@@ -227,7 +227,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
   });
 
   describe('vqQuantizeSum', () => {
-    it.each(['fwp', 'cpu'])('is vqQuantize and segmentSum in one (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('is vqQuantize and segmentSum in one (%s)', async (backend) => {
       await tf.setBackend(backend);
       const cases = fc.tuple(fc.constantFrom(1, 64, 200, 1100), fc.constantFrom(1, 5, 33), sizes, fc.nat(99));
       fc.assert(
@@ -297,7 +297,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
   });
 
   describe('segmentSum', () => {
-    it.each(['fwp', 'cpu'])('agrees with the reference, gradient included (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('agrees with the reference, gradient included (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(
         fc.property(
@@ -325,7 +325,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
       );
     });
 
-    it.each(['fwp', 'cpu'])('names the first bad id and leaves nothing behind (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('names the first bad id and leaves nothing behind (%s)', async (backend) => {
       await tf.setBackend(backend);
       const [values, ids] = [tf.zeros([3, 2]) as tf.Tensor2D, tf.tensor1d([0, 7, -1], 'int32')];
       const before = tf.memory().numTensors;
@@ -347,7 +347,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
   });
 
   describe('gridNeighborSum', () => {
-    it.each(['fwp', 'cpu'])(
+    it.each(['fwp', ...composedBackends])(
       'is the product with the matrix of the neighbourhood, gradient included (%s)',
       async (backend) => {
         await tf.setBackend(backend);
@@ -386,7 +386,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
       seed: fc.nat(999),
     });
 
-    it.each(['fwp', 'cpu'])('agrees with the reference (%s)', async (backend) => {
+    it.each(['fwp', ...composedBackends])('agrees with the reference (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(
         fc.property(settings, ({ codes, size, seed, ...rest }) => {
@@ -447,7 +447,7 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
     });
   });
 
-  it.each(['fwp', 'cpu'])('stopGradient and straightThrough (%s)', async (backend) => {
+  it.each(['fwp', ...composedBackends])('stopGradient and straightThrough (%s)', async (backend) => {
     await tf.setBackend(backend);
     const before = tf.memory();
     tf.tidy(() => {

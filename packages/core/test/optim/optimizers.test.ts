@@ -1,14 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
-import { dispose, type InitOptions, init } from '../../src/index.ts';
+import { dispose, init } from '../../src/index.ts';
 import { GradientAccumulator } from '../../src/optim/accumulate.ts';
 import { Adam, AdamW } from '../../src/optim/adam.ts';
 import { clipByGlobalNorm, globalNorm } from '../../src/optim/clip.ts';
 import { isVector, type Optimizer } from '../../src/optim/optimizer.ts';
 import { RmsProp } from '../../src/optim/rms-prop.ts';
 import { Sgd } from '../../src/optim/sgd.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { referenceAdam, referenceRmsProp, referenceSgd } from '../reference/optimizers.ts';
 
 /** Numbers in (-1, 1) that look random. */
@@ -61,10 +61,7 @@ const STEPS = 50;
 const gradients = (i: number): number[][] =>
   Array.from({ length: STEPS }, (_, step) => gradientAt(step, i, SIZES[i] as number));
 
-const devices: { name: string; options: InitOptions }[] = [
-  ...(await availableDevices()),
-  { name: 'cpu (composed)', options: { device: 'cpu' } },
-];
+const devices = [...(await availableDevices()), ...composedDevices];
 
 describe.each(devices)('on $name', ({ options }) => {
   beforeAll(async () => {

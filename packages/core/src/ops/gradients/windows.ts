@@ -180,7 +180,7 @@ function linear(kernelName: string, forward: string, other: string, forwardInput
 /**
  * Average pooling and its gradient kernel. The operation averages over the elements of a window that lie inside x, but
  * the gradient kernel divides by the size of the window, so tfjs's gradient is too small at a padded border. Both
- * directions correct for the ratio of the two.
+ * directions correct for the ratio of the two. TensorFlow's gradient kernel is right.
  */
 function averagePooling(kernelName: string, gradKernelName: string): Gradient[] {
   return [
@@ -225,8 +225,12 @@ interface WindowAttributes {
   dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-/** The part of each window that lies inside x, in the shape of one channel of y; `undefined` if all of each does. */
+/**
+ * The part of each window that lies inside x, in the shape of one channel of y; `undefined` if all of each does, or if the
+ * gradient kernel knows it.
+ */
 function coverage(xShape: number[], y: tf.Tensor, attrs: WindowAttributes): tf.Tensor | undefined {
+  if (tf.getBackend() === 'tensorflow') return undefined;
   const { filterSize, strides, pad, dimRoundingMode } = attrs;
   const windows =
     xShape.length === 5

@@ -1,0 +1,157 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as util from 'node:util';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterEach, describe, expect, it } from 'vitest';
+import { missingTensorflow } from '../../src/device/tensorflow.ts';
+import {
+  DeviceUnavailableError,
+  deltaRule,
+  device,
+  dispose,
+  init,
+  TENSORFLOW_FILES,
+  tensorflowFolder,
+} from '../../src/index.ts';
+import { expectWithin } from '../ops/against-reference.ts';
+
+const missing = await missingTensorflow();
+const variable = 'FWP_TENSORFLOW_DIR';
+const chosen = process.env[variable];
+const folder = mkdtempSync(join(tmpdir(), 'fwp-tensorflow-'));
+
+/** Sets the variable, or removes it. */
+function choose(path: string | undefined): void {
+  if (path === undefined) delete process.env[variable];
+  else process.env[variable] = path;
+}
+
+afterEach(async () => {
+  await dispose();
+  choose(chosen);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+// Before TensorFlow is loaded, which is once in a process.
+describe('a TensorFlow that is not there', () => {
+  it('is looked for in the chosen folder, else in the user’s cache', async () => {
+    choose('somewhere');
+    expect(await tensorflowFolder()).toBe(join(process.cwd(), 'somewhere'));
+    choose(undefined);
+    const cache = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+    expect(await tensorflowFolder()).toBe(join(cache, 'fwp', 'tensorflow'));
+  });
+
+  it('is an error that names where it was looked for, and the ways out', async () => {
+    choose(folder);
+    const error = await init({ device: 'tensorflow' }).catch((reason: Error) => reason);
+    expect(error).toBeInstanceOf(DeviceUnavailableError);
+    const { message } = error as Error;
+    expect(message).toContain(`nothing was set up in ${folder}`);
+    expect(message).toContain('@tensorflow/tfjs-node-gpu is not installed');
+    expect(message).toContain("Run 'npx fwp setup tensorflow'");
+    expect(message).toContain("'npm install @tensorflow/tfjs-node'");
+    expect(await missingTensorflow()).toContain('nothing was set up');
+  });
+
+  it('that does not load is an error that says why', async () => {
+    choose(folder);
+    mkdirSync(join(folder, TENSORFLOW_FILES.package), { recursive: true });
+    writeFileSync(join(folder, TENSORFLOW_FILES.binding), 'This is no library.');
+    await expect(init({ device: 'tensorflow' })).rejects.toThrow(DeviceUnavailableError);
+    await expect(init({ device: 'tensorflow' })).rejects.toThrow(/cannot be loaded from .*tfjs-node: .*fwp setup/);
+  });
+});
+
+describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined ? '' : ` (${missing})`}`, () => {
+  it('says what it is, and computes', async () => {
+    const info = await init({ device: 'tensorflow' });
+    expect(info).toMatchObject({ name: 'tensorflow', backend: 'tensorflow', simd: expect.stringMatching(/^[CG]PU$/) });
+    expect(info.version).toMatch(/^2\.\d+\.\d+/);
+    expect(info.notes).toEqual([`TensorFlow ${info.version}`]);
+    expect(device()).toBe(info);
+    expect(tf.getBackend()).toBe('tensorflow');
+    const product = tf.tidy(() =>
+      tf
+        .matMul(
+          tf.tensor2d([
+            [1, 2],
+            [3, 4],
+          ]),
+          tf.tensor2d([
+            [5, 6],
+            [7, 8],
+          ]),
+        )
+        .dataSync(),
+    );
+    expect(Array.from(product)).toEqual([19, 22, 43, 50]);
+  });
+
+  it('can be left and come back to', async () => {
+    for (const name of ['tensorflow', 'wasm', 'tensorflow'] as const) {
+      await init({ device: name });
+      expect(tf.tidy(() => tf.sum(tf.ones([1000])).dataSync()[0])).toBe(1000);
+    }
+  });
+
+  it('keeps its threads', async () => {
+    const { threads } = await init({ device: 'tensorflow' });
+    await expect(init({ device: 'tensorflow', threads: threads + 1 })).rejects.toThrow(/cannot be given/);
+    expect(await init({ device: 'tensorflow', threads })).toMatchObject({ threads });
+  });
+
+  it('has what Node removed for the kernels alone', async () => {
+    const before = Object.keys(util).length;
+    await init({ device: 'tensorflow' });
+    expect(Object.keys(util).length).toBe(before);
+    // The kernel asks whether there is an axis.
+    expect(tf.tidy(() => tf.reverse(tf.tensor1d([1, 2, 3])).dataSync())).toEqual(new Float32Array([3, 2, 1]));
+  });
+
+  it('has the kernels that tfjs-node lacks, and those repaired that it has in part', async () => {
+    await init({ device: 'tensorflow' });
+    const all = (): number[][] =>
+      tf.tidy(() => {
+        const x = tf.tensor2d([
+          [3, -1, 2],
+          [-4, 5, 0],
+        ]);
+        return [
+          tf.gather(x, tf.tensor1d([2, 0], 'int32'), -1),
+          tf.argMax(tf.less(x, 0), 1),
+          tf.argMin(tf.less(x, 0), 1),
+          tf.exp(tf.cast(x, 'int32')),
+          tf.prelu(x, tf.tensor2d([[0.5, 2, 1]])),
+          tf.searchSorted(tf.tensor1d([1, 2, 4]), tf.tensor1d([3, 0])),
+          tf.denseBincount(tf.tensor1d([0, 2, 2], 'int32'), tf.tensor1d([]), 3),
+        ].map((t) => Array.from(t.dataSync()));
+      });
+    const before = tf.memory().numTensors;
+    const ours = all();
+    expect(tf.memory().numTensors).toBe(before);
+    await tf.setBackend('cpu');
+    const expected = all();
+    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-6, `kernel ${i}`);
+  });
+
+  it('keeps no tensors', async () => {
+    await init({ device: 'tensorflow' });
+    const step = (): void => {
+      const [q, k, v, beta] = [
+        [1, 2, 70, 8],
+        [1, 2, 70, 8],
+        [1, 2, 70, 8],
+        [1, 2, 70],
+      ].map((shape) => tf.ones(shape));
+      const loss = (...given: tf.Tensor[]): tf.Scalar =>
+        tf.sum(deltaRule(given[0]!, given[1]!, given[2]!, given[3]!).output);
+      tf.dispose([...tf.grads(loss)([q!, k!, v!, tf.mul(beta!, 0.1)]), q!, k!, v!, beta!]);
+    };
+    tf.tidy(step);
+    const before = tf.memory().numTensors;
+    tf.tidy(step);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
