@@ -15,6 +15,7 @@ import { addListCommand } from './commands/list.ts';
 import { addReportCommand } from './commands/report.ts';
 import { addResumeCommand } from './commands/resume.ts';
 import { addRunCommand } from './commands/run.ts';
+import { addSetupCommand } from './commands/setup.ts';
 import type { ProgressOutput } from './progress.ts';
 import { labVersion } from './version.ts';
 
@@ -35,6 +36,7 @@ const STATUS_BY_ERROR: Readonly<Record<string, number>> = {
   NonFiniteError: 1,
   OutOfMemoryError: 1,
   RunStoppedError: 1,
+  SetupError: 1,
 };
 
 /**
@@ -78,6 +80,7 @@ async function commands(cli: CliContext): Promise<Command> {
   addCompareCommand(program, cli);
   addExportTensorBoardCommand(program, cli);
   addDoctorCommand(program, cli);
+  addSetupCommand(program, cli);
   addBenchCommand(program, cli);
   addCompletionCommand(program, cli);
   return program;

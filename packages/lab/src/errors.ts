@@ -20,6 +20,11 @@ export class RunStoppedError extends Error {
   override name = 'RunStoppedError';
 }
 
+/** Something of this machine can't be set up; the message says why, and the way out. */
+export class SetupError extends Error {
+  override name = 'SetupError';
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

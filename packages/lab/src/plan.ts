@@ -24,7 +24,7 @@ export interface RunOptions extends SessionOptions {
   readonly seeds?: readonly number[];
   /** Default `'auto'`. */
   readonly device?: DeviceName;
-  /** Threads of the CPU engine. Default: the number of processors. */
+  /** Threads of the CPU engine, or of TensorFlow. Default: the number of processors. */
   readonly threads?: number;
   /** The run folder; it mustn't exist, or be empty. Default: a new one in `runs/`. */
   readonly out?: string;
@@ -71,16 +71,16 @@ export function defaultPreset({ presets }: Pick<Experiment, 'presets'>): string 
   return Object.hasOwn(presets, 'quick') ? 'quick' : (Object.keys(presets)[0] as string);
 }
 
-/** Threads are the CPU engine's; other devices take none. */
+/** Threads are the CPU engine's and TensorFlow's; other devices take none. */
 export async function startDevice(device: DeviceName, threads: number | undefined): Promise<DeviceInfo> {
-  const isEngine = ['auto', 'native', 'wasm'].includes(device);
-  if (!isEngine && threads !== undefined && threads > 1) {
-    throw new UsageError(`Threads can be chosen for devices 'native' and 'wasm', not for '${device}'.`);
+  const takesThreads = ['auto', 'native', 'wasm', 'tensorflow'].includes(device);
+  if (!takesThreads && threads !== undefined && threads > 1) {
+    throw new UsageError(`Threads can be chosen for devices 'native', 'wasm' and 'tensorflow', not for '${device}'.`);
   }
   // The device's notes say what tfjs's greeting says.
   if (device === 'cpu') env().set('PROD', true);
   try {
-    return await init({ device, ...(isEngine && threads !== undefined ? { threads } : {}) });
+    return await init({ device, ...(takesThreads && threads !== undefined ? { threads } : {}) });
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   }

@@ -41,7 +41,7 @@ export function addRunCommand(program: Command, cli: CliContext): void {
     .argument('<experiment>', "an id of 'fwp list', or a TypeScript or JavaScript file")
     .option('--preset <name>', "configuration, see 'fwp info'")
     .option('--device <name>', 'auto, native, wasm, webgpu, tensorflow or cpu', 'auto')
-    .option('--threads <number>', 'threads of the CPU engine (default: all processors)', parseCount)
+    .option('--threads <number>', 'threads of the CPU engine or TensorFlow (default: all processors)', parseCount)
     .option('--seed <seeds>', "1, 1..5 or 1,2,7 (default: the preset's)")
     .option('--set <path=value>', 'changes a setting; may be given several times', collect)
     .option('--out <folder>', 'run folder (default: a new one in runs/)')
