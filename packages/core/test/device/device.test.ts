@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
-import { DeviceUnavailableError, device, dispose, init, NotANumberError, OutOfMemoryError } from '../../src/index.ts';
+import { device, dispose, init, NotANumberError, OutOfMemoryError } from '../../src/index.ts';
 import { availableDevices } from '../devices.ts';
 
 afterEach(dispose);

@@ -26,7 +26,10 @@ export interface InstalledFakes {
 }
 
 /** Files of the Python package `tensorflow`, with those of a wheel for CUDA where wanted. */
-export function tensorflowFiles(version = '2.21.0', { cuda = false }: { readonly cuda?: boolean } = {}): Record<string, string> {
+export function tensorflowFiles(
+  version = '2.21.0',
+  { cuda = false }: { readonly cuda?: boolean } = {},
+): Record<string, string> {
   return {
     'tensorflow/libtensorflow_cc.so.2': 'cc',
     'tensorflow/libtensorflow_framework.so.2': 'framework',
