@@ -8,13 +8,13 @@
  * With a window (Beltagy et al. 2020, "Longformer", section 3.1), a causal query sees the last keys of its past only, and
  * costs no more than these.
  *
- * No [queries, keys] tensor is made on the CPU engine, forward or backward (`csrc/attention.h`); the gradient keeps the
+ * No [queries, keys] tensor is made on the CPU engine (`csrc/attention.h`), nor on GPUs without masks and biases of scores
+ * (`webgpu/attention.ts`), forward or backward; the gradient keeps the
  * output and the logarithms of the softmax denominators. Excluded keys have no influence, whatever they hold (NaN included), and a query that may
  * see nothing gives zeros and has no gradient.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { BACKEND_NAME } from '../backend/backend.ts';
 import { type AttentionAttributes, type AttentionLayout, MAX_ATTENTION_DIM } from '../backend/kernels/attention.ts';
 import {
   assertCount,
@@ -24,7 +24,9 @@ import {
   assertTensor,
   formatShape,
 } from '../shape-checks.ts';
-import { gradientDepth, isTapeOn, sumToShape } from './gradients/support.ts';
+import { MAX_GPU_ATTENTION_DIM } from '../webgpu/kernels/attention-rows.ts';
+import { canFuse } from './fused.ts';
+import { isTapeOn, sumToShape } from './gradients/support.ts';
 
 /** Options of {@link selfAttention}, and of {@link attention} beside its layout. */
 export interface SelfAttentionOptions {
@@ -144,7 +146,7 @@ function attend(
   if (mask !== undefined) assertScores(`${name}: mask`, mask, sizes, 'bool', 'float32');
   if (bias !== undefined) assertScores(`${name}: bias`, bias, sizes, 'float32');
   const attributes: AttentionAttributes = { layout, causal, window: window ?? Number.POSITIVE_INFINITY, scale };
-  const fused = tf.getBackend() === BACKEND_NAME && Math.max(sizes.dim, sizes.valueDim) <= MAX_ATTENTION_DIM;
+  const fused = canFuse('FwpAttention') && isSupported(sizes, mask !== undefined || bias !== undefined);
 
   return tf.tidy(() => {
     const additive = mask?.dtype === 'float32' ? mask : undefined;
@@ -154,12 +156,17 @@ function attend(
       ...(mask === undefined || additive !== undefined ? {} : { mask: inRank4(mask) }),
       ...(added === undefined ? {} : { bias: inRank4(added) }),
     };
-    const attended =
-      fused && gradientDepth() <= 1
-        ? fusedAttention(sources, restrictions, attributes, bias !== undefined)
-        : composedAttention(sources, restrictions, attributes);
+    const attended = fused
+      ? fusedAttention(sources, restrictions, attributes, bias !== undefined)
+      : composedAttention(sources, restrictions, attributes);
     return attended as tf.Tensor4D;
   });
+}
+
+/** Whether the backend's kernel takes the sizes, and restrictions of single scores. */
+function isSupported({ dim, valueDim }: AttentionSizes, hasScores: boolean): boolean {
+  const longest = Math.max(dim, valueDim);
+  return tf.getBackend() === 'webgpu' ? longest <= MAX_GPU_ATTENTION_DIM && !hasScores : longest <= MAX_ATTENTION_DIM;
 }
 
 /** Makes sure that a tensor broadcasts to the scores. */
@@ -179,7 +186,7 @@ function inRank4(x: tf.Tensor): tf.Tensor {
   return x.rank === 4 ? x : tf.reshape(x, [...new Array<number>(4 - x.rank).fill(1), ...x.shape]);
 }
 
-// ---- on the CPU engine ---------------------------------------------------------------------------
+// ---- by kernels ----------------------------------------------------------------------------------
 
 function run(kernel: string, inputs: tf.NamedTensorMap, attributes: object): tf.Tensor[] {
   return tf.engine().runKernel(kernel, inputs, attributes as tf.NamedAttrMap) as unknown as tf.Tensor[];

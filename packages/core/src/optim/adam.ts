@@ -8,13 +8,16 @@
  * Sources: Kingma and Ba, Adam, 2015, algorithm 1; Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019,
  * algorithm 2. t counts the updates of each parameter, so that one which joins later is corrected as it should be.
  *
- * On the engine one kernel reads and writes everything once; elsewhere the same is composed of tfjs operations.
+ * On the engine one kernel reads and writes everything once, on GPUs one for each parameter; elsewhere the same is composed of
+ * tfjs operations.
  */
 
-import { add, div, mul, sqrt, square, sub, tidy } from '@tensorflow/tfjs-core';
+import { add, div, mul, sqrt, square, sub, type Tensor, tidy, type Variable } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend/backend.ts';
 import { overwriting } from '../backend/overwrites.ts';
 import { assertNumber } from '../shape-checks.ts';
+import type { WebGpuBackend } from '../webgpu/backend.ts';
+import { activeGpuBackend, adamOnGpu } from '../webgpu/optimizer.ts';
 import { Optimizer, type OptimizerOptions, type ParameterUpdate } from './optimizer.ts';
 import type { ParameterSource } from './parameters.ts';
 import { activeEngineBackend, runOnList } from './tensor-list.ts';
@@ -57,10 +60,12 @@ abstract class AdamBase extends Optimizer {
     return [FIRST_MOMENT, SECOND_MOMENT];
   }
 
-  protected override update(updates: readonly ParameterUpdate[], scale: number): void {
+  protected override update(updates: readonly ParameterUpdate[], scale: number | Tensor): void {
     const backend = activeEngineBackend();
-    if (backend !== undefined) this.#updateInPlace(backend, updates, scale);
-    else for (const update of updates) this.#updateComposed(update, scale);
+    const gpu = activeGpuBackend();
+    if (backend !== undefined) this.#updateInPlace(backend, updates, scale as number);
+    else if (gpu !== undefined) for (const update of updates) this.#updateOnGpu(gpu, update, scale);
+    else for (const update of updates) this.#updateComposed(update, scale as number);
   }
 
   #updateInPlace(backend: FwpBackend, updates: readonly ParameterUpdate[], scale: number): void {
@@ -82,6 +87,14 @@ abstract class AdamBase extends Optimizer {
       });
       runOnList(backend, 'adam', rows, [1 - this.#beta1, 1 - this.#beta2, this.#epsilon, scale]);
     });
+  }
+
+  #updateOnGpu(backend: WebGpuBackend, update: ParameterUpdate, scale: number | Tensor): void {
+    const { parameter, gradient } = update;
+    const moments = [FIRST_MOMENT, SECOND_MOMENT].map((name) => this.slot(name, parameter)) as [Variable, Variable];
+    const [first_rate, second_rate, epsilon] = [1 - this.#beta1, 1 - this.#beta2, this.#epsilon];
+    const numbers = { ...this.#numbers(update), first_rate, second_rate, epsilon };
+    adamOnGpu(backend, gradient, scale, [parameter.variable, ...moments], numbers);
   }
 
   #updateComposed(update: ParameterUpdate, scale: number): void {

@@ -3,6 +3,7 @@
 import {
   add,
   div,
+  keep,
   variable as makeVariable,
   type NamedTensorMap,
   type Scalar,
@@ -12,6 +13,7 @@ import {
   zeros,
 } from '@tensorflow/tfjs-core';
 import { assertCount, assertNumber } from '../shape-checks.ts';
+import { activeGpuBackend, clipOnGpu } from '../webgpu/optimizer.ts';
 import { GradientAccumulator } from './accumulate.ts';
 import { clipFactor, globalNorm } from './clip.ts';
 import { valueAndGradients } from './gradients.ts';
@@ -96,13 +98,13 @@ export function isVector(_name: string, variable: Variable): boolean {
 export abstract class Optimizer {
   /** Step size before the schedule's factor; may be changed at any time. */
   learningRate: number;
-  /** The joint norm of the last gradients before clipping; undefined without `clipNorm`. */
-  gradientNorm: number | undefined;
   protected abstract readonly type: string;
   readonly #schedule: Schedule;
   readonly #clipNorm: number | undefined;
   readonly #parameters: readonly OptimizedParameter[];
   readonly #slots = new Map<string, Variable>();
+  /** Where gradients were clipped on a GPU, it is not read before somebody asks for it. */
+  #gradientNorm: number | Tensor | undefined;
   #stepCount = 0;
   #disposed = false;
 
@@ -129,6 +131,15 @@ export abstract class Optimizer {
   /** Number of updates made. */
   get stepCount(): number {
     return this.#stepCount;
+  }
+
+  /** The joint norm of the last gradients before clipping; undefined without `clipNorm`. On a GPU, asking for it waits. */
+  get gradientNorm(): number | undefined {
+    const norm = this.#gradientNorm;
+    if (norm === undefined || typeof norm === 'number') return norm;
+    const [value] = norm.dataSync();
+    this.#setGradientNorm(value);
+    return value;
   }
 
   /** The learning rate of the next update, the schedule's factor included. */
@@ -195,14 +206,33 @@ export abstract class Optimizer {
       const learningRate = this.learningRate * factor * parameter.learningRateFactor;
       return { parameter, gradient, learningRate, count: parameter.updates + 1 };
     });
-    let clip = 1;
-    if (this.#clipNorm !== undefined) {
-      this.gradientNorm = scale * globalNorm(updates.map(({ gradient }) => gradient));
-      clip = clipFactor(this.gradientNorm, this.#clipNorm);
-    }
-    this.update(updates, scale * clip);
+    this.#clippedUpdate(updates, scale);
     this.#stepCount++;
     for (const { parameter, count } of updates) parameter.updates = count;
+  }
+
+  #clippedUpdate(updates: readonly ParameterUpdate[], scale: number): void {
+    if (this.#clipNorm === undefined) {
+      this.update(updates, scale);
+      return;
+    }
+    const gradients = updates.map(({ gradient }) => gradient);
+    const gpu = activeGpuBackend();
+    if (gpu === undefined) {
+      const norm = scale * globalNorm(gradients);
+      this.#setGradientNorm(norm);
+      this.update(updates, scale * clipFactor(norm, this.#clipNorm));
+      return;
+    }
+    const { norm, factor } = clipOnGpu(gpu, gradients, scale, this.#clipNorm);
+    this.#setGradientNorm(keep(norm));
+    this.update(updates, factor);
+    factor.dispose();
+  }
+
+  #setGradientNorm(norm: number | Tensor | undefined): void {
+    if (typeof this.#gradientNorm === 'object') this.#gradientNorm.dispose();
+    this.#gradientNorm = norm;
   }
 
   /** Everything needed to go on exactly here. The caller disposes the tensors. */
@@ -240,14 +270,15 @@ export abstract class Optimizer {
   dispose(): void {
     for (const slot of this.#slots.values()) slot.dispose();
     this.#slots.clear();
+    this.#setGradientNorm(undefined);
     this.#disposed = true;
   }
 
   /** Names of the tensors that are kept for each parameter. */
   protected abstract slotNames(): readonly string[];
 
-  /** Changes all parameters; `scale` multiplies the gradients. */
-  protected abstract update(updates: readonly ParameterUpdate[], scale: number): void;
+  /** Changes all parameters; `scale` multiplies the gradients. It is a tensor `[1]` where they were clipped on a GPU. */
+  protected abstract update(updates: readonly ParameterUpdate[], scale: number | Tensor): void;
 
   /** A tensor kept for a parameter; zeros at first. */
   protected slot(name: string, { name: parameter, variable }: OptimizedParameter): Variable {

@@ -7,7 +7,7 @@
  * root and v starts at zero without a correction. Actor-critic agents in the line of IMPALA use it with a large ε, 0.01 and more.
  */
 
-import { add, div, mul, sqrt, square, sub, tidy } from '@tensorflow/tfjs-core';
+import { add, div, mul, sqrt, square, sub, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend/backend.ts';
 import { overwriting } from '../backend/overwrites.ts';
 import { assertNumber } from '../shape-checks.ts';
@@ -52,9 +52,9 @@ export class RmsProp extends Optimizer {
     return [MEAN_SQUARE];
   }
 
-  protected override update(updates: readonly ParameterUpdate[], scale: number): void {
+  protected override update(updates: readonly ParameterUpdate[], scale: number | Tensor): void {
     const backend = activeEngineBackend();
-    if (backend !== undefined) this.#updateInPlace(backend, updates, scale);
+    if (backend !== undefined) this.#updateInPlace(backend, updates, scale as number);
     else for (const update of updates) this.#updateComposed(update, scale);
   }
 
@@ -72,7 +72,7 @@ export class RmsProp extends Optimizer {
     });
   }
 
-  #updateComposed({ parameter, gradient, learningRate }: ParameterUpdate, scale: number): void {
+  #updateComposed({ parameter, gradient, learningRate }: ParameterUpdate, scale: number | Tensor): void {
     const { variable } = parameter;
     const meanSquare = this.slot(MEAN_SQUARE, parameter);
     tidy(() => {

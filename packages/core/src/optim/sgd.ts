@@ -7,7 +7,7 @@
  * the Nesterov form is the usual one in which the gradient is taken at the parameters themselves.
  */
 
-import { add, mul, sub, tidy } from '@tensorflow/tfjs-core';
+import { add, mul, sub, type Tensor, tidy } from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend/backend.ts';
 import { overwriting } from '../backend/overwrites.ts';
 import { assertNumber } from '../shape-checks.ts';
@@ -52,9 +52,9 @@ export class Sgd extends Optimizer {
     return this.#momentum === 0 ? [] : [VELOCITY];
   }
 
-  protected override update(updates: readonly ParameterUpdate[], scale: number): void {
+  protected override update(updates: readonly ParameterUpdate[], scale: number | Tensor): void {
     const backend = activeEngineBackend();
-    if (backend !== undefined) this.#updateInPlace(backend, updates, scale);
+    if (backend !== undefined) this.#updateInPlace(backend, updates, scale as number);
     else for (const update of updates) this.#updateComposed(update, scale);
   }
 
@@ -76,7 +76,7 @@ export class Sgd extends Optimizer {
     });
   }
 
-  #updateComposed({ parameter, gradient, learningRate }: ParameterUpdate, scale: number): void {
+  #updateComposed({ parameter, gradient, learningRate }: ParameterUpdate, scale: number | Tensor): void {
     const { variable } = parameter;
     tidy(() => {
       const g = add(mul(gradient, scale), mul(variable, parameter.weightDecay));

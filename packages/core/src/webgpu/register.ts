@@ -1,11 +1,13 @@
 /** Registers our WGSL kernels with tfjs, for its backend `webgpu`: operations that have one then run as one kernel there. */
 
 import { registerKernel } from '@tensorflow/tfjs-core';
+import { attentionKernels } from './attention.ts';
 import type { WebGpuBackend } from './backend.ts';
 import { fastWeightScans } from './fast-weight-scans.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
+import { repairTfjsKernels } from './tfjs-repairs.ts';
 
-const TABLES: readonly GpuKernelTable[] = [fastWeightScans];
+const TABLES: readonly GpuKernelTable[] = [attentionKernels, fastWeightScans];
 
 let registered = false;
 
@@ -13,6 +15,7 @@ let registered = false;
 export function registerGpuKernels(): void {
   if (registered) return;
   registered = true;
+  repairTfjsKernels();
   for (const [kernelName, kernel] of TABLES.flatMap((table) => Object.entries(table))) {
     registerKernel({
       kernelName,

@@ -1,0 +1,61 @@
+/** Kernels of tfjs's WebGPU backend that cannot do what their operations promise, made whole. */
+
+import * as tf from '@tensorflow/tfjs-core';
+
+/** Most dimensions that tfjs's `Select` and `PadV2` take. */
+const MAX_RANK = 4;
+
+/** Replaces them; to be called once, after tfjs's were registered. */
+export function repairTfjsKernels(): void {
+  repair(tf.Select, (kernel) => (call) => {
+    const { condition, t, e } = call.inputs as Record<'condition' | 't' | 'e', tf.TensorInfo>;
+    if (t.shape.length <= MAX_RANK || condition.shape.length !== t.shape.length) return kernel(call);
+    const flat = ({ dataId, dtype, shape }: tf.TensorInfo) => ({
+      dataId,
+      dtype,
+      shape: [tf.util.sizeFromShape(shape)],
+    });
+    const selected = kernel({ ...call, inputs: { condition: flat(condition), t: flat(t), e: flat(e) } });
+    return { ...(selected as tf.TensorInfo), shape: t.shape };
+  });
+  repair(tf.PadV2, (kernel) => (call) => {
+    const x = call.inputs['x'] as tf.TensorInfo;
+    const { paddings, constantValue } = call.attrs as unknown as { paddings: Padding[]; constantValue: number };
+    if (x.shape.length <= MAX_RANK) return kernel(call);
+    const merged = mergeUnpadded(x.shape, paddings);
+    const attrs = { paddings: merged.paddings, constantValue } as unknown as tf.NamedAttrMap;
+    const padded = kernel({ ...call, inputs: { x: { ...x, shape: merged.shape } }, attrs });
+    const shape = x.shape.map((extent, axis) => extent + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
+    return { ...(padded as tf.TensorInfo), shape };
+  });
+}
+
+type Padding = [before: number, after: number];
+
+/** The same padding of fewer dimensions: those without any become one with the dimension before them. */
+function mergeUnpadded(
+  shape: readonly number[],
+  paddings: readonly Padding[],
+): { shape: number[]; paddings: Padding[] } {
+  const merged: { shape: number[]; paddings: Padding[] } = { shape: [], paddings: [] };
+  for (const [axis, extent] of shape.entries()) {
+    const [before, after] = paddings[axis] as Padding;
+    const last = merged.shape.length - 1;
+    if (before === 0 && after === 0 && last >= 0) {
+      const [b, a] = merged.paddings[last] as Padding;
+      merged.shape[last] = (merged.shape[last] as number) * extent;
+      merged.paddings[last] = [b * extent, a * extent];
+    } else {
+      merged.shape.push(extent);
+      merged.paddings.push([before, after]);
+    }
+  }
+  return merged;
+}
+
+function repair(kernelName: string, wrap: (kernel: tf.KernelFunc) => tf.KernelFunc): void {
+  const found = tf.getKernel(kernelName, 'webgpu');
+  if (found === undefined) return;
+  tf.unregisterKernel(kernelName, 'webgpu');
+  tf.registerKernel({ ...found, kernelFunc: wrap(found.kernelFunc) });
+}
