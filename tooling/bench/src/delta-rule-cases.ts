@@ -8,10 +8,24 @@ const SHORT = { ...SIZES, length: 128 };
 /** dim² elements of the state for each step, head and batch element. */
 const states = ({ batch, heads, length, dim }: typeof SIZES): number => batch * heads * length * dim ** 2;
 
+/** Names that requirements refer to. */
+export const DELTA_RULE_ROWS = {
+  forward: 'delta rule',
+  bothWays: 'delta rule, both ways',
+  loop: 'delta rule, both ways, 128 steps (PyTorch: a loop)',
+  shortest: 'delta rule, a step of 1024',
+  longest: 'delta rule, a step of 65536',
+};
+
 /** A step is 6 dim² operations forward and 14 dim² backward. */
 const scans: Case[] = [
-  { name: 'delta rule', program: 'delta rule', parameters: SIZES, flops: 6 * states(SIZES) },
-  { name: 'delta rule, both ways', program: 'delta rule backward', parameters: SIZES, flops: 20 * states(SIZES) },
+  { name: DELTA_RULE_ROWS.forward, program: 'delta rule', parameters: SIZES, flops: 6 * states(SIZES) },
+  {
+    name: DELTA_RULE_ROWS.bothWays,
+    program: 'delta rule backward',
+    parameters: SIZES,
+    flops: 20 * states(SIZES),
+  },
   { name: 'delta rule, d = 128', program: 'delta rule', parameters: WIDE, flops: 6 * states(WIDE) },
   {
     name: 'delta rule, both ways, d = 128',
@@ -22,7 +36,7 @@ const scans: Case[] = [
   { name: 'gated delta rule, both ways', program: 'gated delta rule backward', parameters: SIZES },
   // The eager loop's time grows faster than its length: shorter sequences are in its favour.
   {
-    name: 'delta rule, both ways, 128 steps (PyTorch: a loop)',
+    name: DELTA_RULE_ROWS.loop,
     program: 'delta rule loop backward',
     parameters: SHORT,
     flops: 20 * states(SHORT),

@@ -7,6 +7,8 @@ import { DEVICES, type DeviceName, PEERS, type PeerName } from './harness/peers.
 /** What was asked for. */
 export interface Options {
   readonly suites: readonly string[];
+  /** What names of cases must match; any, if undefined. */
+  readonly cases: RegExp | undefined;
   /** Those that are there, if undefined. */
   readonly devices: readonly DeviceName[] | undefined;
   readonly peers: readonly PeerName[];
@@ -34,6 +36,7 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
   pnpm bench [options]
 
   --suite a,b      ${SUITES.join(', ')} (default: all)
+  --cases PATTERN  only cases whose names match a regular expression, for example '^delta rule' (default: all)
   --device a,b     ours: ${DEVICES.join(', ')} (default: both; native where it was built)
   --peers a,b      ${PEERS.join(', ')}, or none (default: those that are there)
   --threads 1,2    thread counts (default: 1,2)
@@ -57,6 +60,7 @@ export function parseOptions(args: readonly string[]): Options {
   const chosenPeers = values.peers === 'none' ? [] : choices('--peers', values.peers, PEERS);
   return {
     suites: choices('--suite', values.suite, SUITES),
+    cases: values.cases === undefined ? undefined : pattern(values.cases),
     devices: values.device === undefined ? undefined : choices('--device', values.device, DEVICES),
     peers: chosenPeers,
     threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
@@ -77,6 +81,7 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         suite: { type: 'string' },
+        cases: { type: 'string' },
         device: { type: 'string' },
         peers: { type: 'string' },
         threads: { type: 'string' },
@@ -105,6 +110,14 @@ function choices<T extends string>(option: string, text: string | undefined, kno
     throw new UsageError(`${option}: there is no '${word}'.${hint} Choose among ${known.join(', ')}.`);
   }
   return known.filter((word) => wanted.includes(word));
+}
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw new UsageError(`--cases: ${(error as Error).message}. Write for example --cases '^delta rule'.`);
+  }
 }
 
 function threadCount(word: string): number {

@@ -15,7 +15,7 @@ import {
   keyOf,
   PeerPool,
 } from './harness/peers.ts';
-import type { Options } from './options.ts';
+import { type Options, UsageError } from './options.ts';
 import { Progress } from './progress.ts';
 import type { ResultsDocument } from './report/document.ts';
 import { judgeMemory, type MemoryResult } from './report/memory.ts';
@@ -65,8 +65,15 @@ async function measureAll(
   // The peaks are always measured: they are what the other figures are fractions of.
   const peakCases = CASES.filter(({ suite }) => suite === 'peaks');
   const others = CASES.filter(
-    ({ suite, quick = true }) => suite !== 'peaks' && options.suites.includes(suite) && (quick || !options.quick),
+    ({ suite, name, quick = true }) =>
+      suite !== 'peaks' &&
+      options.suites.includes(suite) &&
+      (options.cases?.test(name) ?? true) &&
+      (quick || !options.quick),
   );
+  if (others.length === 0 && options.cases !== undefined) {
+    throw new UsageError(`--cases: no case of ${options.suites.join(', ')} matches ${options.cases}.`);
+  }
   const chosen = [...peakCases, ...others];
   const withMemory = options.suites.includes(MEMORY_SUITE);
   const work = chosen.reduce((sum, benchmark) => sum + workOf(benchmark), 0);

@@ -145,6 +145,7 @@ describe('options', () => {
     [['--suite', 'gem'], "Did you mean 'gemm'?"],
     [['--device', 'nativ'], "Did you mean 'native'?"],
     [['--threads', '0'], 'not a whole number'],
+    [['--cases', '['], "'^delta rule'"],
     [['--fast'], "'pnpm bench --help'"],
   ])('refuse %j and say what is possible', (args, message) => {
     expect(() => parseOptions(args)).toThrow(UsageError);

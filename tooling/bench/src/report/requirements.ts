@@ -1,5 +1,6 @@
 /** What the engine must reach, and whether it does: ratios against peers in the same run, on two threads. */
 
+import { DELTA_RULE_ROWS } from '../delta-rule-cases.ts';
 import { EXPERT_ROWS } from '../expert-cases.ts';
 import { geometricMean } from '../harness/statistics.ts';
 import { PREFIX_ROWS } from '../prefix-cases.ts';
@@ -39,6 +40,8 @@ interface Requirement {
   readonly rateOver?: string;
   /** Whether what counts is the rate, in GFLOP/s. */
   readonly isRate?: boolean;
+  /** Whether what counts is how many times faster it is than on one thread. */
+  readonly overOneThread?: boolean;
   readonly atLeast?: number;
   readonly atMost?: number;
 }
@@ -47,6 +50,8 @@ const named =
   (...names: string[]) =>
   (row: Row): boolean =>
     names.includes(row.name);
+/** The peak of the processor, to which rates are compared. */
+const PEAK_ROW = 'multiply-add';
 const LARGE_GEMM = named('n = 256', 'n = 512', 'n = 1024');
 const MILLION = (row: Row): boolean =>
   (row.suite === 'elementwise' && row.name.endsWith('1 M')) ||
@@ -137,6 +142,43 @@ const REQUIREMENTS: readonly Requirement[] = [
     peer: 'pytorch',
     atLeast: 20,
   },
+  {
+    text: 'Delta rule forward, per core, of the peak',
+    ...{ device: 'native', threads: 1, rows: named(DELTA_RULE_ROWS.forward), rateOver: PEAK_ROW, atLeast: 0.8 },
+  },
+  {
+    // 80 % forward and 60 % backward, which has 14 of 20 operations.
+    text: 'Delta rule both ways, per core, of the peak',
+    ...{ device: 'native', threads: 1, rows: named(DELTA_RULE_ROWS.bothWays), rateOver: PEAK_ROW, atLeast: 0.65 },
+  },
+  {
+    text: 'Delta rule forward, per core',
+    ...{ device: 'wasm', threads: 1, rows: named(DELTA_RULE_ROWS.forward), isRate: true, atLeast: 34 },
+  },
+  {
+    // 34 GFLOP/s forward and 23 backward.
+    text: 'Delta rule both ways, per core',
+    ...{ device: 'wasm', threads: 1, rows: named(DELTA_RULE_ROWS.bothWays), isRate: true, atLeast: 25 },
+  },
+  {
+    text: 'Delta rule on two threads against one',
+    ...{ device: 'native', threads: 2, rows: named(DELTA_RULE_ROWS.forward, DELTA_RULE_ROWS.bothWays) },
+    ...{ overOneThread: true, atLeast: 1.8 },
+  },
+  {
+    text: 'Delta rule both ways against an eager loop in PyTorch',
+    ...{ device: 'native', threads: 2, rows: named(DELTA_RULE_ROWS.loop), peer: 'pytorch', atLeast: 30 },
+  },
+  {
+    text: 'Delta rule both ways against chunks in PyTorch',
+    ...{ device: 'native', threads: 2, rows: named(DELTA_RULE_ROWS.bothWays), peer: 'pytorch', atLeast: 3 },
+  },
+  ...(['native', 'wasm'] as const).map(
+    (device): Requirement => ({
+      text: 'Delta rule, a step of 65,536 against one of 1,024',
+      ...{ device, threads: 1, rows: named(DELTA_RULE_ROWS.longest), over: DELTA_RULE_ROWS.shortest, atMost: 1.25 },
+    }),
+  ),
   ...(['native', 'wasm'] as const).map(
     (device): Requirement => ({
       text: 'Dispatch of a tiny operation without gradient',
@@ -223,12 +265,17 @@ export function titleOf(peer: string): string {
   return peer === 'pytorch' ? 'PyTorch' : peer;
 }
 
-/** What counts of a row; `measured` are all rows of the same device and threads. */
+/** What counts of a row, among all rows of a run. */
 function measureOf(
-  { peer, isRate, over, rateOver }: Requirement,
+  { peer, isRate, over, rateOver, overOneThread }: Requirement,
   row: Row,
-  measured: readonly Row[],
+  rows: readonly Row[],
 ): number | undefined {
+  const measured = rows.filter(({ device, threads }) => device === row.device && threads === row.threads);
+  if (overOneThread) {
+    const alone = rows.find(({ name, device, threads }) => name === row.name && device === row.device && threads === 1);
+    return alone && alone.median / row.median;
+  }
   if (isRate) return row.rate;
   if (peer !== undefined) return row.ratio[peer];
   if (rateOver !== undefined) {
@@ -253,7 +300,7 @@ export function verdicts(document: ResultsDocument): Verdict[] {
     const { text, device, threads, rows, atLeast, atMost } = requirement;
     const measured = document.rows.filter((row) => row.device === device && row.threads === threads);
     const parts = measured.filter(rows).flatMap((row) => {
-      const value = measureOf(requirement, row, measured);
+      const value = measureOf(requirement, row, document.rows);
       return value === undefined ? [] : [{ name: row.name, value }];
     });
     const bound = boundOf(requirement);
