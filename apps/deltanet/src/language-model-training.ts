@@ -23,7 +23,7 @@ import {
   type MixerSettings,
   MODEL_POSITIONS,
 } from '@fwp/deltanet';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { WindowedMixer } from './windowed-mixer.ts';
@@ -115,13 +115,16 @@ export async function trainLanguageModel({
     const batch = toTensors(crops.batch(step, batchSize));
     model.train();
     const loss = optimizer.minimize(() => softmaxCrossEntropy(model.apply(batch.inputs), batch.targets) as tf.Scalar);
-    const trainBitsPerByte = (loss.dataSync()[0] as number) / Math.LN2;
-    tf.dispose([loss, { ...batch }]);
-    if (step % config.evaluateEvery === 0 || step === config.steps) {
+    tf.dispose({ ...batch });
+    const isEvaluated = step % config.evaluateEvery === 0 || step === config.steps;
+    const nats = await readScalar(loss, isEvaluated || step % LOG_EVERY === 0);
+    if (nats === undefined) continue;
+    const trainBitsPerByte = nats / Math.LN2;
+    if (isEvaluated) {
       validation = validate(model, windows, config.corpus === SYNTHETIC);
       const { bitsPerByte, recall } = validation;
       log({ trainBitsPerByte, bitsPerByte, ...(recall === null ? {} : { recall }) });
-    } else if (step % LOG_EVERY === 0) {
+    } else {
       log({ trainBitsPerByte });
     }
   }

@@ -6,7 +6,7 @@
 
 import { Adam } from '@fwp/core';
 import { associativeRetrieval, type RetrievalBatch } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { MEMORY_NAME, MEMORY_NAMES } from './associative-memory.ts';
@@ -83,12 +83,15 @@ export async function trainRetrieval(
     );
 
   for await (const step of steps({ total: config.maxSteps, module: model, optimizer, state })) {
-    const loss = onBatch(task.batch(step, config.batchSize, 'train'), (tensors) =>
-      read(optimizer.minimize(() => model.loss(tensors))),
+    const value = onBatch(task.batch(step, config.batchSize, 'train'), (tensors) =>
+      optimizer.minimize(() => model.loss(tensors)),
     );
+    const isEvaluated = step % config.evaluateEvery === 0;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     state.step = step;
-    if (step % config.evaluateEvery !== 0) {
-      if (step % LOG_EVERY === 0) log({ loss });
+    if (loss === undefined) continue;
+    if (!isEvaluated) {
+      log({ loss });
       continue;
     }
     const evaluationLoss = evaluate(step);

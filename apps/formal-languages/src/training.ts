@@ -6,7 +6,7 @@
 
 import { Adam, constant, cosineDecay } from '@fwp/core';
 import { batches, type FormalLanguage, formalLanguage, type SymbolTask, trimPadding } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { type SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
 import { MODELS, type ModelName, makeModel } from './models.ts';
@@ -115,10 +115,11 @@ export async function train({
   })) {
     const batch = trimPadding(short.batch((step - 1) % trainBatches, batchSize));
     const value = optimizer.minimize(() => taggingLoss(model, batch));
-    const loss = value.dataSync()[0] as number;
-    value.dispose();
+    const isEvaluated = step % config.evaluateEvery === 0 || step === config.steps;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     state.step = step;
-    if (step % config.evaluateEvery === 0 || step === config.steps) {
+    if (loss === undefined) continue;
+    if (isEvaluated) {
       const validation = validate(model, tasks, config.validationWords);
       const [accuracy50, accuracy100] = validation.map(({ words }) => words) as [number, number];
       log({ loss, accuracy50, accuracy100 });
@@ -131,7 +132,7 @@ export async function train({
       const solved = validation.length === tasks.length && validation.every(({ words }) => words === 1);
       state.solved = solved ? state.solved + 1 : 0;
       if (state.solved === SOLVED_VALIDATIONS) break;
-    } else if (step % LOG_EVERY === 0) {
+    } else {
       log({ loss });
     }
   }

@@ -3,7 +3,7 @@
 import { AdamW, warmupCosine } from '@fwp/core';
 import { type Split, type TokenTask, trimPadding } from '@fwp/datasets';
 import type { HybridLanguageModel } from '@fwp/hybrid';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { scoreTagging, taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
 
@@ -67,15 +67,16 @@ export async function trainOnTask(
   for await (const step of steps({ total, module: model, optimizer, state, perStep })) {
     const batch = trimPadding(task.batch(step - 1, batchSize));
     const value = optimizer.minimize(() => taggingLoss(model, batch));
-    const loss = value.dataSync()[0] as number;
-    value.dispose();
+    const isEvaluated = step % config.evaluateEvery === 0 || step === total;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     state.step = step;
-    if (step % config.evaluateEvery === 0 || step === total) {
+    if (loss === undefined) continue;
+    if (isEvaluated) {
       const { metrics, isSolved } = validate();
       log({ loss, ...metrics });
       state.solved = isSolved ? state.solved + 1 : 0;
       if (state.solved === SOLVED_VALIDATIONS) break;
-    } else if (step % LOG_EVERY === 0) {
+    } else {
       log({ loss });
     }
   }

@@ -15,7 +15,7 @@ import {
 } from '@fwp/datasets';
 import { openImageFolder } from '@fwp/datasets/corpora';
 import { type KohonenQuantizer, neighborRatio, VqVae2 } from '@fwp/ksom-vq';
-import { defineExperiment, type Row, type TrialContext } from '@fwp/lab';
+import { defineExperiment, type Row, readScalar, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { compareIn, digits } from './claims.ts';
@@ -104,8 +104,9 @@ async function run({
   for await (const step of loop) {
     const images = scale.toTensor(batch(step - 1));
     const loss = optimizer.minimize(() => model.train().forward(images).loss);
-    if (step % 10 === 0) log({ loss: loss.dataSync()[0] as number });
-    tf.dispose([images, loss]);
+    images.dispose();
+    const logged = await readScalar(loss, step % 10 === 0);
+    if (logged !== undefined) log({ loss: logged });
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
     const { error, topCodes, bottomCodes } = evaluate(model, validation, scale, config);
     state.evaluations.push({ step, loss: error });

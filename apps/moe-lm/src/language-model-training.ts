@@ -5,7 +5,7 @@
 
 import { Adam, Module, softmaxCrossEntropy, warmupCosine } from '@fwp/core';
 import { type ContiguousBatch, type ContiguousBatches, contiguousBatches } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import type { LayerSelections, TransformerXl, TransformerXlState } from '@fwp/moe';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -100,12 +100,15 @@ export async function trainLanguageModel<Key extends Readonly<Record<string, str
         : tf.add<tf.Scalar>(loss, tf.mul(regularization, regularizationWeight));
     });
     loop.remembered = trained.memory.remember(after as TransformerXlState);
-    const trainBitsPerByte = bitsPerByte((crossEntropy as tf.Scalar).dataSync()[0] as number);
-    tf.dispose([total, crossEntropy as tf.Scalar, inputs, targets, ...(before?.memories ?? [])]);
-    if (step % config.evaluateEvery === 0 || step === config.steps) {
+    tf.dispose([total, inputs, targets, ...(before?.memories ?? [])]);
+    const isEvaluated = step % config.evaluateEvery === 0 || step === config.steps;
+    const nats = await readScalar(crossEntropy as tf.Scalar, isEvaluated || step % LOG_EVERY === 0);
+    if (nats === undefined) continue;
+    const trainBitsPerByte = bitsPerByte(nats);
+    if (isEvaluated) {
       loop.loss = validate(model, text, config);
       log({ trainBitsPerByte, bitsPerByte: bitsPerByte(loop.loss) });
-    } else if (step % LOG_EVERY === 0) {
+    } else {
       log({ trainBitsPerByte });
     }
   }

@@ -7,7 +7,7 @@
 
 import { AdamW, linearWarmup, type RandomStream, softmaxCrossEntropy } from '@fwp/core';
 import { type ClassificationBatch, type ClassificationSet, orderedBatches } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { COLUMN_LAYERS, type ColumnLayerName, LstmClassifier, SequenceClassifier } from '@fwp/ndr';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -143,11 +143,14 @@ export async function trainClassifier<Key extends { readonly model: string }>(
   const sentences = config.batchSize;
   for await (const step of steps({ total, module: model, optimizer, state, perStep: { sentences } })) {
     const batch = data.batch(step - 1);
-    const loss = onSentences(batch, (inputs, lengths, targets) =>
-      read(optimizer.minimize(() => softmaxCrossEntropy(model.forward(inputs, lengths), targets) as tf.Scalar)),
+    const value = onSentences(batch, (inputs, lengths, targets) =>
+      optimizer.minimize(() => softmaxCrossEntropy(model.forward(inputs, lengths), targets) as tf.Scalar),
     );
+    const isEvaluated = step % config.evaluateEvery === 0 || step === total || dryRun;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
+    if (loss === undefined) continue;
     if (step % LOG_EVERY === 0) log({ loss });
-    if (step % config.evaluateEvery !== 0 && step !== total && !dryRun) continue;
+    if (!isEvaluated) continue;
     const validation = measure(data.validation);
     const accuracy = accuracyOf(validation);
     log({ loss, validationAccuracy: accuracy });
@@ -212,10 +215,4 @@ export function onSentences<T>(
   } finally {
     tf.dispose({ ...tensors });
   }
-}
-
-function read(value: tf.Scalar): number {
-  const [number] = value.dataSync();
-  value.dispose();
-  return number as number;
 }

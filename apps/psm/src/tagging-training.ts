@@ -6,7 +6,7 @@
 
 import { AdamW, isVector, linearWarmup } from '@fwp/core';
 import { batches, type TokenBatch, type TokenTask } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { type SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 
 /** Settings of a training. */
@@ -62,16 +62,17 @@ export async function trainTagger(
   })) {
     const batch = task.batch(step - 1, batchSize);
     const value = optimizer.minimize(() => taggingLoss(model, batch));
-    const loss = value.dataSync()[0] as number;
-    value.dispose();
+    const isEvaluated = step % evaluateEvery === 0 || step === settings.steps;
+    const loss = await readScalar(value, isEvaluated || step % 10 === 0);
     state.step = step;
-    if (step % evaluateEvery === 0 || step === settings.steps) {
+    if (loss === undefined) continue;
+    if (isEvaluated) {
       const sequences = settings.validationSequences;
       const { accuracy } = labelScore(model, task, { split: 'validation', sequences });
       log({ loss, accuracy });
       if (accuracy >= settings.solved) state.solvedAt ??= step;
       if (state.solvedAt !== null && step >= state.solvedAt + settleSteps) break;
-    } else if (step % 10 === 0) {
+    } else {
       log({ loss });
     }
   }

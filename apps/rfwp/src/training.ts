@@ -14,7 +14,7 @@ import {
   TransformerBlock,
 } from '@fwp/core';
 import { batches, type SymbolTask, trimPadding } from '@fwp/datasets';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { createMixer, type MixerName, type MixerSettings, SequenceTagger, scoreTagging, taggingLoss } from '@fwp/rfwp';
 import { z } from 'zod';
 
@@ -100,9 +100,10 @@ export async function train<Key>(
     const batch = trimPadding(task.batch((step - 1) % trainBatches, batchSize));
     model.train();
     const value = optimizer.minimize(() => taggingLoss(model, batch));
-    const loss = value.dataSync()[0] as number;
-    value.dispose();
-    if (step % config.evaluateEvery === 0 || step === config.steps) {
+    const isEvaluated = step % config.evaluateEvery === 0 || step === config.steps;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
+    if (loss === undefined) continue;
+    if (isEvaluated) {
       model.eval();
       const validation = measure(model, task, 'validation', config.validationSequences, blank);
       log({ loss, ...validation });
@@ -112,7 +113,7 @@ export async function train<Key>(
         state.validation = score;
         Object.assign(state, measure(model, task, 'test', config.testSequences, blank));
       }
-    } else if (step % LOG_EVERY === 0) {
+    } else {
       log({ loss });
     }
   }

@@ -5,9 +5,8 @@
 
 import { Adam } from '@fwp/core';
 import { scan as generateScan, shuffledBatches } from '@fwp/datasets';
-import { defineExperiment, type Verdict } from '@fwp/lab';
+import { defineExperiment, readScalar, type Verdict } from '@fwp/lab';
 import { EMBEDDING_SCALINGS, EncoderDecoder } from '@fwp/ndr';
-import type { Scalar } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { paper } from './paper.ts';
 import { publishedScan } from './published.ts';
@@ -109,10 +108,11 @@ export const scan = defineExperiment({
     const training = shuffledBatches(sets.train, { batchSize, sortedBatches: 16, lengths, seed });
     const parts = { total: config.steps, module: model, optimizer, perStep: { sentences: batchSize } };
     for await (const step of steps(parts)) {
-      const loss = onPairs(training.batch(step - 1), (inputs, targets) =>
-        read(optimizer.minimize(() => model.loss(inputs, targets))),
+      const value = onPairs(training.batch(step - 1), (inputs, targets) =>
+        optimizer.minimize(() => model.loss(inputs, targets)),
       );
-      if (step % LOG_EVERY === 0) log({ loss });
+      const loss = await readScalar(value, step % LOG_EVERY === 0);
+      if (loss !== undefined) log({ loss });
     }
     optimizer.dispose();
     const limits = { count: config.evaluationExamples, batchSize: config.evaluationBatchSize };
@@ -174,10 +174,4 @@ function one<R extends { readonly model: string }>(
 ): Verdict | undefined {
   const row = rows.find((candidate) => candidate.model === model);
   return row && verdict(row);
-}
-
-function read(value: Scalar): number {
-  const [number] = value.dataSync();
-  value.dispose();
-  return number as number;
 }

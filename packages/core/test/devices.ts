@@ -49,8 +49,11 @@ export const tfjsCpu: TestDevice = { name: 'tfjs-cpu', options: { device: 'cpu' 
 /** TensorFlow, where they're composed as well; none if it isn't there. */
 export const tensorflow: readonly TestDevice[] = await findTensorflow();
 
-/** All devices on which operations of ours are composed of tfjs's. */
-export const composedDevices: readonly TestDevice[] = [tfjsCpu, ...tensorflow];
+/** All devices on which operations of ours are composed of tfjs's; a GPU, where many are, with `FWP_WEBGPU=gpu` (or `all`). */
+export const composedDevices: readonly TestDevice[] = [
+  ...[tfjsCpu, ...tensorflow],
+  ...(['gpu', 'all'].includes(process.env['FWP_WEBGPU'] ?? '') ? await webGpuDevices() : []),
+];
 
 /** Whether operations are composed on a device. They take longer, and tfjs finds no gradient of those that do nothing. */
 export function isComposed(name: string): boolean {

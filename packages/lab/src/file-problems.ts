@@ -1,4 +1,4 @@
-/** What goes wrong with files and disks, in words. */
+/** What goes wrong with files, disks and devices, in words. */
 
 import { RunStoppedError } from './errors.ts';
 import { shellWord } from './shell-word.ts';
@@ -10,13 +10,20 @@ export function fileProblem(error: unknown): string | undefined {
   return problem === undefined ? undefined : `${problem}: ${path ?? message}`;
 }
 
-/** Errors of the file system, with what to do about them; all others as they are. */
+/** Errors of the file system, and of devices that are lost or full, with what to do about them; all others as they are. */
 export function withWayOut(error: unknown, folder: string): unknown {
+  if (error instanceof Error && DEVICE_ERRORS.includes(error.name)) {
+    const message = `${error.message} The run keeps its last checkpoint; go on with: fwp resume ${shellWord(folder)}`;
+    return new RunStoppedError(message, { cause: error });
+  }
   const problem = fileProblem(error);
   if (problem === undefined) return error;
   const message = `${problem}. Nothing that was written is lost; go on with: fwp resume ${shellWord(folder)}`;
   return new RunStoppedError(message, { cause: error });
 }
+
+/** By name, because `@fwp/core` is loaded only where something is computed. */
+const DEVICE_ERRORS = ['DeviceLostError', 'OutOfMemoryError'];
 
 const FILE_PROBLEMS: Readonly<Record<string, string>> = {
   ENOSPC: 'The disk is full',

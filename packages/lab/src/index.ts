@@ -43,6 +43,7 @@ export {
   type RunInfo,
   textProgress,
 } from './progress.ts';
+export { readScalar } from './read-scalar.ts';
 export {
   type ExperimentOrigin,
   type FoundExperiment,

@@ -13,7 +13,7 @@ export interface GpuKernelCall {
 }
 
 /** Kernel names and their implementations. */
-export type GpuKernelTable = Readonly<Record<string, (call: GpuKernelCall) => tf.TensorInfo[]>>;
+export type GpuKernelTable = Readonly<Record<string, (call: GpuKernelCall) => tf.TensorInfo | tf.TensorInfo[]>>;
 
 /** A tensor, or undefined if it has no elements: it was not given. */
 export function ifGiven(tensor: tf.TensorInfo | undefined): tf.TensorInfo | undefined {

@@ -5,9 +5,11 @@ import { attentionKernels } from './attention.ts';
 import type { WebGpuBackend } from './backend.ts';
 import { fastWeightScans } from './fast-weight-scans.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
+import { lossKernels } from './loss.ts';
+import { normalizationKernels } from './normalization.ts';
 import { repairTfjsKernels } from './tfjs-repairs.ts';
 
-const TABLES: readonly GpuKernelTable[] = [attentionKernels, fastWeightScans];
+const TABLES: readonly GpuKernelTable[] = [attentionKernels, fastWeightScans, lossKernels, normalizationKernels];
 
 let registered = false;
 

@@ -73,6 +73,8 @@ const CASES: Readonly<Record<string, Case>> = {
       return [
         fwp.softmaxCrossEntropy(logits!, targets),
         fwp.softmaxCrossEntropy(logits!, targets, { mask, labelSmoothing: 0.1, reduction: 'none' }),
+        fwp.softmaxCrossEntropy(logits!, targets, { mask: tf.mul(mask, 0.5) }),
+        fwp.softmaxCrossEntropy(logits!, targets, { mask, reduction: 'sum' }),
       ];
     },
   },
@@ -263,5 +265,32 @@ describe.skipIf(gpu === undefined)('operations on webgpu', () => {
     const before = tf.memory().numTensors;
     expectRelativeErrors(valuesAndGradients(inputs, run), expected.get(name)!, tolerance);
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('softmaxCrossEntropy does not look at what is masked, and gives NaN for a target that is no class', () => {
+    tf.tidy(() => {
+      const logits = tf.tensor2d([
+        [1, 2, 3],
+        [Number.NaN, 0, 0],
+        [3, 1, 2],
+      ]);
+      const mask = tf.tensor1d([1, 0, 1]);
+      const loss = (x: tf.Tensor) => fwp.softmaxCrossEntropy(x, tf.tensor1d([2, 7, 0], 'int32'), { mask }) as tf.Scalar;
+      expect(loss(logits).dataSync()[0]).toBeCloseTo(0.40760596, 5);
+      const gradient = tf.grad(loss)(logits).dataSync();
+      expect(Array.from(gradient.slice(3, 6))).toEqual([0, 0, 0]);
+      expect(Array.from(gradient).every(Number.isFinite)).toBe(true);
+      expect(fwp.softmaxCrossEntropy(logits, tf.tensor1d([2, 0, 3], 'int32')).dataSync()[0]).toBeNaN();
+    });
+  });
+
+  it('layerNorm and softmaxCrossEntropy take nothing', () => {
+    tf.tidy(() => {
+      const [gain, bias] = [tf.ones([5]), tf.zeros([5])];
+      const loss = (x: tf.Tensor) =>
+        fwp.softmaxCrossEntropy(fwp.layerNorm(x, gain, bias), tf.zeros([0], 'int32')) as tf.Scalar;
+      expect(loss(tf.zeros([0, 5])).dataSync()[0]).toBe(0);
+      expect(tf.grad(loss)(tf.zeros([0, 5])).shape).toEqual([0, 5]);
+    });
   });
 });
