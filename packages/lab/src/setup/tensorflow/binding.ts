@@ -5,7 +5,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { SetupError } from '../../errors.ts';
 import { lastWords, type ProgramResult, runProgram } from '../program.ts';
 import { cudaFolders, LIBRARIES, type TensorflowPackage } from './libraries.ts';
@@ -91,25 +91,32 @@ export async function compileBinding(
       ),
     );
     tell('linking');
-    await run('linking', ['-shared', '-pthread', '-o', output, ...objects, ...(await libraryWords(tensorflow))]);
+    const { libraries, runPaths } = await neededLibraries(tensorflow);
+    const standIns = libraries.map((name) => join(scratch, name));
+    // Of a library, a linker needs the name only; with the symbols of TensorFlow's 800 MB it would take up to a minute. The
+    // loader, which is told to look up all symbols at once, finds out if one is missing.
+    await Promise.all(
+      libraries.map((name, index) =>
+        run(name, ['-shared', `-Wl,-soname,${name}`, '-o', standIns[index] as string, '-x', 'c++', '/dev/null']),
+      ),
+    );
+    const needed = ['-Wl,-z,now', '-Wl,--no-as-needed', ...standIns, ...runPaths.map((path) => `-Wl,-rpath,${path}`)];
+    await run('linking', ['-shared', '-pthread', '-o', output, ...objects, ...needed]);
   });
 }
 
-/** The linker's words: TensorFlow's libraries, CUDA's if they are beside it, and where the loader finds both. */
-async function libraryWords(tensorflow: TensorflowPackage): Promise<string[]> {
+/** Names of the libraries, TensorFlow's and CUDA's if they are beside it, and the folders in which the loader finds them. */
+async function neededLibraries(
+  tensorflow: TensorflowPackage,
+): Promise<{ readonly libraries: readonly string[]; readonly runPaths: readonly string[] }> {
   const { folder, runPath } = tensorflow;
   const cuda = await cudaFolders(tensorflow);
-  const cudaLibraries: string[] = [];
-  for (const each of cuda) {
-    for (const name of await readdir(each)) if (CUDA_LIBRARY.test(name)) cudaLibraries.push(join(each, name));
-  }
-  // CUDA's folders are beside TensorFlow's, wherever that is.
-  const runPaths = [runPath, ...cuda.map((each) => join(runPath, '..', each.slice(join(folder, '..').length)))];
-  return [
-    ...LIBRARIES.map((name) => join(folder, name)),
-    ...(cudaLibraries.length === 0 ? [] : ['-Wl,--no-as-needed', ...cudaLibraries]),
-    ...runPaths.map((path) => `-Wl,-rpath,${path}`),
-  ];
+  const names = await Promise.all(cuda.map((each) => readdir(each)));
+  return {
+    libraries: [...LIBRARIES, ...names.flat().filter((name) => CUDA_LIBRARY.test(name))],
+    // CUDA's folders are beside TensorFlow's, wherever that is.
+    runPaths: [runPath, ...cuda.map((each) => join(runPath, relative(folder, each)))],
+  };
 }
 
 /** The first errors of a compiler, which cause the others. */
