@@ -7,3 +7,4 @@
 export { lm } from './lm.ts';
 export { recall } from './recall.ts';
 export { synthetic } from './synthetic.ts';
+export { visualMatch } from './visual-match.ts';

@@ -1,12 +1,12 @@
 import { ARITHMETIC_TOKENS, type TokenTask } from '@fwp/datasets';
 import type { Experiment } from '@fwp/lab';
 import { describe, expect, it } from 'vitest';
-import { lm, recall, synthetic } from '../src/index.ts';
+import { lm, recall, synthetic, visualMatch } from '../src/index.ts';
 import { publishedSynthetic } from '../src/published.ts';
 import { type AccuracyRow, taskOf } from '../src/synthetic.ts';
 import { normalizedAccuracy } from '../src/token-task.ts';
 
-const experiments = [lm, recall, synthetic] as unknown as Experiment[];
+const experiments = [lm, recall, synthetic, visualMatch] as unknown as Experiment[];
 
 function keysOf(experiment: Experiment, preset: string): readonly object[] {
   return experiment.trials(experiment.config.parse(experiment.presets[preset]?.config ?? {}));
@@ -24,7 +24,13 @@ describe.each(experiments)('$id', (experiment) => {
 
   it('every claim is decided by the standard preset, and none without results', () => {
     for (const { holds } of experiment.claims) expect(holds([])).toBeUndefined();
-    const rows = keysOf(experiment, 'standard').map((key) => ({ ...key, seed: 1, accuracy: 0, bitsPerByte: 8 }));
+    const rows = keysOf(experiment, 'standard').map((key) => ({
+      ...key,
+      seed: 1,
+      accuracy: 0,
+      bitsPerByte: 8,
+      success: 0,
+    }));
     for (const { holds, text } of experiment.claims) expect(holds(rows as never), text).toBeDefined();
   });
 });
@@ -113,5 +119,37 @@ describe('hybrid/lm', () => {
     expect(holding(experiment, rows({ synchronous: 1.4 }, 1.2))).toEqual([]);
     // Models that have learned nothing cost the same: that the fast weights help must fail.
     expect(holding(experiment, rows({}, 8)).some((text) => text.includes('fast weights'))).toBe(false);
+  });
+});
+
+describe('hybrid/visual-match', () => {
+  const experiment = visualMatch as unknown as Experiment;
+  const rows = (success: (model: string) => number) =>
+    keysOf(experiment, 'standard').map((key) => ({ ...key, success: success((key as { model: string }).model) }));
+
+  it('its claims hold where fast weights remember what a window forgets, as in the paper', () => {
+    const told = rows((model) => ({ window: 0.33, deltaNet: 0.85 })[model] ?? 0.9);
+    expect(holding(experiment, told)).toHaveLength(experiment.claims.length);
+  });
+
+  it('no claim that something is remembered holds for agents that have learned nothing, or that guess', () => {
+    for (const success of [0, 1 / 3]) {
+      const told = holding(
+        experiment,
+        rows(() => success),
+      );
+      expect(told).toEqual([expect.stringContaining('forgotten')]);
+    }
+    // A window that remembered would refute the claim about it.
+    const perfect = holding(
+      experiment,
+      rows(() => 1),
+    );
+    expect(perfect.some((text) => text.includes('forgotten'))).toBe(false);
+    const behind = holding(
+      experiment,
+      rows((model) => (model === 'synchronous' ? 0.75 : 0.95)),
+    );
+    expect(behind).toEqual([expect.stringContaining('remember')]);
   });
 });

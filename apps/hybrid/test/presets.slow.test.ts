@@ -1,7 +1,7 @@
 import { dispose } from '@fwp/core';
 import { dryRun, type Experiment } from '@fwp/lab';
 import { afterAll, expect, it } from 'vitest';
-import { lm, recall, synthetic } from '../src/index.ts';
+import { lm, recall, synthetic, visualMatch } from '../src/index.ts';
 
 afterAll(dispose);
 
@@ -33,6 +33,9 @@ const presets: [Experiment, string, readonly string[]][] = [
   [synthetic as unknown as Experiment, 'quick', few],
   [synthetic as unknown as Experiment, 'standard', few],
   [synthetic as unknown as Experiment, 'paper', ['batchSize=2', ...few]],
+  [visualMatch as unknown as Experiment, 'quick', ['testEpisodes=1']],
+  [visualMatch as unknown as Experiment, 'standard', ['testEpisodes=1']],
+  [visualMatch as unknown as Experiment, 'paper', ['testEpisodes=1', 'batchSize=2']],
 ];
 
 it.each(presets.map(([experiment, ...rest]) => [experiment.id, ...rest, experiment] as const))(

@@ -16,6 +16,7 @@ import {
   beginRollouts,
   type RolloutPosition,
   rollout,
+  summarizeOutcomes,
 } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -149,23 +150,15 @@ export async function trainActorCritic(
     state.inputs = [...position.inputs];
     state.begins = [...position.begins];
     state.recent = [...state.recent, ...record.outcomes].slice(-window);
-    const { success, meanReturn } = summarize(state.recent);
+    const { success, meanReturn } = summarizeOutcomes(state.recent);
     if (update % LOG_EVERY === 0) log({ loss, success, meanReturn });
     if (state.recent.length === window && success >= config.solvedRate) break;
   }
   await picture?.(network, gradient === 'memoryless');
   optimizer.dispose();
   agent.dispose();
-  const { success, meanReturn } = summarize(state.recent);
+  const { success, meanReturn } = summarizeOutcomes(state.recent);
   return { success, meanReturn, updates: state.update, environmentSteps: state.update * batchSize * unroll };
 }
 
 const LOG_EVERY = 50;
-
-function summarize(recent: readonly Outcome[]): { success: number; meanReturn: number } {
-  const count = Math.max(recent.length, 1);
-  const sums = recent.reduce(([solved, total], [one, value]) => [solved + one, total + value] as const, [
-    0, 0,
-  ] as const);
-  return { success: sums[0] / count, meanReturn: sums[1] / count };
-}

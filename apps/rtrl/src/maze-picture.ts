@@ -1,8 +1,7 @@
 /** A run through the T-maze as a picture: the corridor, where the agent was, and below it what it would have chosen. */
 
-import { tMaze } from '@fwp/datasets/environments';
-import type { ActorCritic } from '@fwp/rtrl';
-import { watchEpisode } from './watch-episode.ts';
+import { type TMazeEpisode, tMaze } from '@fwp/datasets/environments';
+import { type ActorCritic, watchEpisode } from '@fwp/rtrl';
 
 /** Which maze. */
 export interface MazeOptions {
@@ -16,14 +15,18 @@ const CELL = 14;
 const CURVE = 80;
 
 /** An SVG of an episode that the agent has not been trained on. */
-export function drawMazeEpisode(network: ActorCritic, { corridor, carried, seed, memoryless }: MazeOptions): string {
+export async function drawMazeEpisode(
+  network: ActorCritic,
+  { corridor, carried, seed, memoryless }: MazeOptions,
+): Promise<string> {
   const environment = tMaze({ corridor, carried, seed, split: 'test' });
   const positions: number[] = [];
   let goal = 0;
-  const { steps, solved } = watchEpisode(network, environment, memoryless, (episode) => {
+  const look = (episode: TMazeEpisode) => {
     positions.push(episode.position);
     goal = episode.goal;
-  });
+  };
+  const { steps, solved } = await watchEpisode(network, environment, look, { memoryless });
   const width = (corridor + 4) * CELL;
   const at = (position: number) => (position + 1.5) * CELL;
   const square = (x: number, y: number, fill: string) =>
@@ -37,7 +40,7 @@ export function drawMazeEpisode(network: ActorCritic, { corridor, carried, seed,
   ];
   const top = 5.5 * CELL;
   const curve = steps.map(
-    ({ policy }, i) => `${at(positions[i] as number)},${top + CURVE * (1 - (policy[0] as number))}`,
+    ({ probabilities }, i) => `${at(positions[i] as number)},${top + CURVE * (1 - (probabilities[0] as number))}`,
   );
   const text = (x: number, y: number, words: string) => `<text x="${x}" y="${y}" font-size="9">${words}</text>`;
   return [

@@ -1,8 +1,7 @@
 /** An episode in the two rooms as a picture: one frame for each step, in rows. */
 
-import { type Cell, nonMatchingObject } from '@fwp/datasets/environments';
-import type { ActorCritic } from '@fwp/rtrl';
-import { watchEpisode } from './watch-episode.ts';
+import { type Cell, type NonMatchingObjectEpisode, nonMatchingObject } from '@fwp/datasets/environments';
+import { type ActorCritic, watchEpisode } from '@fwp/rtrl';
 
 /** Which rooms. */
 export interface RoomsOptions {
@@ -18,14 +17,17 @@ const CELL = 10;
 const FRAMES_PER_ROW = 12;
 
 /** An SVG of an episode that the agent has not been trained on. */
-export function drawRoomsEpisode(network: ActorCritic, { memoryless, ...options }: RoomsOptions): string {
+export async function drawRoomsEpisode(
+  network: ActorCritic,
+  { memoryless, ...options }: RoomsOptions,
+): Promise<string> {
   const { size } = options;
   const environment = nonMatchingObject({ ...options, split: 'test' });
   const frames: string[] = [];
   const side = size * CELL;
   const disc = ({ row, column }: Cell, radius: number, fill: string) =>
     `<circle cx="${(column + 0.5) * CELL}" cy="${(row + 0.5) * CELL}" r="${radius}" fill="${fill}"/>`;
-  const { solved } = watchEpisode(network, environment, memoryless, ({ room, agent, pad, objects }) => {
+  const look = ({ room, agent, pad, objects }: NonMatchingObjectEpisode) => {
     const x = (frames.length % FRAMES_PER_ROW) * (side + CELL);
     const y = Math.floor(frames.length / FRAMES_PER_ROW) * (side + CELL);
     const dark = room === 'dark';
@@ -41,7 +43,8 @@ export function drawRoomsEpisode(network: ActorCritic, { memoryless, ...options 
         '</g>',
       ].join(''),
     );
-  });
+  };
+  const { solved } = await watchEpisode(network, environment, look, { memoryless });
   const width = Math.min(frames.length, FRAMES_PER_ROW) * (side + CELL) + CELL;
   const height = Math.ceil(frames.length / FRAMES_PER_ROW) * (side + CELL) + 2.5 * CELL;
   return [

@@ -55,7 +55,7 @@ export const rooms = defineExperiment({
     const { size, objects, delay, batchSize } = config;
     const environment = nonMatchingObject({ size, objects, delay, batchSize, seed });
     return trainActorCritic(context, key.gradient as ActorCriticGradient, environment, async (network, memoryless) => {
-      await artifact('episode.svg', drawRoomsEpisode(network, { size, objects, delay, seed, memoryless }));
+      await artifact('episode.svg', await drawRoomsEpisode(network, { size, objects, delay, seed, memoryless }));
     });
   },
   claims: [

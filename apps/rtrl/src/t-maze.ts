@@ -51,7 +51,7 @@ export const tMaze = defineExperiment({
     const gradient = key.gradient as ActorCriticGradient;
     const environment = tMazeEnvironment({ corridor, carried, batchSize, seed });
     return trainActorCritic(context, gradient, environment, async (network, memoryless) => {
-      await artifact('episode.svg', drawMazeEpisode(network, { corridor, carried, seed, memoryless }));
+      await artifact('episode.svg', await drawMazeEpisode(network, { corridor, carried, seed, memoryless }));
     });
   },
   claims: [

@@ -7,6 +7,7 @@
 
 import { assertCount, ElementwiseLstm, elementwiseLstmStep, Linear, Module, type RandomStream } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Policy } from './policy.ts';
 
 /** Options of {@link ActorCritic}. */
 export interface ActorCriticOptions {
@@ -23,7 +24,8 @@ export interface ActorCriticOptions {
 }
 
 /** Policy and value of observations in sequence. */
-export class ActorCritic extends Module {
+export class ActorCritic extends Module implements Policy<tf.Tensor2D> {
+  readonly inputSize: number;
   readonly actionCount: number;
   /** Its inputs are an observation and the reward before it. */
   readonly layer: ElementwiseLstm;
@@ -36,6 +38,7 @@ export class ActorCritic extends Module {
     assertCount('ActorCritic: actionCount', actionCount, 2);
     this.actionCount = actionCount;
     const inputSize = observationSize + 1;
+    this.inputSize = inputSize;
     this.layer = this.addModule('layer', new ElementwiseLstm({ inputSize, hiddenSize, forgetBias, random }));
     this.policy = this.addModule('policy', new Linear({ inputSize: hiddenSize, outputSize: actionCount, random }));
     this.value = this.addModule('value', new Linear({ inputSize: hiddenSize, outputSize: 1, random }));
@@ -62,5 +65,18 @@ export class ActorCritic extends Module {
       const { logits, values } = this.heads(this.layer.read(x, next));
       return { logits: logits as tf.Tensor2D, values: values as tf.Tensor1D, state: next };
     });
+  }
+
+  /** See {@link Policy.forget}. */
+  forget(state: tf.Tensor2D, begins: Uint8Array | undefined): tf.Tensor2D {
+    if (begins === undefined) return tf.zerosLike(state);
+    if (!begins.includes(1)) return state;
+    const mask = tf.tensor2d(begins, [begins.length, 1], 'bool');
+    return tf.where(tf.broadcastTo(mask, state.shape), tf.zerosLike(state), state);
+  }
+
+  /** c before the first observation: zeros `[batch, hiddenSize]`. */
+  initialState(batch: number): tf.Tensor2D {
+    return this.layer.initialState(batch).cell as tf.Tensor2D;
   }
 }

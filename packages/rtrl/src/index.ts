@@ -12,6 +12,7 @@ export {
   ActorCriticLearner,
   type ActorCriticLearnerOptions,
 } from './actor-critic-learner.ts';
+export { type ActorCriticCosts, type ActorCriticLossInputs, actorCriticLoss } from './actor-critic-loss.ts';
 export {
   ElstmLearner,
   type ElstmLearnerOptions,
@@ -24,4 +25,13 @@ export {
 export { ElstmRtrl } from './elstm-rtrl.ts';
 export { ElstmTbptt } from './elstm-tbptt.ts';
 export type { VectorEnvironment, VectorStep } from './environment.ts';
-export { beginRollouts, type Rollout, type RolloutOptions, type RolloutPosition, rollout } from './rollout.ts';
+export type { Policy } from './policy.ts';
+export {
+  beginRollouts,
+  type Rollout,
+  type RolloutOptions,
+  type RolloutPosition,
+  rollout,
+  summarizeOutcomes,
+} from './rollout.ts';
+export { type WatchedEnvironment, type WatchedStep, watchEpisode } from './watch-episode.ts';

@@ -2,8 +2,8 @@
 
 import { assertCount, type RandomStream } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { ActorCritic } from './actor-critic.ts';
 import type { VectorEnvironment } from './environment.ts';
+import type { Policy } from './policy.ts';
 
 /** Where environments are between two rollouts. Plain numbers, which a checkpoint can hold. */
 export interface RolloutPosition {
@@ -17,7 +17,7 @@ export interface RolloutPosition {
 export interface Rollout {
   readonly batchSize: number;
   readonly steps: number;
-  /** What the network saw, `[batch, steps, observationSize + 1]`. */
+  /** What the policy saw, `[batch, steps, observationSize + 1]`. */
   readonly inputs: Float32Array;
   /** `[batch, steps]`, 1 where an episode began with what was seen. */
   readonly begins: Uint8Array;
@@ -35,15 +35,22 @@ export interface Rollout {
   readonly outcomes: readonly (readonly [solved: number, episodeReturn: number])[];
 }
 
+/** How episodes ended: the share that was solved, and the mean of their returns; 0 if there are none. */
+export function summarizeOutcomes(outcomes: Rollout['outcomes']): { success: number; meanReturn: number } {
+  const count = Math.max(outcomes.length, 1);
+  const sum = (part: 0 | 1) => outcomes.reduce((total, outcome) => total + outcome[part], 0);
+  return { success: sum(0) / count, meanReturn: sum(1) / count };
+}
+
 /** Options of {@link rollout}. */
-export interface RolloutOptions {
-  /** c of the network before the first step, `[batch, hiddenSize]`. */
-  readonly state: tf.Tensor2D;
+export interface RolloutOptions<State extends tf.TensorContainer> {
+  /** The policy's state before the first step, as `c` of an actor-critic, `[batch, hiddenSize]`. It stays. */
+  readonly state: State;
   /** Steps in every environment. */
   readonly steps: number;
   /** Draws the actions. */
   readonly random: RandomStream;
-  /** Whether the network forgets before every step: an agent without memory. Default false. */
+  /** Whether the policy forgets before every step: an agent without memory. Default false. */
   readonly memoryless?: boolean;
 }
 
@@ -55,29 +62,27 @@ export async function beginRollouts(environment: VectorEnvironment): Promise<Rol
 }
 
 /**
- * Acts by the policy.
+ * Acts by a policy.
  *
- * @param network decides; it stays as it is
- * @param environment of the network's actions and observations
+ * @param policy decides; it stays as it is
+ * @param environment of the policy's actions and observations
  * @param position from {@link beginRollouts} or the last rollout
  */
-export async function rollout(
-  network: ActorCritic,
+export async function rollout<State extends tf.TensorContainer>(
+  policy: Policy<State>,
   environment: VectorEnvironment,
   position: RolloutPosition,
-  { state, steps, random, memoryless = false }: RolloutOptions,
+  { state, steps, random, memoryless = false }: RolloutOptions<State>,
 ): Promise<Rollout> {
   assertCount('rollout: steps', steps);
   const { batchSize, actionCount } = environment;
-  if (actionCount !== network.actionCount) {
-    throw new RangeError(
-      `rollout: the environment has ${actionCount} actions, but the network ${network.actionCount}.`,
-    );
+  if (actionCount !== policy.actionCount) {
+    throw new RangeError(`rollout: the environment has ${actionCount} actions, but the policy ${policy.actionCount}.`);
   }
-  const size = network.layer.inputSize;
+  const size = policy.inputSize;
   if (position.inputs.length !== batchSize * size) {
     throw new RangeError(
-      `rollout: an observation has ${position.inputs.length / batchSize - 1} numbers, but the network takes ${size - 1}.`,
+      `rollout: an observation has ${position.inputs.length / batchSize - 1} numbers, but the policy takes ${size - 1}.`,
     );
   }
   const draws = random.uniform(batchSize * steps);
@@ -91,12 +96,12 @@ export async function rollout(
   };
   const outcomes: [solved: number, episodeReturn: number][] = [];
   let { inputs, begins } = position;
-  let cell = state.clone();
+  let remembered = state;
   try {
     for (let t = 0; t < steps; t++) {
-      const [logits, next] = act(network, inputs, memoryless ? undefined : begins, cell);
-      cell.dispose();
-      cell = next;
+      const [logits, next] = act(policy, inputs, memoryless ? undefined : begins, remembered);
+      if (remembered !== state) tf.dispose(remembered);
+      remembered = next;
       const actions = new Int32Array(batchSize);
       for (let row = 0; row < batchSize; row++) {
         const at = row * steps + t;
@@ -108,7 +113,7 @@ export async function rollout(
         for (let i = 0; i < size; i++) record.inputs[at * size + i] = inputs[row * size + i] as number;
       }
       const step = await environment.step(actions);
-      const rewards = step.rewards.map((reward) => Math.min(Math.max(reward, -1), 1));
+      const rewards = step.rewards.map(clippedReward);
       for (let row = 0; row < batchSize; row++) {
         const at = row * steps + t;
         record.rewards[at] = rewards[row] as number;
@@ -120,32 +125,23 @@ export async function rollout(
       begins = step.ended;
     }
   } finally {
-    cell.dispose();
+    if (remembered !== state) tf.dispose(remembered);
   }
   return { batchSize, steps, ...record, next: { inputs, begins }, outcomes };
 }
 
-/** Logits, and c behind the step. `begins` undefined: all rows forget. */
-function act(
-  network: ActorCritic,
+/** Logits, and the state behind the step. `begins` undefined: all rows forget. */
+export function act<State extends tf.TensorContainer>(
+  policy: Policy<State>,
   inputs: Float32Array,
   begins: Uint8Array | undefined,
-  cell: tf.Tensor2D,
-): [Float32Array, tf.Tensor2D] {
+  before: State,
+): [Float32Array, State] {
   return tf.tidy(() => {
-    const batch = cell.shape[0];
-    const x = tf.tensor2d(inputs, [batch, network.layer.inputSize]);
-    const { logits, state } = network.step(x, remembered(cell, begins));
-    return [logits.dataSync() as Float32Array, state] as [Float32Array, tf.Tensor2D];
-  });
-}
-
-/** c without the rows in which a sequence begins. */
-export function remembered(cell: tf.Tensor2D, begins: Uint8Array | undefined): tf.Tensor2D {
-  if (begins === undefined) return tf.zerosLike(cell);
-  if (!begins.includes(1)) return cell;
-  const mask = tf.tensor2d(begins, [begins.length, 1], 'bool');
-  return tf.where(tf.broadcastTo(mask, cell.shape), tf.zerosLike(cell), cell);
+    const x = tf.tensor2d(inputs, [inputs.length / policy.inputSize, policy.inputSize]);
+    const { logits, state } = policy.step(x, policy.forget(before, begins));
+    return [logits.dataSync(), state] as unknown as tf.TensorContainerArray;
+  }) as unknown as [Float32Array, State];
 }
 
 /** An action by the softmax of logits at `at`, for a uniform number in [0, 1), and the logarithm of its probability. */
@@ -168,8 +164,13 @@ function choose(
   return [action, (logits[at + action] as number) - most - Math.log(total)];
 }
 
-/** Observations, with the reward behind each. */
-function withRewards(observations: Float32Array, rewards: Float32Array): Float32Array {
+/** A reward as policies see and learn from it: ±1 at most. */
+export function clippedReward(reward: number): number {
+  return Math.min(Math.max(reward, -1), 1);
+}
+
+/** Observations, with the reward before each: what a policy sees. */
+export function withRewards(observations: Float32Array, rewards: Float32Array): Float32Array {
   const size = observations.length / rewards.length;
   const inputs = new Float32Array(observations.length + rewards.length);
   for (let row = 0; row < rewards.length; row++) {

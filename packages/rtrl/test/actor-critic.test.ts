@@ -149,12 +149,10 @@ describe.each((await availableDevices(core)).filter(({ name }) => name !== 'cpu'
       const options_ = { state: learner.learner.state, steps: 3, random };
       const walking = tMaze({ corridor: 4, batchSize });
       const position = await beginRollouts(walking);
-      await expect(rollout(network, walking, position, options_)).rejects.toThrow(/has 4 actions, but the network 2/);
+      await expect(rollout(network, walking, position, options_)).rejects.toThrow(/has 4 actions, but the policy 2/);
       const carried = tMaze({ corridor: 4, carried: true, batchSize });
       const short = { inputs: new Float32Array(batchSize * 3), begins: new Uint8Array(batchSize) };
-      await expect(rollout(network, carried, short, options_)).rejects.toThrow(
-        /has 2 numbers, but the network takes 4/,
-      );
+      await expect(rollout(network, carried, short, options_)).rejects.toThrow(/has 2 numbers, but the policy takes 4/);
       expect(() => new ActorCriticLearner(network, { batchSize, gradient: 'exact' as never })).toThrow(
         /gradient must be 'rtrl'/,
       );

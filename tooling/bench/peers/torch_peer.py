@@ -560,6 +560,28 @@ def gated_linear_attention_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 4), gated_linear_attention_over_chunks)
 
 
+# ---- softmax attention over the last elements; the fused one for all of them takes no mask ----
+
+
+def windowed(p):
+    if p["window"] >= p["length"]:
+        return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    places = torch.arange(p["length"])
+    distance = places[:, None] - places[None, :]
+    mask = (distance >= 0) & (distance < p["window"])
+    return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+
+def windowed_attention(p):
+    inputs, attend = sequences(p), windowed(p)
+    return Forward(lambda: attend(*inputs))
+
+
+def windowed_attention_backward(p):
+    inputs = sequences(p)
+    return Backward(inputs, uniform(inputs[0].shape, 4), windowed(p))
+
+
 # ---- fast weights with recurrence: loops over time ----
 
 
@@ -884,6 +906,8 @@ PROGRAMS = {
     "gated delta rule backward": gated_delta_rule_backward,
     "linear attention": linear_attention,
     "linear attention backward": linear_attention_backward,
+    "windowed attention": windowed_attention,
+    "windowed attention backward": windowed_attention_backward,
     "gated linear attention": gated_linear_attention,
     "gated linear attention backward": gated_linear_attention_backward,
     "delta rnn": fast_recurrence(fast_net_inputs, delta_rnn_over_steps),

@@ -1,5 +1,6 @@
 /** Everything that is measured. */
 
+import { attentionCases } from './attention-cases.ts';
 import { deltaRuleCases } from './delta-rule-cases.ts';
 import { expertCases } from './expert-cases.ts';
 import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
@@ -241,6 +242,7 @@ export const CASES: readonly Case[] = [
   ...dispatch,
   ...deltaRuleCases,
   ...linearAttentionCases,
+  ...attentionCases,
   ...fastRecurrenceCases,
   ...selfReferentialCases,
   ...prefixCases,

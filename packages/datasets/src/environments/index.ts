@@ -29,6 +29,7 @@ export {
   type PassiveVisualMatchEpisode,
   type PassiveVisualMatchOptions,
   passiveVisualMatch,
+  VISUAL_MATCH_DOORS,
 } from './passive-visual-match.ts';
 export {
   type AsyncEnvironment,

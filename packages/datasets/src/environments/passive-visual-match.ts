@@ -53,7 +53,8 @@ const MATCH_ROOM = [
   '   #####   ',
 ];
 const START: Cell = { row: 5, column: 5 };
-const DOORS: readonly Cell[] = [2, 5, 8].map((column) => ({ row: 1, column }));
+/** Where the coloured doors of passive visual match are, from west to east. */
+export const VISUAL_MATCH_DOORS: readonly Cell[] = [2, 5, 8].map((column) => ({ row: 1, column }));
 /** Where apples can grow: every second cell, as on a chess board. */
 const ORCHARD: readonly Cell[] = cells(7, 11).filter(
   (cell) => COLLECT_ROOM[cell.row]?.[cell.column] === ' ' && (cell.row + cell.column) % 2 === 0,
@@ -96,7 +97,7 @@ export interface PassiveVisualMatchEpisode extends Episode {
   readonly agent: Cell;
   /** The colour to be remembered: 0 red, 1 green, 2 blue. */
   readonly target: number;
-  /** The colours of the doors in the match phase, from west to east. */
+  /** The colours of the doors in the match phase, in the order of {@link VISUAL_MATCH_DOORS}. */
   readonly doors: readonly number[];
   /** The apples that are there. */
   readonly apples: readonly Cell[];
@@ -148,7 +149,7 @@ export function passiveVisualMatch({
       }
       if (tileOf(now, cell) === '#') return WALL;
       if (now === 'match') {
-        const door = DOORS.findIndex((other) => isSame(other, cell));
+        const door = VISUAL_MATCH_DOORS.findIndex((other) => isSame(other, cell));
         return door < 0 ? FLOOR : (TARGETS[doors[door] as number] as Colour);
       }
       return trees.some((tree) => isSame(tree, cell) && tree.ripeAt <= steps) ? APPLE : FLOOR;
@@ -183,7 +184,7 @@ export function passiveVisualMatch({
           return { reward: tree ? appleReward : 0 };
         }
         if (before === 'match') {
-          const door = DOORS.findIndex((other) => isSame(other, agent));
+          const door = VISUAL_MATCH_DOORS.findIndex((other) => isSame(other, agent));
           const solved = door >= 0 && doors[door] === target;
           const isOver = door >= 0 || steps === lookSteps + collectSteps + matchSteps;
           return { reward: solved ? matchReward : 0, terminated: isOver, solved };

@@ -2,6 +2,7 @@
 
 import { type DeviceName, device, dispose, init } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
+import { attentionPrograms } from '../programs/attention-programs.ts';
 import { deltaRulePrograms } from '../programs/delta-rule-programs.ts';
 import { currentEngine } from '../programs/engine.ts';
 import { expertPrograms } from '../programs/expert-programs.ts';
@@ -28,6 +29,7 @@ await serve({
     ...operationPrograms(fwpOperations),
     ...deltaRulePrograms,
     ...linearAttentionPrograms,
+    ...attentionPrograms,
     ...fastRecurrencePrograms,
     ...selfReferentialPrograms,
     ...prefixPrograms,

@@ -37,7 +37,7 @@ export const linearAttentionPrograms: ProgramTable = {
 };
 
 /** q, k and v. */
-function sequences(parameters: Parameters): [tf.Tensor, tf.Tensor, tf.Tensor] {
+export function sequences(parameters: Parameters): [tf.Tensor, tf.Tensor, tf.Tensor] {
   const shape = ['batch', 'heads', 'length', 'dim'].map((name) => numberOf(parameters, name));
   return [uniformTensor(shape, 1), uniformTensor(shape, 2), uniformTensor(shape, 3)];
 }
