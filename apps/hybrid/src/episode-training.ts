@@ -13,21 +13,23 @@ import type { MemoryAgent } from './memory-agent.ts';
 
 /** Settings of the training. */
 export const episodeSettings = {
-  batchSize: z.int().min(1).default(64).describe('episodes side by side'),
+  batchSize: z.int().min(1).default(128).describe('episodes side by side'),
   updates: z.int().min(1).default(600).describe('updates, one for each batch of episodes'),
   learningRate: z.number().positive().default(3e-3).describe("AdamW's step size, which goes down to 0 linearly"),
   weightDecay: z.number().min(0).default(0),
   clipNorm: z.number().positive().default(1).describe('largest norm of all gradients'),
-  discount: z.number().min(0).max(1).default(0.99),
-  baselineCost: z.number().min(0).default(0.5).describe("what the critic's loss counts"),
-  entropyCost: z.number().min(0).default(0.01).describe('what the entropy of the policy counts'),
+  // Rewards of the distant future are noise to the steps that do not decide about them: the colour reaches the last steps
+  // through the memory, not through returns.
+  discount: z.number().min(0).max(1).default(0.8),
+  baselineCost: z.number().min(0).default(4).describe("what the critic's loss counts"),
+  entropyCost: z.number().min(0).default(0.06).describe('what the entropy of the policy counts'),
   testEpisodes: z.int().min(1).default(512),
 };
 
 const settings = z.object(episodeSettings);
 type EpisodeConfig = z.infer<typeof settings>;
 
-/** Episodes whose outcomes are logged together. */
+/** Updates whose episodes are logged together. */
 const LOG_EVERY = 10;
 
 /** How episodes ended. */

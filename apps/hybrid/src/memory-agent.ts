@@ -1,22 +1,40 @@
 /**
  * What acts with a memory of sequence layers: policy and value of all that was observed in an episode,
  *
- *     h = norm(blocks(W x + b))       π = softmax(h W_π + b_π)      V = h W_v + b_v       x_t = [observation, last reward]
+ *     f_c = relu(W_c (c − floor) + b_c)                         for each cell c of the observation
+ *     e_t = W [all f_c; last reward] + b + W_Σ Σ f_c
+ *     h = norm(blocks(e))             π = softmax(h W_π + b_π)      V = h W_v + b_v
  *
- * x [batch, time, inputSize]. Blocks are those of the language models: pre-norm with RMSNorm and SwiGLU around the sequence layer
- * that is compared. In training whole episodes are read at once, in acting one observation after the other.
+ * An observation has rows, columns and channels; W_c is the same for all cells. Most of them are floor, so that e_t is mostly what
+ * stands out, and a colour looks alike wherever it is seen: that two of them are the same is learned far sooner like this. Blocks
+ * are those of the language models: pre-norm with RMSNorm and SwiGLU around the sequence layer that is compared. In training
+ * whole episodes are read at once, in acting one observation after the other.
  */
 
-import { Linear, Module, normalInitializer, type RandomStream, RmsNorm, TransformerBlock } from '@fwp/core';
+import {
+  constantInitializer,
+  Linear,
+  Module,
+  normalInitializer,
+  type RandomStream,
+  RmsNorm,
+  TransformerBlock,
+} from '@fwp/core';
 import type { Policy } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { type ModelConfig, type ModelName, makeLayer } from './models.ts';
 
-/** Numbers and actions of an environment. */
-export interface MemoryAgentSizes {
-  readonly observationSize: number;
+/** What an agent has to know of its environment. */
+export interface MemoryAgentEnvironment {
+  /** Rows, columns and channels. */
+  readonly observationShape: readonly number[];
   readonly actionCount: number;
+  /** What most cells look like, a number for each channel. */
+  readonly floor: readonly number[];
 }
+
+/** Features of a cell. */
+const CELL_FEATURES = 16;
 
 /** States of all blocks. */
 export type MemoryAgentState = tf.TensorContainer[];
@@ -25,6 +43,12 @@ export type MemoryAgentState = tf.TensorContainer[];
 export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   readonly inputSize: number;
   readonly actionCount: number;
+  readonly floor: readonly number[];
+  /** W_c and b_c. */
+  readonly cell: Linear;
+  /** W_Σ. */
+  readonly sum: Linear;
+  /** W and b. */
   readonly input: Linear;
   readonly blocks: readonly TransformerBlock[];
   readonly norm: RmsNorm;
@@ -34,22 +58,37 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   /**
    * @param name of the sequence layer
    * @param config of the model
-   * @param sizes of the environment
+   * @param environment that it acts in
    * @param random draws the initial values
    */
-  constructor(name: ModelName, config: ModelConfig, sizes: MemoryAgentSizes, random: RandomStream) {
+  constructor(name: ModelName, config: ModelConfig, environment: MemoryAgentEnvironment, random: RandomStream) {
     super();
     const { size, layers, initializerRange } = config;
-    this.inputSize = sizes.observationSize + 1;
-    this.actionCount = sizes.actionCount;
+    const { observationShape, actionCount, floor } = environment;
+    const [rows, columns, channels] = observationShape as [number, number, number];
+    const cells = rows * columns;
+    this.inputSize = cells * channels + 1;
+    this.actionCount = actionCount;
+    this.floor = floor;
     const weightInitializer = normalInitializer(initializerRange);
     const feedForward = { activation: 'swiglu', hiddenSize: 2 * size, bias: false, weightInitializer } as const;
     const block = () =>
       new TransformerBlock({ size, mixer: makeLayer(name, config, random), feedForward, normalization: 'rms', random });
-    this.input = this.addModule('input', new Linear({ inputSize: this.inputSize, outputSize: size, random }));
+    const scaled = (deviation: number) => ({
+      weightInitializer: normalInitializer(deviation),
+      biasInitializer: constantInitializer(0),
+      random,
+    });
+    const ofCell = { inputSize: channels, outputSize: CELL_FEATURES, activation: 'relu' } as const;
+    this.cell = this.addModule('cell', new Linear({ ...ofCell, ...scaled(1) }));
+    const ofSum = { inputSize: CELL_FEATURES, outputSize: size, bias: false } as const;
+    this.sum = this.addModule('sum', new Linear({ ...ofSum, ...scaled(1 / Math.sqrt(CELL_FEATURES)) }));
+    const inputSize = cells * CELL_FEATURES + 1;
+    this.input = this.addModule('input', new Linear({ inputSize, outputSize: size, ...scaled(1 / Math.sqrt(cells)) }));
     this.blocks = this.addModules('blocks', Array.from({ length: layers }, block));
     this.norm = this.addModule('norm', new RmsNorm({ size }));
-    const head = (outputSize: number) => new Linear({ inputSize: size, outputSize, weightInitializer, random });
+    // Small ones: at first all actions are about equally likely.
+    const head = (outputSize: number) => new Linear({ inputSize: size, outputSize, ...scaled(0.1) });
     this.policy = this.addModule('policy', head(this.actionCount));
     this.value = this.addModule('value', head(1));
   }
@@ -62,7 +101,7 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
    */
   apply(x: tf.Tensor3D): { logits: tf.Tensor3D; values: tf.Tensor2D } {
     return tf.tidy(() => {
-      const first = this.input.forward(x) as tf.Tensor3D;
+      const first = this.#encode(x);
       const hidden = this.norm.forward(this.blocks.reduce((y, block) => block.apply(y), first));
       const values = tf.squeeze(this.value.forward(hidden), [-1]);
       return { logits: this.policy.forward(hidden) as tf.Tensor3D, values: values as tf.Tensor2D };
@@ -72,7 +111,7 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   /** See {@link Policy.step}. */
   step(x: tf.Tensor2D, state: MemoryAgentState): { logits: tf.Tensor2D; state: MemoryAgentState } {
     return tf.tidy(() => {
-      let y = this.input.forward(x) as tf.Tensor2D;
+      let y = this.#encode(x);
       const next = this.blocks.map((block, i) => {
         const result = block.step(y, state[i] as tf.TensorContainer);
         y = result.output;
@@ -95,5 +134,17 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   /** See {@link Policy.initialState}. */
   initialState(batch: number): MemoryAgentState {
     return this.blocks.map((block) => block.initialState(batch));
+  }
+
+  /** `[..., inputSize]` → `[..., size]` */
+  #encode<T extends tf.Tensor>(x: T): T {
+    const outer = x.shape.slice(0, -1);
+    const [observation, reward] = tf.split(x as tf.Tensor, [this.inputSize - 1, 1], -1) as [tf.Tensor, tf.Tensor];
+    const { inputSize: channels, outputSize: features } = this.cell;
+    const cells = (this.inputSize - 1) / channels;
+    const colours = tf.sub(tf.reshape(observation, [...outer, cells, channels]), this.floor as number[]);
+    const seen = this.cell.forward(colours);
+    const where = this.input.forward(tf.concat([tf.reshape(seen, [...outer, cells * features]), reward], -1));
+    return tf.add(where, this.sum.forward(tf.sum(seen, -2))) as T;
   }
 }

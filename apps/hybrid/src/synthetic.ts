@@ -149,12 +149,14 @@ export const synthetic = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: 'parity, one layer of size 32, asked for at every bit; five models',
+      summary: 'parity, one layer of size 32, a window of 16, asked for at every bit; five models',
       config: {
         models: ['window', 'deltaNet', 'delayedStream', 'delayedChunk', 'synchronous'],
         layers: 1,
+        window: 16,
+        initializerRange: 0.05,
         supervision: 'every',
-        steps: 800,
+        steps: 1000,
         learningRate: 0.03,
       },
     },

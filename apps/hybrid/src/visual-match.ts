@@ -3,7 +3,7 @@
  * the door of that colour is to be found. A window shorter than the time between forgets the colour; fast weights keep it.
  */
 
-import { type PassiveVisualMatchOptions, passiveVisualMatch } from '@fwp/datasets/environments';
+import { type PassiveVisualMatchOptions, passiveVisualMatch, VISUAL_MATCH_FLOOR } from '@fwp/datasets/environments';
 import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
 import { z } from 'zod';
 import { episodeSettings, testOnEpisodes, trainOnEpisodes } from './episode-training.ts';
@@ -23,7 +23,7 @@ const settings = z.object({
     .default(0)
     .describe('elements that a convolution on keys, queries and values sees; 0: none'),
   outputGate: z.boolean().default(false).describe('whether readings are gated'),
-  initializerRange: z.number().positive().default(0.15).describe('standard deviation of matrices at first'),
+  initializerRange: z.number().positive().default(0.4).describe('standard deviation of matrices at first'),
   lookSteps: z.int().min(1).default(15).describe('steps in which the colour is seen'),
   collectSteps: z.int().min(0).default(750).describe('steps in which apples are collected'),
   matchSteps: z.int().min(1).default(15).describe('steps in which the colour is to be found'),
@@ -51,8 +51,12 @@ async function train(context: TrialContext<VisualMatchConfig, VisualMatchKey>): 
   const make = (options: PassiveVisualMatchOptions) =>
     passiveVisualMatch({ lookSteps, collectSteps, matchSteps, appleReward, matchReward, seed, ...options });
   const environment = make({ batchSize });
-  const sizes = { observationSize: environment.observationShape.reduce((a, b) => a * b), actionCount: 4 };
-  const agent = new MemoryAgent(key.model, config, sizes, random.split('weights'));
+  const agent = new MemoryAgent(
+    key.model,
+    config,
+    { ...environment, floor: VISUAL_MATCH_FLOOR },
+    random.split('weights'),
+  );
   const steps = lookSteps + collectSteps + matchSteps;
   await trainOnEpisodes(context, agent, environment, steps);
   const outcomes = await testOnEpisodes(agent, make({ batchSize, split: 'test' }), {
@@ -106,13 +110,12 @@ export const visualMatch = defineExperiment({
   presets: {
     quick: {
       summary: '3 steps to see the colour, 15 for apples, a window of 8: window alone and Synchronous',
-      config: { models: ['window', 'synchronous'], layers: 1, lookSteps: 3, collectSteps: 15 },
+      config: { models: ['window', 'synchronous'], lookSteps: 3, collectSteps: 15 },
     },
     standard: {
       summary: '5 steps to see the colour, 30 for apples, a window of 8; also attention over everything and a DeltaNet',
       config: {
         models: ['attention', 'window', 'deltaNet', 'synchronous'],
-        layers: 1,
         lookSteps: 5,
         collectSteps: 30,
         updates: 1200,

@@ -1,7 +1,7 @@
 /** Agents whose memories are sequence layers: acting is what training learns from. */
 
 import { dispose, init, RandomStream } from '@fwp/core';
-import { passiveVisualMatch } from '@fwp/datasets/environments';
+import { passiveVisualMatch, VISUAL_MATCH_FLOOR } from '@fwp/datasets/environments';
 import { rollout } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -22,7 +22,12 @@ const config: ModelConfig = {
 };
 const lengths = { lookSteps: 2, collectSteps: 4, matchSteps: 3 };
 const agentOf = (name: ModelName) =>
-  new MemoryAgent(name, config, { observationSize: 75, actionCount: 4 }, new RandomStream(1));
+  new MemoryAgent(
+    name,
+    config,
+    { observationShape: [5, 5, 3], actionCount: 4, floor: VISUAL_MATCH_FLOOR },
+    new RandomStream(1),
+  );
 
 describe.each(MODELS)('an agent with %s', (name) => {
   it('says of whole episodes what it says step by step, and leaves nothing behind', () => {

@@ -30,6 +30,7 @@ export {
   type PassiveVisualMatchOptions,
   passiveVisualMatch,
   VISUAL_MATCH_DOORS,
+  VISUAL_MATCH_FLOOR,
 } from './passive-visual-match.ts';
 export {
   type AsyncEnvironment,

@@ -61,7 +61,8 @@ const ORCHARD: readonly Cell[] = cells(7, 11).filter(
 );
 
 type Colour = readonly [red: number, green: number, blue: number];
-const FLOOR: Colour = [0.8, 0.8, 0.8];
+/** The red, green and blue of the floor in passive visual match: what most cells look like. */
+export const VISUAL_MATCH_FLOOR: readonly [red: number, green: number, blue: number] = [0.8, 0.8, 0.8];
 const WALL: Colour = [0.1, 0.1, 0.1];
 const AGENT: Colour = [0.9, 0.6, 0.4];
 const APPLE: Colour = [0.6, 0.7, 0];
@@ -145,14 +146,14 @@ export function passiveVisualMatch({
       if (now === 'look') {
         const place = { row: cell.row - START.row + 1, column: cell.column - START.column + 1 };
         if (isSame(place, shownAt)) return TARGETS[target] as Colour;
-        return Math.max(Math.abs(place.row - 1), Math.abs(place.column - 1)) === 1 ? WALL : FLOOR;
+        return Math.max(Math.abs(place.row - 1), Math.abs(place.column - 1)) === 1 ? WALL : VISUAL_MATCH_FLOOR;
       }
       if (tileOf(now, cell) === '#') return WALL;
       if (now === 'match') {
         const door = VISUAL_MATCH_DOORS.findIndex((other) => isSame(other, cell));
-        return door < 0 ? FLOOR : (TARGETS[doors[door] as number] as Colour);
+        return door < 0 ? VISUAL_MATCH_FLOOR : (TARGETS[doors[door] as number] as Colour);
       }
-      return trees.some((tree) => isSame(tree, cell) && tree.ripeAt <= steps) ? APPLE : FLOOR;
+      return trees.some((tree) => isSame(tree, cell) && tree.ripeAt <= steps) ? APPLE : VISUAL_MATCH_FLOOR;
     };
     return {
       target,
