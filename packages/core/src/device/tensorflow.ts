@@ -14,7 +14,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { isNode, processorCount } from '../engine/platform.ts';
-import { DeviceUnavailableError } from '../errors.ts';
+import { DeviceUnavailableError, formatBytes, OutOfMemoryError } from '../errors.ts';
 import { commonJsReader } from './common-js.ts';
 import type { LoadedDevice } from './optional-devices.ts';
 import { completeTensorflowKernels } from './tensorflow-kernels.ts';
@@ -23,6 +23,8 @@ import { completeTensorflowKernels } from './tensorflow-kernels.ts';
 const BACKEND = 'tensorflow';
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const;
 const PRIORITY = 3;
+/** What the binding's message begins with where TensorFlow's status is RESOURCE_EXHAUSTED. */
+const OUT_OF_MEMORY = 'Invalid TF_Status: 8';
 
 /** The files of what `fwp setup tensorflow` assembled, in its folder. */
 export const TENSORFLOW_FILES = { package: 'tfjs-node', binding: 'tfjs_binding.node' } as const;
@@ -31,6 +33,7 @@ export const TENSORFLOW_FILES = { package: 'tfjs-node', binding: 'tfjs_binding.n
 interface Binding {
   readonly TF_Version: string;
   isUsingGpuDevice(): boolean;
+  executeOp(name: string, attributes: unknown, inputs: unknown, outputs: number): unknown;
 }
 
 /** What is used of tfjs-node's backend. */
@@ -136,8 +139,30 @@ async function register({ folder, binding: path }: Installation, threads: number
   };
   read(join(folder, 'dist/register_all_kernels.js'));
   completeTensorflowKernels();
-  const backend = new NodeJSKernelBackend(binding, binding.isUsingGpuDevice() ? PACKAGES[0] : PACKAGES[1]);
+  const telling = withOutOfMemoryErrors(binding);
+  const backend = new NodeJSKernelBackend(telling, binding.isUsingGpuDevice() ? PACKAGES[0] : PACKAGES[1]);
   tf.registerBackend(BACKEND, () => backend, PRIORITY);
+}
+
+/** The same binding, whose operations throw an error of their own where memory, of the machine or the GPU, is used up. */
+function withOutOfMemoryErrors(binding: Binding): Binding {
+  const executeOp: Binding['executeOp'] = (...call) => {
+    try {
+      return binding.executeOp(...call);
+    } catch (error) {
+      const { message } = error as Error;
+      if (!message.startsWith(OUT_OF_MEMORY)) throw error;
+      const { numBytes } = tf.memory();
+      const reason = message.slice(message.indexOf('Message: ') + 'Message: '.length);
+      throw new OutOfMemoryError(
+        undefined,
+        numBytes,
+        numBytes,
+        `Out of memory on device 'tensorflow', where tensors hold ${formatBytes(numBytes)}: ${reason}. Dispose tensors (tf.tidy), or use smaller batches.`,
+      );
+    }
+  };
+  return Object.create(binding, { executeOp: { value: executeOp } }) as Binding;
 }
 
 /** The first package that has a binding. */

@@ -11,6 +11,7 @@ import {
   device,
   dispose,
   init,
+  OutOfMemoryError,
   TENSORFLOW_FILES,
   tensorflowFolder,
 } from '../../src/index.ts';
@@ -134,6 +135,17 @@ describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined
     await tf.setBackend('cpu');
     const expected = all();
     for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-6, `kernel ${i}`);
+  });
+
+  it('throws an error of its own where memory is used up, and goes on', async () => {
+    await init({ device: 'tensorflow' });
+    const before = tf.memory().numTensors;
+    // More than there are addresses.
+    const much = (): tf.Tensor => tf.tidy(() => tf.add(tf.fill([2 ** 20, 2 ** 28], 1), 1));
+    expect(much).toThrow(OutOfMemoryError);
+    expect(much).toThrow(/Out of memory on device 'tensorflow'.*shape\[1048576,268435456\].*smaller batches/);
+    expect(tf.memory().numTensors).toBe(before);
+    expect(tf.tidy(() => tf.sum(tf.ones([10])).dataSync()[0])).toBe(10);
   });
 
   it('keeps no tensors', async () => {

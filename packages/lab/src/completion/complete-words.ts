@@ -98,6 +98,7 @@ async function optionValues(
       return { words: await sources.settings(experiment), files: false };
     case '--device':
       return { words: await sources.devices(), files: false };
+    case '--from':
     case '--out':
     case '--html':
     case '--update':

@@ -93,6 +93,18 @@ describe.skipIf(process.platform !== 'linux')('fwp setup tensorflow', () => {
     expect(record(place).processor).toBe('GPU');
   });
 
+  it('with --gpu passes over an installed TensorFlow for processors', async () => {
+    const site = temporaryFolder();
+    writeFiles(site, tensorflowFiles());
+    const { run, place, text } = prepare(
+      { installed: join(site, 'tensorflow') },
+      { assembled: { version: '2.21.0', processor: 'GPU' } },
+    );
+    await run({ gpu: true });
+    expect(text()).toContain('knows no GPU');
+    expect(record(place).libraries).toBe('libraries');
+  });
+
   it('does nothing where one works, unless it is told to', async () => {
     const { run, calls, beside, text } = prepare({}, { present: CPU });
     await run();

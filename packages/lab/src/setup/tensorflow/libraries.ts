@@ -69,7 +69,7 @@ export async function provideLibraries(
   }
   const installed = await steps.run(
     `TensorFlow of ${python}`,
-    () => findInstalled(context, python),
+    () => findInstalled(context, python, options.gpu),
     (found) => (typeof found === 'string' ? `none: ${found}` : `${found.version}, ${found.folder}`),
   );
   if (typeof installed !== 'string') return installed;
@@ -95,6 +95,7 @@ async function openFolder(path: string): Promise<TensorflowPackage> {
 async function findInstalled(
   { environment, signal }: SetupContext,
   python: string,
+  gpu: boolean,
 ): Promise<TensorflowPackage | string> {
   const script =
     "import importlib.util; s = importlib.util.find_spec('tensorflow'); print(s.submodule_search_locations[0] if s and s.submodule_search_locations else '')";
@@ -102,6 +103,7 @@ async function findInstalled(
   if (status !== 0) return 'no such command';
   const folder = stdout.trim();
   if (folder === '') return 'not installed';
+  if (gpu && (await metadataOf(folder))?.startsWith('tensorflow_cpu-')) return `${folder} knows no GPU`;
   try {
     return checked({ folder, version: await versionOf(folder), runPath: folder, isOwn: false });
   } catch (error) {
@@ -154,14 +156,15 @@ function checked(found: TensorflowPackage): TensorflowPackage {
   return found;
 }
 
-/** The version in the name of the folder of metadata beside the package. */
+/** The version, or `''` if the package doesn't tell. */
 async function versionOf(folder: string): Promise<string> {
+  return /-(.*)\.dist-info$/.exec((await metadataOf(folder)) ?? '')?.[1] ?? '';
+}
+
+/** The folder of metadata beside the package, whose name has that of its wheel and the version. */
+async function metadataOf(folder: string): Promise<string | undefined> {
   const names = await readdir(dirname(folder)).catch(() => []);
-  for (const name of names) {
-    const [, version] = /^tensorflow(?:_[a-z]+)?-(\d+\.\d+[^-]*)\.dist-info$/.exec(name) ?? [];
-    if (version !== undefined) return version;
-  }
-  return '';
+  return names.find((name) => /^tensorflow(?:_[a-z]+)?-\d+\.\d+[^-]*\.dist-info$/.test(name));
 }
 
 /** The folders of CUDA libraries beside the package, as its wheels bring them. */

@@ -40,6 +40,7 @@ export async function tryDevice(
   });
   const answer = /^\{.*\}$/m.exec(result.stdout)?.[0];
   if (result.status === 0 && answer !== undefined) return JSON.parse(answer) as WorkingDevice;
-  const unavailable = /DeviceUnavailableError: (.*)/.exec(result.stderr)?.[1];
+  // Its advice is to do what is being done.
+  const unavailable = /DeviceUnavailableError: (.*?)(?:\. Run 'npx fwp setup.*)?$/m.exec(result.stderr)?.[1];
   return { problem: unavailable ?? lastWords(result) };
 }
