@@ -4,7 +4,7 @@
  * states before every chunk again, and then all chunks at once.
  */
 
-import { type TensorInfo, util } from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
 import {
   clear,
@@ -22,6 +22,8 @@ import { scanStateGradients } from './kernels/scan-state-gradients.ts';
 import { SCAN_ROWS, scanStates } from './kernels/scan-states.ts';
 import { scanValueGradients } from './kernels/scan-value-gradients.ts';
 import { runKernel } from './program.ts';
+
+type TensorInfo = tf.TensorInfo;
 
 /** Kernels as the operations call them: see the engine's. */
 export const fastWeightScans: GpuKernelTable = {
@@ -77,8 +79,6 @@ function sizesOf({ k, v }: ScanInputs): Sizes {
 /** What one scan's kernels all get. */
 interface Plan {
   readonly sizes: Sizes;
-  /** Number of workgroups of the passes over time. */
-  readonly groups: number;
   /** Decays for each key channel. */
   readonly channels: TensorInfo | undefined;
   readonly constants: {
@@ -95,7 +95,6 @@ function planOf(inputs: ScanInputs, attrs: { read: 'after' | 'before' }): Plan {
   const byChannel = decay?.shape.length === 4;
   return {
     sizes,
-    groups: sizes.heads * Math.ceil(sizes.valueDim / SCAN_ROWS),
     channels: byChannel ? decay : undefined,
     constants: {
       keyDim: sizes.keyDim,
@@ -134,7 +133,7 @@ function scan(rule: Rule) {
   return ({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] => {
     const given = inputs as ScanInputs;
     const plan = planOf(given, attrs);
-    const { sizes, groups, channels, constants } = plan;
+    const { sizes, channels, constants } = plan;
     const { batch, headsOfOne, heads, time, keyDim, valueDim } = sizes;
     const shapes = [given.v.shape, [batch, headsOfOne, valueDim, keyDim]];
     return outputsOf(backend, shapes, (output, finalState) => {
@@ -152,8 +151,8 @@ function scan(rule: Rule) {
             output: ifGiven(output),
             final_state: finalState,
           },
-          parameters: { heads, time, value_dim: valueDim },
-          groups,
+          parameters: { first_head: 0, heads, time, value_dim: valueDim },
+          groups: heads * Math.ceil(valueDim / SCAN_ROWS),
         }),
       );
     });
@@ -175,21 +174,22 @@ function passState(backend: WebGpuBackend, from: TensorInfo, to: TensorInfo, oth
 function deltaRuleGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as ScanGradientInputs & { beta: TensorInfo; errors: TensorInfo };
   const plan = planOf(given, attrs);
-  const { heads, time, valueDim } = plan.sizes;
+  const { time, valueDim } = plan.sizes;
   const decays = given.decay === undefined ? [] : [given.decay];
   const shapes = [given.q, given.k, given.v, given.beta, given.dFinalState, ...decays].map(({ shape }) => shape);
   return gradients(backend, given, plan, shapes, 4, ([dq, dk, dv, dBeta, dState, dDecay], gates) =>
-    withBoundaries(backend, given, plan, 'delta', gates, dState, (written, boundaries) => {
-      runKernel(backend, scanValueGradients, {
-        tensors: { gates, errors: given.errors, written, dv, d_beta: dBeta },
-        parameters: { steps: heads * time, value_dim: valueDim },
-        groups: heads * time,
-      });
-      chunkGradients(backend, plan, 'delta', {
-        ...{ q: given.q, k: given.k, written_values: given.errors, gates, d_output: given.dOutput, dv, boundaries },
-        ...{ dq, dk, dDecay },
-      });
-    }),
+    withResults(backend, plan, { dq, dk, dDecay: ifGiven(dDecay) }, (results) =>
+      overBoundaries(backend, given, plan, 'delta', gates, dState, (written, boundaries, heads) => {
+        runKernel(backend, scanValueGradients, {
+          tensors: { gates, errors: given.errors, written, dv, d_beta: dBeta },
+          parameters: { first_step: heads.first * time, steps: heads.count * time, value_dim: valueDim },
+          groups: heads.count * time,
+        });
+        const { q, k, errors, dOutput } = given;
+        const tensors = { q, k, written_values: errors, gates, d_output: dOutput, dv, boundaries, results };
+        chunkGradients(backend, plan, 'delta', tensors, heads, dDecay !== undefined);
+      }),
+    ),
   );
 }
 
@@ -200,13 +200,14 @@ function linearAttentionGradient({ inputs, attrs, backend }: GpuKernelCall): Ten
   const dDecayShape = attrs.decayGradient ? given.decay.shape : [0];
   const shapes = [given.q.shape, given.k.shape, given.v.shape, given.dFinalState.shape, dDecayShape];
   return gradients(backend, given, plan, shapes, 3, ([dq, dk, dv, dState, dDecay], gates) =>
-    withBoundaries(backend, given, plan, 'sum', gates, dState, (written, boundaries) => {
-      copyParts(backend, written, [dv]);
-      chunkGradients(backend, plan, 'sum', {
-        ...{ q: given.q, k: given.k, written_values: given.v, gates, d_output: given.dOutput, boundaries },
-        ...{ dq, dk, dDecay: ifGiven(dDecay) },
-      });
-    }),
+    withResults(backend, plan, { dq, dk, dDecay: ifGiven(dDecay) }, (results) =>
+      overBoundaries(backend, given, plan, 'sum', gates, dState, (written, boundaries, heads) => {
+        if (heads.first + heads.count === plan.sizes.heads) copyParts(backend, written, [dv]);
+        const { q, k, v, dOutput } = given;
+        const tensors = { q, k, written_values: v, gates, d_output: dOutput, boundaries, results };
+        chunkGradients(backend, plan, 'sum', tensors, heads, ifGiven(dDecay) !== undefined);
+      }),
+    ),
   );
 }
 
@@ -228,80 +229,109 @@ function gradients(
   });
 }
 
+/** Heads whose boundaries are in memory at once. */
+interface Heads {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Flag of tfjs's environment: bytes that the boundaries of all heads at once may take, unless one head takes more. */
+const BOUNDARY_BYTES = 'FWP_WEBGPU_SCAN_BYTES';
+tf.env().registerFlag(BOUNDARY_BYTES, () => 2 ** 27);
+
 /**
- * Both passes over time: runs something with the gradients of what was written, and with the states before and their gradients
- * after every chunk.
+ * Both passes over time, some heads after the others: runs something with the gradients of what was written, and with the
+ * states before and their gradients after every chunk of these heads.
  */
-function withBoundaries(
+function overBoundaries(
   backend: WebGpuBackend,
   given: ScanGradientInputs,
-  { sizes, groups, channels, constants }: Plan,
+  { sizes, channels, constants }: Plan,
   rule: Rule,
   gates: TensorInfo | undefined,
   dState: TensorInfo,
-  use: (written: TensorInfo, boundaries: TensorInfo) => void,
+  use: (written: TensorInfo, boundaries: TensorInfo, heads: Heads) => void,
 ): void {
   const { heads, time, keyDim, valueDim } = sizes;
-  const parameters = { heads, time, value_dim: valueDim };
-  const chunks = Math.ceil(time / SCAN_CHUNK);
+  const ofHead = 2 * Math.ceil(time / SCAN_CHUNK) * valueDim * keyDim;
+  const atOnce = Math.max(1, Math.floor(tf.env().getNumber(BOUNDARY_BYTES) / (4 * ofHead)));
   copyParts(backend, given.dFinalState, [dState]);
-  withWorkspace(backend, [heads * time * valueDim, 2 * heads * chunks * valueDim * keyDim], (written, boundaries) => {
-    runKernel(backend, scanStates, {
-      constants: { ...constants, rule: rule === 'delta' ? 'replay' : 'sum' },
-      tensors: {
-        ...{ k: given.k, v: rule === 'delta' ? given.errors : given.v, gates, decay: channels },
-        ...{ initial_state: ifGiven(given.initialState), boundaries },
-      },
-      parameters,
-      groups,
-    });
-    runKernel(backend, scanStateGradients, {
-      constants: { ...constants, rule },
-      tensors: {
-        ...{ q: given.q, k: given.k, gates, decay: channels, d_output: given.dOutput },
-        ...{ written, boundaries, d_state: dState },
-      },
-      parameters,
-      groups,
-    });
-    use(written as TensorInfo, boundaries as TensorInfo);
+  withWorkspace(backend, [heads * time * valueDim], (written) => {
+    for (let first = 0; first < heads; first += atOnce) {
+      const count = Math.min(atOnce, heads - first);
+      const parameters = { first_head: first, heads: count, time, value_dim: valueDim };
+      const groups = count * Math.ceil(valueDim / SCAN_ROWS);
+      withWorkspace(backend, [count * ofHead], (boundaries) => {
+        runKernel(backend, scanStates, {
+          constants: { ...constants, rule: rule === 'delta' ? 'replay' : 'sum' },
+          tensors: {
+            ...{ k: given.k, v: rule === 'delta' ? given.errors : given.v, gates, decay: channels },
+            ...{ initial_state: ifGiven(given.initialState), boundaries },
+          },
+          parameters,
+          groups,
+        });
+        runKernel(backend, scanStateGradients, {
+          constants: { ...constants, rule },
+          tensors: {
+            ...{ q: given.q, k: given.k, gates, decay: channels, d_output: given.dOutput },
+            ...{ written, boundaries, d_state: dState },
+          },
+          parameters,
+          groups,
+        });
+        use(written as TensorInfo, boundaries as TensorInfo, { first, count });
+      });
+    }
   });
 }
 
-/** Inputs of the kernel by name; its results; da of one number a step, or of one for each key channel. */
-interface ChunkTensors {
+/** Gradients that the chunks give; da of one number a step, or of one for each key channel. */
+interface ChunkResults {
   readonly dq: TensorInfo;
   readonly dk: TensorInfo;
   readonly dDecay: TensorInfo | undefined;
-  readonly [input: string]: TensorInfo | undefined;
+}
+
+/** Runs something that fills the results of all chunks, and takes them apart. */
+function withResults(
+  backend: WebGpuBackend,
+  { sizes, channels }: Plan,
+  { dq, dk, dDecay }: ChunkResults,
+  fill: (results: TensorInfo) => void,
+): void {
+  const { heads, time, keyDim } = sizes;
+  const size = heads * time * keyDim;
+  withWorkspace(backend, [(dDecay === undefined ? 2 : 3) * size], (work) => {
+    const results = work as TensorInfo;
+    fill(results);
+    copyParts(backend, results, [dq, dk]);
+    if (dDecay === undefined) return;
+    if (channels !== undefined) copyParts(backend, results, [dDecay], 2 * size);
+    else {
+      const rows = tf.util.sizeFromShape(dDecay.shape);
+      runKernel(backend, rowSums, {
+        tensors: { x: results, y: dDecay },
+        parameters: { rows, columns: keyDim, offset: 2 * size },
+        groups: rows,
+      });
+    }
+  });
 }
 
 function chunkGradients(
   backend: WebGpuBackend,
   { sizes, channels, constants }: Plan,
   rule: Rule,
-  { dq, dk, dDecay, ...inputs }: ChunkTensors,
+  tensors: Readonly<Record<string, TensorInfo | undefined>>,
+  { first, count }: Heads,
+  withDecay: boolean,
 ): void {
   const { heads, time, keyDim, valueDim } = sizes;
-  const size = heads * time * keyDim;
-  withWorkspace(backend, [(dDecay === undefined ? 2 : 3) * size], (results) => {
-    runKernel(backend, scanChunkGradients, {
-      constants: { rule, decays: constants.decays, before: constants.before, withDecay: dDecay !== undefined },
-      tensors: { ...inputs, decay: channels, results },
-      parameters: { heads, time, key_dim: keyDim, value_dim: valueDim },
-      groups: heads * Math.ceil(time / SCAN_CHUNK) * columnTiles(keyDim),
-    });
-    const from = results as TensorInfo;
-    copyParts(backend, from, [dq, dk]);
-    if (dDecay === undefined) return;
-    if (channels !== undefined) copyParts(backend, from, [dDecay], 2 * size);
-    else {
-      const rows = util.sizeFromShape(dDecay.shape);
-      runKernel(backend, rowSums, {
-        tensors: { x: from, y: dDecay },
-        parameters: { rows, columns: keyDim, offset: 2 * size },
-        groups: rows,
-      });
-    }
+  runKernel(backend, scanChunkGradients, {
+    constants: { rule, decays: constants.decays, before: constants.before, withDecay },
+    tensors: { ...tensors, decay: channels },
+    parameters: { first_head: first, heads: count, all_heads: heads, time, key_dim: keyDim, value_dim: valueDim },
+    groups: count * Math.ceil(time / SCAN_CHUNK) * columnTiles(keyDim),
   });
 }

@@ -20,7 +20,7 @@ interface Case {
 
 const [BATCH, HEADS] = [2, 2];
 
-describe.skipIf(gpu === undefined)('attention on webgpu', () => {
+describe.skipIf(gpu === undefined)('attention on webgpu', { timeout: 240_000 }, () => {
   beforeAll(async () => {
     await init(gpu?.options);
   });

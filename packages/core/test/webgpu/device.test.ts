@@ -11,7 +11,7 @@ afterEach(dispose);
 
 const backend = () => tf.backend() as WebGpuBackend;
 
-describe.skipIf(gpu === undefined)('device webgpu', () => {
+describe.skipIf(gpu === undefined)('device webgpu', { timeout: 240_000 }, () => {
   it('becomes the current backend of tfjs and describes its GPU', async () => {
     const info = await init({ device: 'webgpu' });
     expect(info).toMatchObject({ name: 'webgpu', backend: 'webgpu', version: '4.22.0' });

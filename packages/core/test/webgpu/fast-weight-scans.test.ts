@@ -10,7 +10,7 @@ import {
   type ScanOptions,
 } from '../../src/index.ts';
 import { webGpuDevices } from '../devices.ts';
-import { expectMatchesReference, type Inputs, noise, noiseInput } from '../ops/against-reference.ts';
+import { expectMatchesReference, expectSameBits, type Inputs, noise, noiseInput } from '../ops/against-reference.ts';
 import { expectRelativeErrors, resetsOf, type Tensors, valuesAndGradients } from '../ops/scan-cases.ts';
 import { type DeltaRuleValues, deltaRuleReference, type ScanSizes } from '../reference/delta-rule.ts';
 import { type SumRuleValues, sumRuleReference } from '../reference/sum-rule.ts';
@@ -72,7 +72,7 @@ function runSum(tensors: Tensors, given: Case): tf.Tensor[] {
 
 const [gpu] = await webGpuDevices();
 
-describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', () => {
+describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', { timeout: 240_000 }, () => {
   beforeAll(async () => {
     await init(gpu?.options);
   });
@@ -143,6 +143,18 @@ describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', () => {
       return [tf.concat(outputs, 2), state];
     });
     expectRelativeErrors(inPieces, whole, 3e-6);
+  });
+
+  it('gives the same bits with the memory for one head at a time', () => {
+    for (const run of [runDelta, runSum]) {
+      const given: Case = { sizes: EVEN, decay: 'step' };
+      const inputs = inputsOf(given, run === runDelta);
+      const whole = valuesAndGradients(inputs, (tensors) => run(tensors, given));
+      tf.env().set('FWP_WEBGPU_SCAN_BYTES', 1);
+      const headByHead = valuesAndGradients(inputs, (tensors) => run(tensors, given));
+      tf.env().set('FWP_WEBGPU_SCAN_BYTES', 2 ** 27);
+      expectSameBits(headByHead, whole);
+    }
   });
 
   it('forgets everything at a reset, NaN included', () => {

@@ -250,7 +250,7 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-describe.skipIf(gpu === undefined)('operations on webgpu', () => {
+describe.skipIf(gpu === undefined)('operations on webgpu', { timeout: 240_000 }, () => {
   const expected = new Map<string, Float32Array[]>();
   beforeAll(async () => {
     await fwp.init({ device: 'wasm', threads: 1 });

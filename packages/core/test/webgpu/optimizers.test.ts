@@ -31,7 +31,7 @@ function train(make: (variables: tf.Variable[]) => Optimizer): { parameters: Flo
   return { parameters, norms };
 }
 
-describe.skipIf(gpu === undefined)('optimisers on webgpu', () => {
+describe.skipIf(gpu === undefined)('optimisers on webgpu', { timeout: 240_000 }, () => {
   afterAll(dispose);
 
   it.each<[string, (variables: tf.Variable[]) => Optimizer]>([

@@ -59,7 +59,10 @@ export const scanChunkGradients: WgslKernel = {
     boundaries: 'read f32',
     results: 'write f32',
   }),
-  parameters: { heads: 'u32', time: 'u32', key_dim: 'u32', value_dim: 'u32' },
+  parameters: {
+    ...{ first_head: 'u32', heads: 'u32', all_heads: 'u32' },
+    ...{ time: 'u32', key_dim: 'u32', value_dim: 'u32' },
+  },
   code: (constants, has) => {
     const { rule, decays, before, withDecay } = constants as ChunkGradientConstants;
     const isDelta = rule === 'delta';
@@ -80,14 +83,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let tiles = (parameters.key_dim + ${COLUMNS - 1}u) / ${COLUMNS}u;
   let chunks = (parameters.time + C - 1u) / C;
   let chunk = group_index(group, groups) / tiles;
-  let head = chunk / chunks;
-  if (head >= parameters.heads) { return; }
+  if (chunk >= parameters.heads * chunks) { return; }
+  let head = parameters.first_head + chunk / chunks;
   let first = (chunk % chunks) * C;
   let count = min(C, parameters.time - first);
   let column = (group_index(group, groups) % tiles) * ${COLUMNS}u + lane;
   let is_column = column < parameters.key_dim;
   let start = head * parameters.time + first;
-  let size = parameters.heads * parameters.time * parameters.key_dim;
+  let size = parameters.all_heads * parameters.time * parameters.key_dim;
 
   if (lane < C) {
     step_gates[lane] = vec4f(1.0, 1.0, 0.0, 0.0);

@@ -33,7 +33,7 @@ export const scanStateGradients: WgslKernel = {
       d_state: `write ${vectors}`,
     };
   },
-  parameters: { heads: 'u32', time: 'u32', value_dim: 'u32' },
+  parameters: { first_head: 'u32', heads: 'u32', time: 'u32', value_dim: 'u32' },
   code: (constants, has) => {
     const { rule, keyDim, decays, before, chunk } = constants as ScanConstants;
     const vectors = vectorsOf(keyDim);
@@ -55,8 +55,9 @@ ${SUM_OF}
 @compute @workgroup_size(${SCAN_ROWS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
-  let head = group_index(group, groups) / tiles;
-  if (head >= parameters.heads) { return; }
+  let local_head = group_index(group, groups) / tiles;
+  if (local_head >= parameters.heads) { return; }
+  let head = parameters.first_head + local_head;
   let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
   let is_row = row < parameters.value_dim;
   let state_row = head * parameters.value_dim + row;
@@ -92,7 +93,7 @@ ${each((i) => `    g${i} = d_state_vector(state_row, ${i}u);`)}
       let dy = d_output[cell];
       if (time % ${chunk}u == ${chunk - 1}u || time == parameters.time - 1u) {
         let chunks = (parameters.time + ${chunk - 1}u) / ${chunk}u;
-        let kept = ((parameters.heads + head) * chunks + time / ${chunk}u) * parameters.value_dim + row;
+        let kept = ((parameters.heads + local_head) * chunks + time / ${chunk}u) * parameters.value_dim + row;
 ${each((i) => `        set_boundaries_vector(kept, ${i}u, g${i});`)}
       }
       ${has('gates') ? 'let gate = step_gates[j];' : 'let gate = vec4f(1.0, 1.0, 0.0, 0.0);'}

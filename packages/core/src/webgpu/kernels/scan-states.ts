@@ -10,7 +10,7 @@
  *
  * The rows of S do not know of each other. An invocation has one row in its registers through all steps; a workgroup reads the
  * keys and queries of a few steps at a time for its 32 rows, and needs no barrier in between. `boundaries` gets S before every
- * chunk, [heads, chunks, valueDim, keyDim].
+ * chunk, [heads, chunks, valueDim, keyDim], of the `heads` that run, from `first_head` on.
  */
 
 import type { Constants, WgslKernel } from '../program.ts';
@@ -59,7 +59,7 @@ export const scanStates: WgslKernel = {
       boundaries: `write ${vectors}`,
     };
   },
-  parameters: { heads: 'u32', time: 'u32', value_dim: 'u32' },
+  parameters: { first_head: 'u32', heads: 'u32', time: 'u32', value_dim: 'u32' },
   code: (constants, has) => {
     const { rule, keyDim, decays, before, chunk } = constants as ScanConstants;
     const vectors = vectorsOf(keyDim);
@@ -87,8 +87,9 @@ ${SUM_OF}
 @compute @workgroup_size(${SCAN_ROWS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
-  let head = group_index(group, groups) / tiles;
-  if (head >= parameters.heads) { return; }
+  let local_head = group_index(group, groups) / tiles;
+  if (local_head >= parameters.heads) { return; }
+  let head = parameters.first_head + local_head;
   let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
   let is_row = row < parameters.value_dim;
   let state_row = head * parameters.value_dim + row;
@@ -126,7 +127,7 @@ ${each((i) => `    s${i} = initial_state_vector(state_row, ${i}u);`)}
         has('boundaries')
           ? `if (time % ${chunk}u == 0u) {
         let chunks = (parameters.time + ${chunk - 1}u) / ${chunk}u;
-        let kept = (head * chunks + time / ${chunk}u) * parameters.value_dim + row;
+        let kept = (local_head * chunks + time / ${chunk}u) * parameters.value_dim + row;
 ${each((i) => `        set_boundaries_vector(kept, ${i}u, s${i});`)}
       }`
           : ''

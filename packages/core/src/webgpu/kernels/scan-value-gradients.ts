@@ -14,14 +14,15 @@ const LANES = 32;
 export const scanValueGradients: WgslKernel = {
   name: 'scan_value_gradients',
   storage: () => ({ gates: 'read f32', errors: 'read f32', written: 'read f32', dv: 'write f32', d_beta: 'write f32' }),
-  parameters: { steps: 'u32', value_dim: 'u32' },
+  parameters: { first_step: 'u32', steps: 'u32', value_dim: 'u32' },
   code: () => `
 var<workgroup> sums: array<f32, ${LANES}>;
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let step = group_index(group, groups);
-  if (step >= parameters.steps) { return; }
+  let index = group_index(group, groups);
+  if (index >= parameters.steps) { return; }
+  let step = parameters.first_step + index;
   let beta = gates[4u * step];
   var sum = 0.0;
   for (var i = lane; i < parameters.value_dim; i += ${LANES}u) {
