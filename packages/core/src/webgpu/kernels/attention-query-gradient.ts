@@ -9,7 +9,14 @@
 
 import type { WgslKernel } from '../program.ts';
 import type { AttentionConstants } from './attention-forward.ts';
-import { ATTENTION_PARAMETERS, ATTENTION_ROWS, attentionRows, stagedRows } from './attention-rows.ts';
+import {
+  ATTENTION_PARAMETERS,
+  ATTENTION_ROWS,
+  attentionRows,
+  ownQuery,
+  stagedKeys,
+  stagedRows,
+} from './attention-rows.ts';
 import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Workgroup: `ATTENTION_ROWS` queries of one head. */
@@ -43,22 +50,7 @@ ${attentionRows(causal, has('key_mask'))}
 
 @compute @workgroup_size(${ATTENTION_ROWS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let tiles = (parameters.queries + ${ATTENTION_ROWS - 1}u) / ${ATTENTION_ROWS}u;
-  let pair = group_index(group, groups) / tiles;
-  if (pair >= parameters.batch * parameters.heads) { return; }
-  let batch = pair / parameters.heads;
-  let first_query = (group_index(group, groups) % tiles) * ${ATTENTION_ROWS}u;
-  let query = first_query + lane;
-  let is_query = query < parameters.queries;
-  var begin = 0u;
-  var end = parameters.keys;
-  ${
-    causal
-      ? `let last_query = min(first_query + ${ATTENTION_ROWS}u, parameters.queries) - 1u;
-  end = min(end, u32(max(0, i32(last_query + parameters.keys) - i32(parameters.queries) + 1)));
-  begin = u32(max(0, i32(first_query + parameters.keys) - i32(parameters.queries) - i32(parameters.window) + 1));`
-      : ''
-  }
+${ownQuery(causal)}
   let own = q_row(pair, query);
 ${unrolled(vectors, (i) => `  var q${i} = vec4f();\n  var g${i} = vec4f();`)}
 ${unrolled(valueVectors, (i) => `  var dy${i} = vec4f();`)}
@@ -71,14 +63,7 @@ ${unrolled(valueVectors, (i) => `    dy${i} = dy_vector(o_row(pair, query), ${i}
   }
   for (var first = begin; first < end; first += ${block}u) {
     let count = min(${block}u, end - first);
-    workgroupBarrier();
-    for (var i = lane; i < count * ${vectors}u; i += ${ATTENTION_ROWS}u) {
-      keys[i] = k_vector(k_row(pair, first + i / ${vectors}u), i % ${vectors}u);
-    }
-    for (var i = lane; i < count * ${valueVectors}u; i += ${ATTENTION_ROWS}u) {
-      values[i] = v_vector(v_row(pair, first + i / ${valueVectors}u), i % ${valueVectors}u);
-    }
-    workgroupBarrier();
+${stagedKeys(vectors, valueVectors)}
     for (var j = 0u; is_query && j < count; j++) {
       if (sees(batch, query, first + j)) {
         var score = vec4f();

@@ -51,3 +51,36 @@ fn sees(batch: u32, query: u32, key: u32) -> bool {
   return key < parameters.keys;
 }`;
 }
+
+/** Beginning of a kernel whose invocations have a query each: `query` of `pair`, and from `begin` to `end` what its workgroup may see. */
+export function ownQuery(causal: boolean): string {
+  return `  let tiles = (parameters.queries + ${ATTENTION_ROWS - 1}u) / ${ATTENTION_ROWS}u;
+  let pair = group_index(group, groups) / tiles;
+  if (pair >= parameters.batch * parameters.heads) { return; }
+  let batch = pair / parameters.heads;
+  let first_query = (group_index(group, groups) % tiles) * ${ATTENTION_ROWS}u;
+  let query = first_query + lane;
+  let is_query = query < parameters.queries;
+  // Keys that any of these queries may see.
+  var begin = 0u;
+  var end = parameters.keys;
+  ${
+    causal
+      ? `let last_query = min(first_query + ${ATTENTION_ROWS}u, parameters.queries) - 1u;
+  end = min(end, u32(max(0, i32(last_query + parameters.keys) - i32(parameters.queries) + 1)));
+  begin = u32(max(0, i32(first_query + parameters.keys) - i32(parameters.queries) - i32(parameters.window) + 1));`
+      : ''
+  }`;
+}
+
+/** Reads `count` keys and values, from `first` on, into workgroup memory. */
+export function stagedKeys(vectors: number, valueVectors: number): string {
+  return `    workgroupBarrier();
+    for (var i = lane; i < count * ${vectors}u; i += ${ATTENTION_ROWS}u) {
+      keys[i] = k_vector(k_row(pair, first + i / ${vectors}u), i % ${vectors}u);
+    }
+    for (var i = lane; i < count * ${valueVectors}u; i += ${ATTENTION_ROWS}u) {
+      values[i] = v_vector(v_row(pair, first + i / ${valueVectors}u), i % ${valueVectors}u);
+    }
+    workgroupBarrier();`;
+}

@@ -14,7 +14,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { SCAN_ROWS, type ScanConstants, stagedSteps } from './scan-states.ts';
+import { SCAN_ROWS, type ScanConstants, stagedInputs, stagedSteps } from './scan-states.ts';
 import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Workgroup: `SCAN_ROWS` rows of one head. */
@@ -69,22 +69,7 @@ ${each((i) => `    g${i} = d_state_vector(state_row, ${i}u);`)}
   for (var block = 0u; block < blocks; block++) {
     let first = (blocks - 1u - block) * ${staged}u;
     let count = min(${staged}u, parameters.time - first);
-    workgroupBarrier();
-    for (var i = lane; i < count * ${vectors}u; i += ${SCAN_ROWS}u) {
-      let step = head * parameters.time + first + i / ${vectors}u;
-      keys[i] = k_vector(step, i % ${vectors}u);
-      queries[i] = q_vector(step, i % ${vectors}u);
-      ${has('decay') ? `factors[i] = decay_vector(step, i % ${vectors}u);` : ''}
-    }
-    ${
-      has('gates')
-        ? `if (lane < count) {
-      let g = 4u * (head * parameters.time + first + lane);
-      step_gates[lane] = vec4f(gates[g], gates[g + 1u], gates[g + 2u], 0.0);
-    }`
-        : ''
-    }
-    workgroupBarrier();
+${stagedInputs(vectors, has)}
     for (var back = 0u; is_row && back < count; back++) {
       let j = count - 1u - back;
       let time = first + j;

@@ -41,6 +41,26 @@ export function stagedSteps(keyVectors: number): number {
   return Math.max(1, Math.min(MOST_STAGED_STEPS, Math.floor(STAGED_VECTORS / keyVectors)));
 }
 
+/** Reads keys, queries, decays and gates of `count` steps, from `first` on, into workgroup memory. */
+export function stagedInputs(vectors: number, has: (tensor: string) => boolean): string {
+  return `    workgroupBarrier();
+    for (var i = lane; i < count * ${vectors}u; i += ${SCAN_ROWS}u) {
+      let step = head * parameters.time + first + i / ${vectors}u;
+      keys[i] = k_vector(step, i % ${vectors}u);
+      ${has('q') ? `queries[i] = q_vector(step, i % ${vectors}u);` : ''}
+      ${has('decay') ? `factors[i] = decay_vector(step, i % ${vectors}u);` : ''}
+    }
+    ${
+      has('gates')
+        ? `if (lane < count) {
+      let g = 4u * (head * parameters.time + first + lane);
+      step_gates[lane] = vec4f(gates[g], gates[g + 1u], gates[g + 2u], 0.0);
+    }`
+        : ''
+    }
+    workgroupBarrier();`;
+}
+
 /** Workgroup: {@link SCAN_ROWS} rows of one head. */
 export const scanStates: WgslKernel = {
   name: 'scan_states',
@@ -103,22 +123,7 @@ ${each((i) => `    s${i} = initial_state_vector(state_row, ${i}u);`)}
 }
   for (var first = 0u; first < parameters.time; first += ${staged}u) {
     let count = min(${staged}u, parameters.time - first);
-    workgroupBarrier();
-    for (var i = lane; i < count * ${vectors}u; i += ${SCAN_ROWS}u) {
-      let step = head * parameters.time + first + i / ${vectors}u;
-      keys[i] = k_vector(step, i % ${vectors}u);
-      ${has('q') ? `queries[i] = q_vector(step, i % ${vectors}u);` : ''}
-      ${has('decay') ? `factors[i] = decay_vector(step, i % ${vectors}u);` : ''}
-    }
-    ${
-      has('gates')
-        ? `if (lane < count) {
-      let g = 4u * (head * parameters.time + first + lane);
-      step_gates[lane] = vec4f(gates[g], gates[g + 1u], gates[g + 2u], 0.0);
-    }`
-        : ''
-    }
-    workgroupBarrier();
+${stagedInputs(vectors, has)}
     for (var j = 0u; is_row && j < count; j++) {
       let time = first + j;
       let at = j * ${vectors}u;
