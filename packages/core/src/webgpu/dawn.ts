@@ -20,7 +20,8 @@ const LONGEST_NAP = 0.2;
 const EAGER_LOOKS = 50;
 
 let callback: (() => void) | undefined;
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** What a napping thread waits for; made when it is needed, as pages without isolation have no memory to share. */
+let sleeper: Int32Array | undefined;
 
 /**
  * Starts a task of Dawn.
@@ -57,7 +58,10 @@ export function waitForTask(isDone: () => boolean): void {
       );
     }
     runCallback();
-    if (looks >= EAGER_LOOKS) Atomics.wait(sleeper, 0, 0, LONGEST_NAP);
+    if (looks >= EAGER_LOOKS) {
+      sleeper ??= new Int32Array(new SharedArrayBuffer(4));
+      Atomics.wait(sleeper, 0, 0, LONGEST_NAP);
+    }
   }
 }
 

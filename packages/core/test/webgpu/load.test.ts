@@ -21,7 +21,9 @@ describe('what device webgpu needs', () => {
   it('is said when Dawn is not installed', async () => {
     missing.add('webgpu');
     await expect(loadWebGpu()).rejects.toThrow(DeviceUnavailableError);
-    await expect(loadWebGpu()).rejects.toThrow(/'webgpu', which is not installed.*'npm install webgpu @tensorflow\/tfjs/);
+    await expect(loadWebGpu()).rejects.toThrow(
+      /'webgpu', which is not installed.*'npm install webgpu @tensorflow\/tfjs/,
+    );
   });
 
   it("is said when tfjs's backend is not installed", async () => {
