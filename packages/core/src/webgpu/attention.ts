@@ -4,7 +4,7 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs-core';
-import type { AttentionAttributes, AttentionLayout } from '../backend/kernels/attention.ts';
+import type { AttentionAttributes, AttentionInputs, AttentionLayout } from '../backend/kernels/attention.ts';
 import type { WebGpuBackend } from './backend.ts';
 import { clear, type GpuKernelCall, type GpuKernelTable, outputsOf, withWorkspace } from './kernel-table.ts';
 import { attentionForward } from './kernels/attention-forward.ts';
@@ -19,15 +19,6 @@ export const attentionKernels: GpuKernelTable = {
   FwpAttention: attention,
   FwpAttentionGradient: attentionGradient,
 };
-
-/** Inputs by name; `qkv` stands for `q`, `k` and `v`. */
-interface AttentionInputs {
-  readonly q?: TensorInfo;
-  readonly k?: TensorInfo;
-  readonly v?: TensorInfo;
-  readonly qkv?: TensorInfo;
-  readonly keyMask?: TensorInfo;
-}
 
 /** Sizes, tensors and parameters of one call. */
 interface Plan {

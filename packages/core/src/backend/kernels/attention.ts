@@ -34,7 +34,7 @@ const WANTED_UNITS = 16;
 const UNIT_FLOPS = 4e6;
 
 /** Inputs by name; `qkv` stands for `q`, `k` and `v`. Masks are bool, the bias float32; both have rank 4 or are absent. */
-interface AttentionInputs {
+export interface AttentionInputs {
   readonly q?: TensorInfo;
   readonly k?: TensorInfo;
   readonly v?: TensorInfo;

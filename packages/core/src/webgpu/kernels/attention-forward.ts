@@ -15,6 +15,7 @@ import type { Constants, WgslKernel } from '../program.ts';
 import {
   ATTENTION_PARAMETERS,
   ATTENTION_ROWS,
+  attentionInputs,
   attentionRows,
   ownQuery,
   stagedKeys,
@@ -35,10 +36,7 @@ export const attentionForward: WgslKernel = {
   storage: (constants) => {
     const { dim, valueDim } = constants as AttentionConstants;
     return {
-      q: `read ${vectorType(dim)}`,
-      k: `read ${vectorType(dim)}`,
-      v: `read ${vectorType(valueDim)}`,
-      key_mask: 'read i32',
+      ...attentionInputs(dim, valueDim),
       o: `write ${vectorType(valueDim)}`,
       log_sum: 'write f32',
     };

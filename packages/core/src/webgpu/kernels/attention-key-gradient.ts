@@ -9,7 +9,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import type { AttentionConstants } from './attention-forward.ts';
-import { ATTENTION_PARAMETERS, ATTENTION_ROWS, attentionRows, stagedRows } from './attention-rows.ts';
+import { ATTENTION_PARAMETERS, ATTENTION_ROWS, attentionInputs, attentionRows, stagedRows } from './attention-rows.ts';
 import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Constants of the kernel. */
@@ -24,10 +24,7 @@ export const attentionKeyGradient: WgslKernel = {
   storage: (constants) => {
     const { dim, valueDim, of } = constants as KeyGradientConstants;
     return {
-      q: `read ${vectorType(dim)}`,
-      k: `read ${vectorType(dim)}`,
-      v: `read ${vectorType(valueDim)}`,
-      key_mask: 'read i32',
+      ...attentionInputs(dim, valueDim),
       dy: `read ${vectorType(valueDim)}`,
       rows: 'read f32',
       dx: `write ${vectorType(of === 'keys' ? dim : valueDim)}`,

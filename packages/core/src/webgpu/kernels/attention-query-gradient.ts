@@ -12,6 +12,7 @@ import type { AttentionConstants } from './attention-forward.ts';
 import {
   ATTENTION_PARAMETERS,
   ATTENTION_ROWS,
+  attentionInputs,
   attentionRows,
   ownQuery,
   stagedKeys,
@@ -25,10 +26,7 @@ export const attentionQueryGradient: WgslKernel = {
   storage: (constants) => {
     const { dim, valueDim } = constants as AttentionConstants;
     return {
-      q: `read ${vectorType(dim)}`,
-      k: `read ${vectorType(dim)}`,
-      v: `read ${vectorType(valueDim)}`,
-      key_mask: 'read i32',
+      ...attentionInputs(dim, valueDim),
       dy: `read ${vectorType(valueDim)}`,
       rows: 'read f32',
       dq: `write ${vectorType(dim)}`,

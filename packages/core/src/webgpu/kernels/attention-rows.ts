@@ -4,7 +4,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { vectorsOf } from './wgsl.ts';
+import { vectorsOf, vectorType } from './wgsl.ts';
 
 /** Rows of a workgroup: an invocation has one query, or one key. */
 export const ATTENTION_ROWS = 32;
@@ -18,6 +18,16 @@ const MOST_STAGED_ROWS = 16;
 export function stagedRows(dim: number, valueDim: number): number {
   const vectors = vectorsOf(dim) + vectorsOf(valueDim);
   return Math.max(1, Math.min(MOST_STAGED_ROWS, Math.floor(STAGED_VECTORS / vectors)));
+}
+
+/** Tensors that the kernels of queries and of keys read. */
+export function attentionInputs(dim: number, valueDim: number): ReturnType<WgslKernel['storage']> {
+  return {
+    q: `read ${vectorType(dim)}`,
+    k: `read ${vectorType(dim)}`,
+    v: `read ${vectorType(valueDim)}`,
+    key_mask: 'read i32',
+  };
 }
 
 /** Parameters of all kernels: sizes, and of each tensor where rows start and how many a batch, a head and a step are apart. */

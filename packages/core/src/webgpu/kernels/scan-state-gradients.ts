@@ -14,7 +14,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { SCAN_ROWS, type ScanConstants, stagedInputs, stagedSteps } from './scan-states.ts';
+import { OWN_ROW, SCAN_ROWS, type ScanConstants, stagedInputs, stagedSteps } from './scan-states.ts';
 import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Workgroup: `SCAN_ROWS` rows of one head. */
@@ -54,13 +54,7 @@ ${SUM_OF}
 
 @compute @workgroup_size(${SCAN_ROWS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
-  let local_head = group_index(group, groups) / tiles;
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
-  let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
-  let is_row = row < parameters.value_dim;
-  let state_row = head * parameters.value_dim + row;
+${OWN_ROW}
 ${each((i) => `  var g${i} = vec4f();`)}
   if (is_row) {
 ${each((i) => `    g${i} = d_state_vector(state_row, ${i}u);`)}

@@ -61,6 +61,15 @@ export function stagedInputs(vectors: number, has: (tensor: string) => boolean):
     workgroupBarrier();`;
 }
 
+/** Which head and which row of S an invocation has; behind the last head there is nothing to do. */
+export const OWN_ROW: string = `  let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
+  let local_head = group_index(group, groups) / tiles;
+  if (local_head >= parameters.heads) { return; }
+  let head = parameters.first_head + local_head;
+  let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
+  let is_row = row < parameters.value_dim;
+  let state_row = head * parameters.value_dim + row;`;
+
 /** Workgroup: {@link SCAN_ROWS} rows of one head. */
 export const scanStates: WgslKernel = {
   name: 'scan_states',
@@ -106,13 +115,7 @@ ${SUM_OF}
 
 @compute @workgroup_size(${SCAN_ROWS})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
-  let local_head = group_index(group, groups) / tiles;
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
-  let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
-  let is_row = row < parameters.value_dim;
-  let state_row = head * parameters.value_dim + row;
+${OWN_ROW}
 ${each((i) => `  var s${i} = vec4f();`)}
 ${
   has('initial_state')
