@@ -6,6 +6,7 @@ import { expertCases } from './expert-cases.ts';
 import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
+import { peakCases } from './peak-cases.ts';
 import { prefixCases } from './prefix-cases.ts';
 import { quantizerCases } from './quantizer-cases.ts';
 import { routingCases } from './routing-cases.ts';
@@ -28,6 +29,8 @@ export interface Case {
   readonly bytes?: number;
   /** Whether `flops` or `bytes` are those of one thread, so that two threads do twice as much. */
   readonly perThread?: boolean;
+  /** Another case that is measured in the same slices, where requirements compare with it. */
+  readonly yardstick?: string;
   /** Allowed difference between peers as a fraction of the result's size. Default 1e-4. */
   readonly tolerance?: number;
   /** Peers that need minutes for it and are left out. */
@@ -40,31 +43,6 @@ const MILLION: Parameters = { shape: [1024, 1024], other: [1024, 1024] };
 const MEGABYTE = 2 ** 20;
 /** float32 values of one million elements. */
 const PASS = 4 * MEGABYTE;
-
-const peaks: Case[] = [
-  {
-    suite: 'peaks',
-    name: 'multiply-add',
-    program: 'peak fma',
-    parameters: { operations: 2e8 },
-    flops: 2e8,
-    perThread: true,
-  },
-  {
-    suite: 'peaks',
-    name: 'copy 4 MiB',
-    program: 'peak copy',
-    parameters: { bytes: PASS },
-    bytes: 2 * PASS,
-  },
-  {
-    suite: 'peaks',
-    name: 'copy 128 MiB',
-    program: 'peak copy',
-    parameters: { bytes: 32 * PASS },
-    bytes: 64 * PASS,
-  },
-];
 
 function gemm(name: string, a: number[], b: number[], options: { transposeA?: boolean; quick?: boolean } = {}): Case {
   const { transposeA = false, quick = true } = options;
@@ -232,7 +210,7 @@ function transformerFlops({ layers, width, feedForward, length, batch, vocabular
 
 /** All cases, in the order of the tables. */
 export const CASES: readonly Case[] = [
-  ...peaks,
+  ...peakCases,
   ...gemms,
   ...elementwise,
   ...reductions,

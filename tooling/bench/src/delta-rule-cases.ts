@@ -1,6 +1,7 @@
 /** Cases of the delta rule, for the suite `scans`. */
 
 import type { Case } from './catalog.ts';
+import { PEAK_ROW } from './peak-cases.ts';
 
 const SIZES = { batch: 16, heads: 8, length: 1024, dim: 64 };
 const WIDE = { batch: 8, heads: 4, length: 1024, dim: 128 };
@@ -19,12 +20,19 @@ export const DELTA_RULE_ROWS = {
 
 /** A step is 6 dim² operations forward and 14 dim² backward. */
 const scans: Case[] = [
-  { name: DELTA_RULE_ROWS.forward, program: 'delta rule', parameters: SIZES, flops: 6 * states(SIZES) },
+  {
+    name: DELTA_RULE_ROWS.forward,
+    program: 'delta rule',
+    parameters: SIZES,
+    flops: 6 * states(SIZES),
+    yardstick: PEAK_ROW,
+  },
   {
     name: DELTA_RULE_ROWS.bothWays,
     program: 'delta rule backward',
     parameters: SIZES,
     flops: 20 * states(SIZES),
+    yardstick: PEAK_ROW,
   },
   { name: 'delta rule, d = 128', program: 'delta rule', parameters: WIDE, flops: 6 * states(WIDE) },
   {

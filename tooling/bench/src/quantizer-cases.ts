@@ -20,8 +20,18 @@ export const QUANTIZER_ROWS = {
 export const quantizerCases: readonly Case[] = [
   { name: QUANTIZER_ROWS.distances, program: 'quantiser distances' },
   { name: 'nearest codes', program: 'nearest codes' },
-  { name: QUANTIZER_ROWS.none, program: 'quantiser step', parameters: { ...SIZES, neighborhood: 'none' } },
-  { name: QUANTIZER_ROWS.hard, program: 'quantiser step', parameters: { ...SIZES, neighborhood: 'hard' } },
+  {
+    name: QUANTIZER_ROWS.none,
+    yardstick: QUANTIZER_ROWS.distances,
+    program: 'quantiser step',
+    parameters: { ...SIZES, neighborhood: 'none' },
+  },
+  {
+    name: QUANTIZER_ROWS.hard,
+    yardstick: QUANTIZER_ROWS.distances,
+    program: 'quantiser step',
+    parameters: { ...SIZES, neighborhood: 'hard' },
+  },
   {
     name: 'step, gaussian neighbourhood',
     program: 'quantiser step',

@@ -85,7 +85,8 @@ async function measureAll(
     const running = await pool.running();
     progress.show(`${benchmark.suite}: ${benchmark.name}`);
     const taking = benchmark.suite === 'peaks' ? only(running, devices) : running;
-    results.push({ benchmark, result: await measureCase(benchmark, taking, effort, patience) });
+    const result = await measureCase(benchmark, taking, effort, patience, yardstickOf(benchmark));
+    results.push({ benchmark, result });
     progress.advance(workOf(benchmark));
   }
   const peaks = peaksOf(results, devices);
@@ -120,7 +121,9 @@ async function measureAll(
     peers: Object.fromEntries(pool.identities),
     slices: results.reduce((sum, { result }) => sum + result.slices, 0),
     disturbedSlices: results.reduce((sum, { result }) => sum + result.disturbedSlices, 0),
-    rows: results.flatMap(({ benchmark, result }) => rowsOf(benchmark, result, devices, peers, peaks)),
+    rows: results.flatMap(({ benchmark, result }) =>
+      rowsOf(benchmark, result, devices, peers, peaks, yardstickOf(benchmark)),
+    ),
     memory,
     absences: results.flatMap(({ benchmark, result }) => absencesOf(benchmark, result)),
   };
@@ -128,6 +131,14 @@ async function measureAll(
 
 function workOf({ suite }: Case): number {
   return suite === 'training' ? LONG : 1;
+}
+
+/** @throws Error if no case has the name */
+function yardstickOf({ name, yardstick }: Case): Case | undefined {
+  if (yardstick === undefined) return undefined;
+  const found = CASES.find((other) => other.name === yardstick);
+  if (found === undefined) throw new Error(`Case '${name}' is compared with '${yardstick}', which is no case.`);
+  return found;
 }
 
 function only(

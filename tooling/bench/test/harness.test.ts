@@ -16,15 +16,17 @@ import { digestOf, integers, uniform } from '../src/programs/values.ts';
 /** A peer that says something else first, answers with `value`, and cannot do the program 'missing'. */
 const FAKE_PEER = `
 const value = Number(process.argv[2]);
+let hasYardstick = false;
 console.log('a banner');
 console.log(JSON.stringify({ id: 0, result: { version: 'fake', threads: 1, detail: '' } }));
 require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
-  const { id, command, program } = JSON.parse(line);
+  const { id, command, program, yardstick } = JSON.parse(line);
+  if (command === 'prepare') hasYardstick = yardstick?.program === 'yard';
   if (command === 'quit') process.exit(0);
   if (program === 'endless') { for (;;); }
   if (program === 'crash') process.exit(3);
   if (program === 'missing') return console.log(JSON.stringify({ id, error: 'none here', unsupported: true }));
-  const results = { prepare: { digest: { values: [value], scale: 1 }, call: 1 }, measure: { samples: [3, 1, 2] } };
+  const results = { prepare: { digest: { values: [value], scale: 1 }, call: 1 }, measure: { samples: [3, 1, 2], ...(hasYardstick && { yardstick: [8, 8] }) } };
   console.log(JSON.stringify({ id, result: results[command] ?? null }));
 });
 `;
@@ -72,6 +74,14 @@ describe('protocol', () => {
     expect(outcomes.get('a/1')).toMatchObject({ kind: 'measured', median: 2, minimum: 1 });
     expect(outcomes.get('b/1')).toMatchObject({ kind: 'measured' });
     expect(outcomes.get('c/1')).toMatchObject({ kind: 'failed', reason: expect.stringContaining('differs from a/1') });
+  });
+
+  it('compares with a yardstick slice by slice', async () => {
+    const peers = new Map([['a/1', await start(1)]]);
+    const plain = await measureCase(caseOf('anything'), peers, EFFORT);
+    expect(plain.outcomes.get('a/1')).not.toHaveProperty('relative');
+    const { outcomes } = await measureCase(caseOf('anything'), peers, EFFORT, undefined, caseOf('yard'));
+    expect(outcomes.get('a/1')).toMatchObject({ kind: 'measured', median: 2, relative: 2 / 8 });
   });
 
   it('tells what a peer cannot do from what it fails at', async () => {

@@ -29,6 +29,12 @@ const peers = [
   { name: 'tfjs-wasm', threads: 1 },
 ] as const;
 
+describe('yardsticks', () => {
+  it('are cases', () => {
+    for (const { yardstick } of CASES) if (yardstick !== undefined) expect(caseNamed(yardstick)).toBeDefined();
+  });
+});
+
 describe('rows', () => {
   it('compare with peers of as many threads, and with tfjs always', () => {
     const outcomes = {
@@ -58,6 +64,15 @@ describe('rows', () => {
     const benchmark = caseNamed('add with gradient, 4 floats');
     const [row] = rowsOf(benchmark, resultOf({ 'native/1': measured(0.64) }), devices, peers, new Map());
     expect(row).toMatchObject({ unit: 'µs', median: 20, peers: {} });
+  });
+
+  it('compare with a yardstick from the same slices, whatever was measured at another time', () => {
+    const [forward, peak] = [caseNamed('delta rule'), caseNamed('multiply-add')];
+    // As many operations per thread as the yardstick in 80 times its time would be 1.
+    const time = ((forward.flops as number) / (peak.flops as number) / 2) * 1.25;
+    const result = resultOf({ 'native/2': { ...measured(20), relative: time } });
+    const rows = rowsOf(forward, result, devices, peers, new Map(), peak);
+    expect(rows[0]?.yardstick).toEqual({ name: 'multiply-add', time, rate: expect.closeTo(0.8) });
   });
 
   it('leave out what was not measured, with the reason beside', () => {

@@ -7,7 +7,7 @@ import type { Case } from '../catalog.ts';
 import { type Disagreement, disagreements } from './agreement.ts';
 import { DISTURBING_LOAD, LoadMeter } from './calm.ts';
 import { DeadlineError, type PeerProcess, UnsupportedError } from './peer-process.ts';
-import type { Digest } from './protocol.ts';
+import type { Digest, Measured } from './protocol.ts';
 import { median, minimum } from './statistics.ts';
 
 /** How thoroughly to measure. */
@@ -38,7 +38,14 @@ export interface Patience {
 
 /** What came of one peer. */
 export type Outcome =
-  | { readonly kind: 'measured'; readonly median: number; readonly minimum: number; readonly samples: number }
+  | {
+      readonly kind: 'measured';
+      readonly median: number;
+      readonly minimum: number;
+      readonly samples: number;
+      /** Time as a multiple of the yardstick's: the median over slices, in each of which both were measured. */
+      readonly relative?: number;
+    }
   | { readonly kind: 'unsupported'; readonly reason: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
@@ -51,12 +58,16 @@ export interface CaseResult {
   readonly disturbedSlices: number;
 }
 
-/** @param peers by name, the most trusted results first */
+/**
+ * @param peers by name, the most trusted results first
+ * @param yardstick a case that peers which have its program measure in the same slices
+ */
 export async function measureCase(
   benchmark: Case,
   peers: ReadonlyMap<string, PeerProcess>,
   effort: Effort,
   patience: Patience = { milliseconds: Number.POSITIVE_INFINITY },
+  yardstick?: Case,
 ): Promise<CaseResult> {
   const outcomes = new Map<string, Outcome>();
   const digests = new Map<string, Digest>();
@@ -68,9 +79,15 @@ export async function measureCase(
     }
     try {
       const { program, parameters } = benchmark;
-      const { digest, call } = await peer.prepare({ program, parameters, warmUp: effort.warmUp }, effort.deadline);
+      const request = {
+        program,
+        parameters,
+        warmUp: effort.warmUp,
+        ...(yardstick && { yardstick: programOf(yardstick) }),
+      };
+      const { digest, call } = await peer.prepare(request, effort.deadline);
       digests.set(name, digest);
-      contestants.push({ name, peer, call, samples: [], disturbed: [] });
+      contestants.push({ name, peer, call, calm: noSlices(), disturbed: noSlices() });
     } catch (error) {
       const reason = (error as Error).message;
       const absent = error instanceof UnsupportedError || error instanceof DeadlineError;
@@ -93,9 +110,12 @@ export async function measureCase(
       }
     }
   }
-  for (const { name, samples, disturbed } of right) {
-    const used = samples.length > 0 ? samples : disturbed;
-    outcomes.set(name, { kind: 'measured', median: median(used), minimum: minimum(used), samples: used.length });
+  for (const { name, calm, disturbed } of right) {
+    const { samples, relative } = calm.samples.length > 0 ? calm : disturbed;
+    outcomes.set(name, {
+      ...{ kind: 'measured', median: median(samples), minimum: minimum(samples), samples: samples.length },
+      ...(relative.length > 0 ? { relative: median(relative) } : {}),
+    });
   }
   for (const { peer } of contestants) await peer.release();
   return { outcomes, disagreements: wrong, slices: counts.slices, disturbedSlices: counts.disturbed };
@@ -106,9 +126,29 @@ interface Contestant {
   readonly peer: PeerProcess;
   /** Milliseconds of one call, roughly. */
   readonly call: number;
+  readonly calm: Slices;
+  /** Slices in which other programs were busy; used only if there are no others. */
+  readonly disturbed: Slices;
+}
+
+interface Slices {
+  /** Milliseconds of calls, of all slices together. */
   readonly samples: number[];
-  /** Samples from slices in which other programs were busy; used only if there are no others. */
-  readonly disturbed: number[];
+  /** For each slice, the median as a multiple of the yardstick's. */
+  readonly relative: number[];
+}
+
+function noSlices(): Slices {
+  return { samples: [], relative: [] };
+}
+
+function addSlice(slices: Slices, { samples, yardstick }: Measured): void {
+  slices.samples.push(...samples);
+  if (yardstick !== undefined) slices.relative.push(median(samples) / median(yardstick));
+}
+
+function programOf({ program, parameters }: Case): Pick<Case, 'program' | 'parameters'> {
+  return { program, parameters };
 }
 
 function takesPart(call: number, round: number, rounds: number): boolean {
@@ -127,15 +167,15 @@ async function takeSlice(
   counts.slices++;
   for (let attempt = 0; ; attempt++) {
     const meter = new LoadMeter(pids);
-    const { samples } = await contestant.peer.measure(effort.slice);
+    const measured = await contestant.peer.measure(effort.slice);
     const load = meter.foreignLoad();
     if (load === undefined || load <= DISTURBING_LOAD) {
-      contestant.samples.push(...samples);
+      addSlice(contestant.calm, measured);
       return;
     }
     if (attempt >= effort.retries || contestant.call > SLOW || patience.milliseconds <= 0) {
       counts.disturbed++;
-      contestant.disturbed.push(...samples);
+      addSlice(contestant.disturbed, measured);
       return;
     }
     const pause = 100 * 2 ** Math.min(attempt, 4);

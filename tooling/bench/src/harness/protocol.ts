@@ -29,6 +29,8 @@ export interface PrepareRequest {
   readonly command: 'prepare';
   readonly program: string;
   readonly parameters: Parameters;
+  /** Another program, timed in every slice before and after the first one; ignored by peers that lack it. */
+  readonly yardstick?: { readonly program: string; readonly parameters: Parameters };
   /** How long to warm up, in milliseconds; a single call that takes longer is enough. */
   readonly warmUp: number;
 }
@@ -69,6 +71,8 @@ export interface Prepared {
 /** Milliseconds per call, one entry per sample. */
 export interface Measured {
   readonly samples: readonly number[];
+  /** The same of the yardstick, if there is one. */
+  readonly yardstick?: readonly number[];
 }
 
 /** Where the time of one call goes. */

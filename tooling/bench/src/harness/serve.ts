@@ -48,11 +48,19 @@ export async function serve(service: Service): Promise<void> {
   process.stdin.destroy();
 }
 
+/** A program that is set up and warm. */
+interface Ready {
+  readonly program: Program;
+  /** Milliseconds of one call. */
+  readonly call: number;
+  /** Calls per sample. */
+  readonly inner: number;
+}
+
 class Runner {
   readonly #service: Service;
-  #program: Program | undefined;
-  /** Calls per sample. */
-  #inner = 1;
+  #ready: Ready | undefined;
+  #yardstick: Ready | undefined;
 
   constructor(service: Service) {
     this.#service = service;
@@ -75,33 +83,26 @@ class Runner {
   }
 
   release(): void {
-    this.#program?.dispose();
-    this.#program = undefined;
+    this.#ready?.program.dispose();
+    this.#yardstick?.program.dispose();
+    this.#ready = this.#yardstick = undefined;
   }
 
-  #prepare({ program: name, parameters, warmUp }: PrepareRequest): Prepared {
+  #prepare({ program: name, parameters, yardstick, warmUp }: PrepareRequest): Prepared {
     this.release();
-    const make = this.#service.programs[name];
+    const { programs } = this.#service;
+    const make = programs[name];
     if (make === undefined) throw new Unsupported(`no program '${name}'`);
     const program = make(parameters);
-    this.#program = program;
     const digest = program.check();
-    const begin = performance.now();
-    let call = Number.POSITIVE_INFINITY;
-    let now = begin;
-    do {
-      const before = now;
-      program.run();
-      now = performance.now();
-      call = Math.min(call, now - before);
-    } while (now - begin < warmUp);
-    this.#inner = Math.max(1, Math.ceil(SHORTEST_SAMPLE / Math.max(call, 1e-4)));
-    return { digest, call };
+    this.#ready = warm(program, warmUp);
+    const makeYardstick = yardstick && programs[yardstick.program];
+    if (makeYardstick) this.#yardstick = warm(makeYardstick(yardstick.parameters), warmUp);
+    return { digest, call: this.#ready.call };
   }
 
   #profile(calls: number): CallProfile {
-    const program = this.#program;
-    if (program === undefined) throw new Error('profile before prepare');
+    const { program } = this.#prepared('profile');
     if (this.#service.profile === undefined) throw new Unsupported('no profile');
     let milliseconds = 0;
     const kernels = this.#service.profile(() => {
@@ -118,20 +119,43 @@ class Runner {
   }
 
   #measure(milliseconds: number): Measured {
-    const program = this.#program;
-    if (program === undefined) throw new Error('measure before prepare');
-    const samples: number[] = [];
-    const inner = this.#inner;
-    const end = performance.now() + milliseconds;
-    let before = performance.now();
-    do {
-      for (let i = 0; i < inner; i++) program.run();
-      const now = performance.now();
-      samples.push((now - before) / inner);
-      before = now;
-    } while (before < end);
-    return { samples };
+    const ready = this.#prepared('measure');
+    if (this.#yardstick === undefined) return { samples: samplesOf(ready, milliseconds) };
+    const before = samplesOf(this.#yardstick, milliseconds / 4);
+    const samples = samplesOf(ready, milliseconds / 2);
+    return { samples, yardstick: [...before, ...samplesOf(this.#yardstick, milliseconds / 4)] };
   }
+
+  #prepared(command: string): Ready {
+    if (this.#ready === undefined) throw new Error(`${command} before prepare`);
+    return this.#ready;
+  }
+}
+
+function warm(program: Program, milliseconds: number): Ready {
+  const begin = performance.now();
+  let call = Number.POSITIVE_INFINITY;
+  let now = begin;
+  do {
+    const before = now;
+    program.run();
+    now = performance.now();
+    call = Math.min(call, now - before);
+  } while (now - begin < milliseconds);
+  return { program, call, inner: Math.max(1, Math.ceil(SHORTEST_SAMPLE / Math.max(call, 1e-4))) };
+}
+
+function samplesOf({ program, inner }: Ready, milliseconds: number): number[] {
+  const samples: number[] = [];
+  const end = performance.now() + milliseconds;
+  let before = performance.now();
+  do {
+    for (let i = 0; i < inner; i++) program.run();
+    const now = performance.now();
+    samples.push((now - before) / inner);
+    before = now;
+  } while (before < end);
+  return samples;
 }
 
 /** Thrown by programs that a peer's library cannot run. */

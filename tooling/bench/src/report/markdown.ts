@@ -54,6 +54,7 @@ function introduction({
   slices,
   disturbedSlices,
   peers,
+  rows,
   notes = [],
 }: ResultsDocument): string {
   const calm =
@@ -72,6 +73,12 @@ function introduction({
     'Every peer runs in a process of its own and waits, without using a processor, while another one is measured. All are',
     'measured in turn, several rounds of short slices, the order reversed from round to round; times are medians over all',
     'slices. Before anything is timed, the results of all peers are compared; one that differs is not timed.',
+    ...(rows.some(({ yardstick }) => yardstick !== undefined)
+      ? [
+          'What is required as a share of another case of ours (the peak, a dense product) is the median over slices that hold',
+          'both, so that a processor that others slow down slows both.',
+        ]
+      : []),
     `tfjs has one thread in Node. ${calm}`,
     ...notes.map((note) => `\n${note}`),
   ].join('\n');

@@ -3,6 +3,7 @@
 import { DELTA_RULE_ROWS } from '../delta-rule-cases.ts';
 import { EXPERT_ROWS } from '../expert-cases.ts';
 import { geometricMean } from '../harness/statistics.ts';
+import { PEAK_ROW } from '../peak-cases.ts';
 import { PREFIX_ROWS } from '../prefix-cases.ts';
 import { QUANTIZER_ROWS } from '../quantizer-cases.ts';
 import { ROUTING_ROWS } from '../routing-cases.ts';
@@ -34,9 +35,9 @@ interface Requirement {
   readonly rows: (row: Row) => boolean;
   /** The peer that counts, or undefined for the median itself. */
   readonly peer?: string;
-  /** Another row, whose median ours is divided by. */
+  /** Another row, whose median ours is divided by: in the same slices, where it is the case's yardstick. */
   readonly over?: string;
-  /** Another row, whose rate ours is divided by. */
+  /** Another row, whose rate ours is divided by; likewise. */
   readonly rateOver?: string;
   /** Whether what counts is the rate, in GFLOP/s. */
   readonly isRate?: boolean;
@@ -50,8 +51,6 @@ const named =
   (...names: string[]) =>
   (row: Row): boolean =>
     names.includes(row.name);
-/** The peak of the processor, to which rates are compared. */
-const PEAK_ROW = 'multiply-add';
 const LARGE_GEMM = named('n = 256', 'n = 512', 'n = 1024');
 const MILLION = (row: Row): boolean =>
   (row.suite === 'elementwise' && row.name.endsWith('1 M')) ||
@@ -278,6 +277,8 @@ function measureOf(
   }
   if (isRate) return row.rate;
   if (peer !== undefined) return row.ratio[peer];
+  if (row.yardstick !== undefined && row.yardstick.name === rateOver) return row.yardstick.rate;
+  if (row.yardstick !== undefined && row.yardstick.name === over) return row.yardstick.time;
   if (rateOver !== undefined) {
     const rate = measured.find(({ name }) => name === rateOver)?.rate;
     return row.rate === undefined || rate === undefined ? undefined : row.rate / rate;

@@ -22,6 +22,8 @@ export interface Row {
   readonly rateUnit?: 'GFLOP/s' | 'GB/s';
   /** `rate` as a fraction of what this device and thread count reach at best; absent where there is no rate. */
   readonly peakFraction?: number;
+  /** Another case, measured in the same slices: our time as a multiple of its time, and our rate as one of its rate. */
+  readonly yardstick?: { readonly name: string; readonly time: number; readonly rate?: number };
 }
 
 /** A peer or device without a figure, and why. */
@@ -46,13 +48,14 @@ export function rateOf(benchmark: Case, threads: number, milliseconds: number): 
   return {};
 }
 
-/** The rows of one case. */
+/** The rows of one case; `yardstick` is the case that was measured in the same slices. */
 export function rowsOf(
   benchmark: Case,
   result: CaseResult,
   devices: readonly Configuration[],
   peers: readonly Configuration[],
   peaks: Peaks,
+  yardstick?: Case,
 ): Row[] {
   const unit = benchmark.unit ?? 'ms';
   const scale = (unit === 'µs' ? 1000 : 1) / (benchmark.calls ?? 1);
@@ -83,9 +86,22 @@ export function rowsOf(
       ratio,
       ...rate,
       ...(rate.rate === undefined || peak === undefined ? {} : { peakFraction: rate.rate / peak }),
+      ...(yardstick === undefined || own.relative === undefined
+        ? {}
+        : { yardstick: comparison(benchmark, yardstick, device.threads, own.relative) }),
     });
   }
   return rows;
+}
+
+function comparison(benchmark: Case, yardstick: Case, threads: number, time: number): NonNullable<Row['yardstick']> {
+  const [ours, theirs] = [rateOf(benchmark, threads, time), rateOf(yardstick, threads, 1)];
+  const comparable = ours.rate !== undefined && theirs.rate !== undefined && ours.rateUnit === theirs.rateUnit;
+  return {
+    name: yardstick.name,
+    time,
+    ...(comparable ? { rate: (ours.rate as number) / (theirs.rate as number) } : {}),
+  };
 }
 
 /** Who has no figure in this case. Peak kernels are ours alone, so peers are not missed there. */
