@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -14,17 +15,14 @@ export const clipFactorKernel: WgslKernel = {
   storage: () => ({ partial: 'read f32', norm: 'write f32', factor: 'write f32' }),
   parameters: { count: 'u32', scale: 'f32', max_norm: 'f32' },
   code: () => `
-var<workgroup> sums: array<f32, ${LANES}>;
+${workgroupSum(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sum = 0.0;
   for (var i = lane; i < parameters.count; i += ${LANES}u) { sum += partial[i]; }
-  sums[lane] = sum;
-  workgroupBarrier();
+  let total = total_of(sum, lane);
   if (lane == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
     let length = parameters.scale * sqrt(total);
     norm[0] = length;
     factor[0] = parameters.scale * select(1.0, parameters.max_norm / length, length > parameters.max_norm);

@@ -9,6 +9,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupReduction, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -21,37 +22,31 @@ export const crossEntropy: WgslKernel = {
   }),
   parameters: { rows: 'u32', classes: 'u32', smoothing: 'f32' },
   code: (_, has) => `
-var<workgroup> parts: array<vec2f, ${LANES}>;
+${workgroupReduction('highest_of', LANES, 'f32', (a, b) => `max(${a}, ${b})`)}
+${workgroupSum(LANES, 'vec2f')}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   let first = row * parameters.classes;
-  // (highest, sum of logits), and then (Σ e^{z − highest}, …).
-  var part = vec2f(-3.0e38, 0.0);
+  var top = -3.0e38;
+  for (var i = lane; i < parameters.classes; i += ${LANES}u) { top = max(top, logits[first + i]); }
+  let highest = highest_of(top, lane);
+  // Σ e^{z − highest} and Σ z.
+  var part = vec2f();
   for (var i = lane; i < parameters.classes; i += ${LANES}u) {
-    part = vec2f(max(part.x, logits[first + i]), part.y + logits[first + i]);
+    part += vec2f(exp(logits[first + i] - highest), logits[first + i]);
   }
-  parts[lane] = part;
-  workgroupBarrier();
-  var whole = vec2f(-3.0e38, 0.0);
-  for (var i = 0u; i < ${LANES}u; i++) { whole = vec2f(max(whole.x, parts[i].x), whole.y + parts[i].y); }
-  workgroupBarrier();
-  var exponentials = 0.0;
-  for (var i = lane; i < parameters.classes; i += ${LANES}u) { exponentials += exp(logits[first + i] - whole.x); }
-  parts[lane] = vec2f(exponentials, 0.0);
-  workgroupBarrier();
+  let sums = total_of(part, lane);
   if (lane == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < ${LANES}u; i++) { total += parts[i].x; }
-    let lse = whole.x + log(total);
+    let lse = highest + log(sums.x);
     let target_class = targets[row];
     // NaN, whose constant WGSL does not take.
     var loss = bitcast<f32>(0x7fc00000u | (parameters.rows & 1u));
     if (target_class >= 0 && target_class < i32(parameters.classes)) {
       loss = lse - (1.0 - parameters.smoothing) * logits[first + u32(target_class)]
-        - parameters.smoothing * whole.y / f32(parameters.classes);
+        - parameters.smoothing * sums.y / f32(parameters.classes);
     }
     ${has('weights') ? 'loss = select(weights[row] * loss, 0.0, weights[row] == 0.0);' : ''}
     log_sum[row] = lse;

@@ -1,6 +1,7 @@
 /** Losses of all rows as one: Σ loss, or Σ loss / Σ w; 0 if all weights are. Without weights they are 1. */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -10,17 +11,14 @@ export const meanOfRows: WgslKernel = {
   storage: () => ({ losses: 'read f32', weights: 'read f32', result: 'write f32' }),
   parameters: { rows: 'u32' },
   code: ({ reduction }, has) => `
-var<workgroup> parts: array<vec2f, ${LANES}>;
+${workgroupSum(LANES, 'vec2f')}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(local_invocation_index) lane: u32) {
   var part = vec2f();
   for (var i = lane; i < parameters.rows; i += ${LANES}u) { part += vec2f(losses[i], ${has('weights') ? 'weights[i]' : '1.0'}); }
-  parts[lane] = part;
-  workgroupBarrier();
+  let total = total_of(part, lane);
   if (lane == 0u) {
-    var total = vec2f();
-    for (var i = 0u; i < ${LANES}u; i++) { total += parts[i]; }
     result[0] = total.x${reduction === 'mean' ? ' / select(total.y, 1.0, total.y == 0.0)' : ''};
   }
 }`,

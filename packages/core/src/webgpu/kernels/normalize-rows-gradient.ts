@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -19,7 +20,7 @@ export const normalizeRowsGradient: WgslKernel = {
   }),
   parameters: { rows: 'u32', features: 'u32' },
   code: (_, has) => `
-var<workgroup> parts: array<vec2f, ${LANES}>;
+${workgroupSum(LANES, 'vec2f')}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -33,15 +34,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let g = dy[first + i] * gain[i];
     part += vec2f(g, g * (x[first + i] - center) * factor);
   }
-  parts[lane] = part;
-  workgroupBarrier();
-  var total = vec2f();
-  for (var i = 0u; i < ${LANES}u; i++) { total += parts[i]; }
-  total /= f32(parameters.features);
+  let means = total_of(part, lane) / f32(parameters.features);
   for (var i = lane; i < parameters.features; i += ${LANES}u) {
     let g = dy[first + i] * gain[i];
     let normalized = (x[first + i] - center) * factor;
-    dx[first + i] = factor * (g${has('mean') ? ' - total.x' : ''} - normalized * total.y)${has('d_sum') ? ' + d_sum[first + i]' : ''};
+    dx[first + i] = factor * (g${has('mean') ? ' - means.x' : ''} - normalized * means.y)${has('d_sum') ? ' + d_sum[first + i]' : ''};
   }
 }`,
 };

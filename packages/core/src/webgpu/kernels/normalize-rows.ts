@@ -9,6 +9,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -21,17 +22,7 @@ export const normalizeRows: WgslKernel = {
   }),
   parameters: { rows: 'u32', features: 'u32', epsilon: 'f32' },
   code: (_, has) => `
-var<workgroup> parts: array<f32, ${LANES}>;
-
-/** The sum over the workgroup's invocations, for all of them. */
-fn total_of(part: f32, lane: u32) -> f32 {
-  workgroupBarrier();
-  parts[lane] = part;
-  workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < ${LANES}u; i++) { total += parts[i]; }
-  return total;
-}
+${workgroupSum(LANES)}
 
 fn summed(at: u32) -> f32 {
   return x[at]${has('residual') ? ' + residual[at]' : ''};

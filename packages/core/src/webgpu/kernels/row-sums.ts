@@ -1,6 +1,7 @@
 /** Sums of rows: y[r] = Σ_i x[offset + r, i], x [rows, columns]. */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 32;
 
@@ -10,7 +11,7 @@ export const rowSums: WgslKernel = {
   storage: () => ({ x: 'read f32', y: 'write f32' }),
   parameters: { rows: 'u32', columns: 'u32', offset: 'u32' },
   code: () => `
-var<workgroup> sums: array<f32, ${LANES}>;
+${workgroupSum(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -20,12 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = lane; i < parameters.columns; i += ${LANES}u) {
     sum += x[parameters.offset + row * parameters.columns + i];
   }
-  sums[lane] = sum;
-  workgroupBarrier();
-  if (lane == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
-    y[row] = total;
-  }
+  let total = total_of(sum, lane);
+  if (lane == 0u) { y[row] = total; }
 }`,
 };

@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 32;
 
@@ -16,7 +17,7 @@ export const scanValueGradients: WgslKernel = {
   storage: () => ({ gates: 'read f32', errors: 'read f32', written: 'read f32', dv: 'write f32', d_beta: 'write f32' }),
   parameters: { first_step: 'u32', steps: 'u32', value_dim: 'u32' },
   code: () => `
-var<workgroup> sums: array<f32, ${LANES}>;
+${workgroupSum(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -30,12 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     dv[cell] = beta * written[cell];
     sum = fma(written[cell], errors[cell], sum);
   }
-  sums[lane] = sum;
-  workgroupBarrier();
-  if (lane == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
-    d_beta[step] = total;
-  }
+  let total = total_of(sum, lane);
+  if (lane == 0u) { d_beta[step] = total; }
 }`,
 };

@@ -1,6 +1,7 @@
 /** Sums of squares of the blocks of a tensor: partial[offset + block] = Σ_i x_i². */
 
 import type { WgslKernel } from '../program.ts';
+import { workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 /** Elements of a block. */
@@ -12,7 +13,7 @@ export const squaredNorm: WgslKernel = {
   storage: () => ({ x: 'read f32', partial: 'write f32' }),
   parameters: { size: 'u32', offset: 'u32' },
   code: () => `
-var<workgroup> sums: array<f32, ${LANES}>;
+${workgroupSum(LANES)}
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -22,12 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end = min(parameters.size, first + ${NORM_BLOCK}u);
   var sum = 0.0;
   for (var i = first + lane; i < end; i += ${LANES}u) { sum = fma(x[i], x[i], sum); }
-  sums[lane] = sum;
-  workgroupBarrier();
-  if (lane == 0u) {
-    var total = 0.0;
-    for (var i = 0u; i < ${LANES}u; i++) { total += sums[i]; }
-    partial[parameters.offset + block] = total;
-  }
+  let total = total_of(sum, lane);
+  if (lane == 0u) { partial[parameters.offset + block] = total; }
 }`,
 };

@@ -49,3 +49,39 @@ export const SUM_OF = `
 fn sum_of(x: vec4f) -> f32 {
   return (x.x + x.y) + (x.z + x.w);
 }`;
+
+/** A value that is added up or compared by {@link workgroupReduction}. */
+type Reduced = 'f32' | 'vec2f';
+
+/**
+ * `fn <name>(part, lane) -> …`: what the parts of a workgroup's invocations are together, from the first to the last, so that
+ * the same parts give the same bits each time. All invocations get it, and all have to ask for it.
+ *
+ * @param lanes invocations of the workgroup
+ * @param combine the expression of two
+ */
+export function workgroupReduction(
+  name: string,
+  lanes: number,
+  type: Reduced,
+  combine: (a: string, b: string) => string,
+): string {
+  const parts = `${name}_parts`;
+  return `
+var<workgroup> ${parts}: array<${type}, ${lanes}>;
+
+fn ${name}(part: ${type}, lane: u32) -> ${type} {
+  // Others may still be reading what was there.
+  workgroupBarrier();
+  ${parts}[lane] = part;
+  workgroupBarrier();
+  var all = ${parts}[0];
+  for (var i = 1u; i < ${lanes}u; i++) { all = ${combine('all', `${parts}[i]`)}; }
+  return all;
+}`;
+}
+
+/** `fn total_of(part, lane) -> …`: the sum over a workgroup's invocations, as {@link workgroupReduction} gives it. */
+export function workgroupSum(lanes: number, type: Reduced = 'f32'): string {
+  return workgroupReduction('total_of', lanes, type, (a, b) => `${a} + ${b}`);
+}
