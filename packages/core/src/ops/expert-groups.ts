@@ -22,12 +22,12 @@ export interface ExpertGroups {
 }
 
 /**
- * Sorts assignments by expert, on the CPU engine.
+ * Sorts assignments by expert, on a backend that has the kernel.
  *
  * @param name how messages call the indices
  * @param indices int32 of any shape: the expert of each assignment
  * @param experts number of experts
- * @throws RangeError naming the first index that is out of range
+ * @throws RangeError naming the first index that is out of range; a GPU cannot, and gives NaN for the assignment
  */
 export function expertGroups(name: string, indices: tf.Tensor, experts: number): ExpertGroups {
   const attributes: ExpertSortAttributes = { experts, name };

@@ -22,6 +22,7 @@ import {
 } from '../backend/kernels/geometric-attention.ts';
 import type { RandomStream } from '../random/stream.ts';
 import { assertCount, assertFloatShape, assertNumber, assertShape, assertTensor } from '../shape-checks.ts';
+import { MAX_GPU_GEOMETRIC_TIME } from '../webgpu/kernels/geometric-walk.ts';
 import { dropout } from './dropout.ts';
 import { canFuse, runFused } from './fused.ts';
 import { isTapeOn, runKernel } from './gradients/support.ts';
@@ -59,8 +60,12 @@ export function geometricAttention(
   const sizes = assertGeometric('geometricAttention', projections, coefficients, options);
   const { keyMask, normalize = false, keyDropout } = options;
   return tf.tidy(() => {
-    if (!canFuse('FwpGeometricAttention') || !supportsGeometricAttention(sizes)) {
+    if (!canFuse('FwpGeometricAttention') || !isSupported(sizes)) {
       return composed(projections, coefficients, sizes, options).output;
+    }
+    if (tf.getBackend() === 'webgpu') {
+      const x = withDroppedKeys(projections, sizes, keyDropout);
+      return fused(x, coefficients, keyMask, { ...sizes, normalize }) as tf.Tensor3D;
     }
     const attributes: GeometricAttentionAttributes = {
       ...sizes,
@@ -121,7 +126,24 @@ function assertGeometric(
   return { batch, time, heads, dim };
 }
 
-// ---- on the CPU engine ---------------------------------------------------------------------------
+// ---- as one kernel -------------------------------------------------------------------------------
+
+/** Whether a head fits into what the kernels have for it. */
+function isSupported(sizes: Sizes): boolean {
+  return tf.getBackend() === 'webgpu' ? sizes.time <= MAX_GPU_GEOMETRIC_TIME : supportsGeometricAttention(sizes);
+}
+
+/** The projections with the keys as dropout leaves them, for kernels that draw nothing. */
+function withDroppedKeys(
+  projections: tf.Tensor,
+  { batch, time, heads, dim }: Sizes,
+  keyDropout: GeometricAttentionOptions['keyDropout'],
+): tf.Tensor {
+  if (keyDropout === undefined) return projections;
+  const factors = dropout(tf.ones([batch, time, heads * dim]), keyDropout.rate, keyDropout.random);
+  const others = (size: number) => tf.ones([batch, time, size]);
+  return tf.mul(projections, tf.concat([others(heads * dim), factors, others((dim + 2) * heads)], 2));
+}
 
 /** What the kernels need to know about dropout; moves the stream on as {@link dropout} does. */
 function keyDropoutAttributes(

@@ -10,6 +10,8 @@ export interface GpuKernelCall {
   // biome-ignore lint/suspicious/noExplicitAny: the same for attributes
   readonly attrs: any;
   readonly backend: WebGpuBackend;
+  /** What tfjs's kernel of this name gives; there is none of ours. */
+  readonly fallback: () => tf.TensorInfo | tf.TensorInfo[];
 }
 
 /** Kernel names and their implementations. */
@@ -30,13 +32,18 @@ export function withWorkspace<R>(backend: WebGpuBackend, sizes: number[], use: (
   }
 }
 
-/** New tensors, filled by `fill`, and disposed of again if it throws. */
+/**
+ * New tensors, filled by `fill`, and disposed of again if it throws.
+ *
+ * @param dtypes of the outputs, float32 where there is none
+ */
 export function outputsOf(
   backend: WebGpuBackend,
   shapes: number[][],
   fill: (...outputs: tf.TensorInfo[]) => void,
+  dtypes: readonly tf.DataType[] = [],
 ): tf.TensorInfo[] {
-  const outputs = shapes.map((shape) => backend.makeOutput(shape, 'float32'));
+  const outputs = shapes.map((shape, index) => backend.makeOutput(shape, dtypes[index] ?? 'float32'));
   try {
     fill(...outputs);
     return outputs;

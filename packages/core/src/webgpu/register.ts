@@ -1,15 +1,30 @@
 /** Registers our WGSL kernels with tfjs, for its backend `webgpu`: operations that have one then run as one kernel there. */
 
-import { registerKernel } from '@tensorflow/tfjs-core';
+import { getKernel, registerKernel, type TensorInfo, unregisterKernel } from '@tensorflow/tfjs-core';
 import { attentionKernels } from './attention.ts';
 import type { WebGpuBackend } from './backend.ts';
+import { dropoutKernels } from './dropout.ts';
+import { expertKernels } from './experts.ts';
 import { fastWeightScans } from './fast-weight-scans.ts';
+import { geometricAttentionKernels } from './geometric-attention.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
 import { lossKernels } from './loss.ts';
 import { normalizationKernels } from './normalization.ts';
+import { segmentKernels } from './segments.ts';
+import { selectionKernels } from './selection.ts';
 import { repairTfjsKernels } from './tfjs-repairs.ts';
 
-const TABLES: readonly GpuKernelTable[] = [attentionKernels, fastWeightScans, lossKernels, normalizationKernels];
+const TABLES: readonly GpuKernelTable[] = [
+  attentionKernels,
+  dropoutKernels,
+  expertKernels,
+  fastWeightScans,
+  geometricAttentionKernels,
+  lossKernels,
+  normalizationKernels,
+  segmentKernels,
+  selectionKernels,
+];
 
 let registered = false;
 
@@ -19,11 +34,18 @@ export function registerGpuKernels(): void {
   registered = true;
   repairTfjsKernels();
   for (const [kernelName, kernel] of TABLES.flatMap((table) => Object.entries(table))) {
+    const tfjs = getKernel(kernelName, 'webgpu');
+    if (tfjs !== undefined) unregisterKernel(kernelName, 'webgpu');
     registerKernel({
       kernelName,
       backendName: 'webgpu',
-      kernelFunc: ({ inputs, attrs, backend }) =>
-        kernel({ inputs, attrs: attrs ?? {}, backend: backend as WebGpuBackend }),
+      kernelFunc: (call) =>
+        kernel({
+          inputs: call.inputs,
+          attrs: call.attrs ?? {},
+          backend: call.backend as WebGpuBackend,
+          fallback: () => tfjs?.kernelFunc(call) as TensorInfo | TensorInfo[],
+        }),
     });
   }
 }

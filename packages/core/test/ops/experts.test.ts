@@ -7,29 +7,19 @@ import { dispose, expertFeedForward, expertMatMul, init } from '../../src/index.
 import { composedProducts } from '../../src/ops/expert-groups.ts';
 import { sumAssignments } from '../../src/ops/expert-mat-mul.ts';
 import { availableDevices, composedBackends } from '../devices.ts';
-import { expertLayers, expertProducts, openUnits } from '../reference/experts.ts';
-import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+import { expectWithin, noise, noiseInput } from './against-reference.ts';
+import {
+  chosen,
+  expectLayerMatches,
+  expectMatMulMatches,
+  layer,
+  layerInputs,
+  type MatMulCase,
+} from './expert-cases.ts';
 import { expectSameBitsForAllThreads, memoryInUse, tensorsOf, valuesAndGradients } from './scan-cases.ts';
 
-/** Experts of assignments; where `used` is less than `experts`, the last ones have none. */
-function chosen(assignments: number, used: number, seed: number): Int32Array {
-  return Int32Array.from(noise(assignments, seed), (x) => Math.floor(((x + 1) / 2) * used));
-}
-
-/** `inputRows` · `share` assignments, summed `group` by `group`. */
-interface Case {
-  readonly groups: number;
-  readonly group: number;
-  readonly share: number;
-  readonly experts: number;
-  readonly size: number;
-  readonly outputSize: number;
-  readonly gated: boolean;
-  readonly seed: number;
-}
-
 const extents = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.constantFrom(16, 33));
-const cases: fc.Arbitrary<Case> = fc.record({
+const cases: fc.Arbitrary<MatMulCase> = fc.record({
   groups: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constantFrom(17)),
   group: fc.integer({ min: 1, max: 4 }),
   share: fc.integer({ min: 1, max: 3 }),
@@ -39,42 +29,6 @@ const cases: fc.Arbitrary<Case> = fc.record({
   gated: fc.boolean(),
   seed: fc.nat(1000),
 });
-
-function expectMatMulMatches({ groups, group, share, experts, size, outputSize, gated, seed }: Case): void {
-  const assignments = groups * group * share;
-  const [rows, outputRows] = [assignments / share, assignments / group];
-  const indices = chosen(assignments, Math.max(1, experts - 1), seed);
-  const inputs: Inputs = {
-    x: noiseInput([rows, size], seed + 1),
-    weights: noiseInput([experts, size, outputSize], seed + 2, 0.5),
-    ...(gated && { gates: noiseInput([assignments], seed + 3) }),
-  };
-  expectMatchesReference({
-    inputs,
-    operation: ({ x, weights, gates }) => [
-      expertMatMul(x as tf.Tensor2D, weights as tf.Tensor3D, tf.tensor1d(indices, 'int32'), { gates, outputRows }),
-    ],
-    reference: ({ x, weights, gates }) => [
-      expertProducts(x!, weights!, indices, gates, { rows, outputRows, size, outputSize }),
-    ],
-  });
-}
-
-/** Inputs of expertFeedForward. */
-function layerInputs(rows: number, active: number, experts: number, size: number, expertSize: number): Inputs {
-  return {
-    x: noiseInput([rows, size], 1),
-    keys: noiseInput([experts, size, expertSize], 2, 1 / Math.sqrt(size)),
-    values: noiseInput([experts, expertSize, size], 3, 1 / Math.sqrt(expertSize)),
-    gates: noiseInput([rows, active], 4),
-  };
-}
-
-function layer(indices: tf.Tensor2D) {
-  return ({ x, keys, values, gates }: Record<string, tf.Tensor>): tf.Tensor[] => [
-    expertFeedForward(x as tf.Tensor2D, keys as tf.Tensor3D, values as tf.Tensor3D, indices, gates as tf.Tensor2D),
-  ];
-}
 
 describe.each(await availableDevices())('experts on $name', ({ options }) => {
   beforeAll(() => init(options));
@@ -219,23 +173,7 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
 
     it.each(['fwp', ...composedBackends])('matches the reference (%s)', async (backend) => {
       await tf.setBackend(backend);
-      fc.assert(
-        fc.property(layers, ({ rows, active, experts, size, expertSize, seed }) => {
-          const indices = chosen(rows * active, experts, seed);
-          const selected = tf.tensor2d(indices, [rows, active], 'int32');
-          const inputs = layerInputs(rows, active, experts, size, expertSize);
-          const fixed = { indices, rows, size, expertSize };
-          const exact = (name: string) => Float64Array.from(inputs[name]!.values);
-          const open = openUnits(exact('x'), exact('keys'), fixed);
-          expectMatchesReference({
-            inputs,
-            operation: layer(selected),
-            reference: (values) => [expertLayers(values, open, fixed)],
-          });
-          selected.dispose();
-        }),
-        { numRuns: backend === 'fwp' ? 25 : 6 },
-      );
+      fc.assert(fc.property(layers, expectLayerMatches), { numRuns: backend === 'fwp' ? 25 : 6 });
     });
 
     it('is expertMatMul, ReLU, and expertMatMul with gates', () => {

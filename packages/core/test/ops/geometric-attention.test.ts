@@ -12,7 +12,8 @@ import {
 } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
 import { type GeometricSizes, geometricAttentionReference } from '../reference/geometric-attention.ts';
-import { expectMatchesReference, expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
+import { expectSameBits, expectWithin, noise } from './against-reference.ts';
+import { COEFFICIENTS, expectGeometricMatches, inputsOf, presence, rowOf } from './geometric-cases.ts';
 
 const devices = await availableDevices();
 const sizesArbitrary = fc.record<GeometricSizes>({
@@ -21,21 +22,6 @@ const sizesArbitrary = fc.record<GeometricSizes>({
   heads: fc.integer({ min: 1, max: 3 }),
   dim: fc.constantFrom(1, 3, 7, 8, 16, 33),
 });
-
-const rowOf = ({ heads, dim }: GeometricSizes): number => 3 * heads * dim + 2 * heads;
-const COEFFICIENTS = [0.4, 1.3, -0.2];
-
-/** Projections of noise; the first position of each sequence is no padding. */
-function inputsOf(sizes: GeometricSizes) {
-  return {
-    projections: noiseInput([sizes.batch, sizes.time, rowOf(sizes)], 1, 2),
-    coefficients: { shape: [3], values: Float32Array.from(COEFFICIENTS) },
-  };
-}
-
-function presence({ batch, time }: GeometricSizes): boolean[] {
-  return Array.from(noise(batch * time, 5), (x, i) => i % time === 0 || x < 0.5);
-}
 
 /** Output and gradients for a fixed upstream gradient. */
 function valueAndGradients(
@@ -74,55 +60,16 @@ describe.each(devices)('geometricAttention on $name', ({ options: deviceOptions 
 
   it('takes the nearest matches, with exact gradients', () => {
     fc.assert(
-      fc.property(sizesArbitrary, fc.boolean(), fc.boolean(), (sizes, masked, normalize) => {
-        const { batch, time, heads } = sizes;
-        const present = presence(sizes);
-        expectMatchesReference({
-          inputs: inputsOf(sizes),
-          operation: ({ projections, coefficients }) => [
-            geometricAttention(projections!, coefficients!, {
-              heads,
-              normalize,
-              keyMask: masked ? tf.tensor2d(present, [batch, time], 'bool') : undefined,
-            }),
-          ],
-          reference: ({ projections, coefficients }) => [
-            geometricAttentionReference(
-              projections!,
-              coefficients!,
-              sizes,
-              (b, t) => !masked || present[b * time + t]!,
-              normalize,
-            ).output,
-          ],
-          tolerance: 1e-5,
-        });
-      }),
+      fc.property(sizesArbitrary, fc.boolean(), fc.boolean(), (sizes, masked, normalize) =>
+        expectGeometricMatches(sizes, { masked, normalize }),
+      ),
       { numRuns: 40 },
     );
   });
 
   it('drops keys as dropout does', () => {
     fc.assert(
-      fc.property(sizesArbitrary, fc.nat(), (sizes, seed) => {
-        const { batch, time, heads, dim } = sizes;
-        const words = new RandomStream(seed).bits(batch * time * heads * dim);
-        expectMatchesReference({
-          inputs: inputsOf(sizes),
-          operation: ({ projections, coefficients }) => [
-            geometricAttention(projections!, coefficients!, {
-              heads,
-              keyDropout: { rate: 0.3, random: new RandomStream(seed) },
-            }),
-          ],
-          reference: ({ projections, coefficients }) => [
-            geometricAttentionReference(projections!, coefficients!, sizes, undefined, false, (element) =>
-              (words[element] as number) < Math.round(0.7 * 2 ** 32) ? 1 / 0.7 : 0,
-            ).output,
-          ],
-          tolerance: 1e-5,
-        });
-      }),
+      fc.property(sizesArbitrary, fc.nat(), (sizes, dropoutSeed) => expectGeometricMatches(sizes, { dropoutSeed })),
       { numRuns: 20 },
     );
   });

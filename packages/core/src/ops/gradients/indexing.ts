@@ -5,7 +5,8 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { type Gradient, zeroGradient } from './support.ts';
+import { canFuse } from '../fused.ts';
+import { type Gradient, runKernel, zeroGradient } from './support.ts';
 
 /**
  * `y[b, o, i, …] = x[b, o, indices[b, i], …]` with batch axes b, axes o before the gathered one: dy is added up at the
@@ -113,6 +114,9 @@ const topK: Gradient = {
         const extent = x.shape[x.rank - 1] as number;
         const rows = x.size / Math.max(1, extent);
         const k = indices.shape[indices.rank - 1] as number;
+        if (canFuse('FwpTopKGradient')) {
+          return runKernel('FwpTopKGradient', { dy: dyValues, indices }, { columns: extent });
+        }
         const places = tf.add(
           tf.reshape(indices, [rows, k]),
           tf.mul(tf.reshape(tf.range(0, rows, 1, 'int32'), [rows, 1]), tf.scalar(extent, 'int32')),

@@ -9,7 +9,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupReduction, workgroupSum } from './wgsl.ts';
+import { nan, workgroupReduction, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -42,8 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (lane == 0u) {
     let lse = highest + log(sums.x);
     let target_class = targets[row];
-    // NaN, whose constant WGSL does not take.
-    var loss = bitcast<f32>(0x7fc00000u | (parameters.rows & 1u));
+    var loss = ${nan('parameters.rows')};
     if (target_class >= 0 && target_class < i32(parameters.classes)) {
       loss = lse - (1.0 - parameters.smoothing) * logits[first + u32(target_class)]
         - parameters.smoothing * sums.y / f32(parameters.classes);

@@ -51,7 +51,7 @@ fn sum_of(x: vec4f) -> f32 {
 }`;
 
 /** A value that is added up or compared by {@link workgroupReduction}. */
-type Reduced = 'f32' | 'vec2f';
+type Reduced = 'f32' | 'vec2f' | 'vec2i';
 
 /**
  * `fn <name>(part, lane) -> …`: what the parts of a workgroup's invocations are together, from the first to the last, so that
@@ -84,4 +84,9 @@ fn ${name}(part: ${type}, lane: u32) -> ${type} {
 /** `fn total_of(part, lane) -> …`: the sum over a workgroup's invocations, as {@link workgroupReduction} gives it. */
 export function workgroupSum(lanes: number, type: Reduced = 'f32'): string {
   return workgroupReduction('total_of', lanes, type, (a, b) => `${a} + ${b}`);
+}
+
+/** Expression of NaN, whose constant WGSL does not take; `number` is any u32 that is not one of the code's constants. */
+export function nan(number: string): string {
+  return `bitcast<f32>(0x7fc00000u | (${number} & 1u))`;
 }

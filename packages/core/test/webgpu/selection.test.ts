@@ -1,0 +1,128 @@
+/** The largest of rows, the nearest codes, and rows sorted and summed by segment, on webgpu. */
+
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dispose, embedding, init, segmentSum, vqAssign } from '../../src/index.ts';
+import { webGpuDevices } from '../devices.ts';
+import { expectSameBits, expectWithin, noise, noiseInput } from '../ops/against-reference.ts';
+import { expectRelativeErrors, valuesAndGradients } from '../ops/scan-cases.ts';
+import { nearestCode, segmentSums } from '../reference/vector-quantization.ts';
+
+const [gpu] = await webGpuDevices();
+
+/** Rows of a matrix. */
+function rowsOf(values: Float32Array, size: number): number[][] {
+  return Array.from({ length: values.length / size }, (_, i) => Array.from(values.subarray(i * size, (i + 1) * size)));
+}
+
+describe.skipIf(gpu === undefined)('selection on webgpu', { timeout: 240_000 }, () => {
+  beforeAll(async () => {
+    await init(gpu?.options);
+    // Small tensors would be computed by tfjs's CPU backend.
+    tf.env().set('WEBGPU_CPU_FORWARD', false);
+  });
+  afterAll(dispose);
+
+  it('finds the largest of each row: the first of equal ones, NaN above all', () => {
+    const rows = [
+      [1, -0, 3, 3, 0, -2, 3],
+      [Number.NaN, 5, Number.POSITIVE_INFINITY, Number.NaN, -1, 7, 0],
+      [-5, -5, -5, -6, Number.NEGATIVE_INFINITY, -5, -7],
+    ];
+    const { values, indices } = tf.topk(tf.tensor2d(rows), 4);
+    expect(indices.arraySync()).toEqual([
+      [2, 3, 6, 0],
+      [0, 3, 2, 5],
+      [0, 1, 2, 5],
+    ]);
+    expect(values.arraySync()).toEqual([
+      [3, 3, 3, 1],
+      [Number.NaN, Number.NaN, Number.POSITIVE_INFINITY, 7],
+      [-5, -5, -5, -5],
+    ]);
+    const integers = tf.topk(tf.tensor1d([3, -2147483648, 2147483647, 3], 'int32'), 4);
+    expect([...integers.indices.dataSync()]).toEqual([2, 0, 3, 1]);
+    tf.dispose([values, indices, integers.values, integers.indices]);
+  });
+
+  it('gives the largest of long rows their gradients, and so does tfjs where there are too many of them', async () => {
+    const inputs = { x: noiseInput([3, 150], 1) };
+    const run = (k: number) => valuesAndGradients(inputs, ({ x }) => [tf.topk(x!, k).values]);
+    const [few, many] = [run(3), run(70)];
+    await init({ device: 'wasm', threads: 1 });
+    const expected = [run(3), run(70)];
+    await init(gpu?.options);
+    expectSameBits(few, expected[0]!);
+    expectSameBits(many, expected[1]!);
+  });
+
+  it('finds the nearest codes, of several the first', () => {
+    tf.tidy(() => {
+      const [z, w] = [noise(37 * 19, 1), noise(70 * 19, 2)];
+      const [vectors, codes] = [rowsOf(z, 19), rowsOf(w, 19)];
+      const indices = vqAssign(tf.tensor2d(vectors), tf.tensor2d(codes));
+      expect([...indices.dataSync()]).toEqual(vectors.map((vector) => nearestCode(vector, codes)));
+      const some = vqAssign(
+        tf.tensor3d([
+          [
+            [9, 9],
+            [Number.NaN, 0],
+          ],
+        ]),
+        tf.tensor2d([
+          [0, 0],
+          [1, 1],
+          [1, 1],
+        ]),
+      );
+      expect(some.arraySync()).toEqual([[1, 0]]);
+      expect(vqAssign(tf.zeros([0, 2]), tf.ones([3, 2])).shape).toEqual([0]);
+    });
+  });
+
+  it('sums rows by segment in their order, those of no segment left out', () => {
+    const [rows, size, segments] = [300, 3, 70];
+    const ids = Int32Array.from(noise(rows, 3), (x) => Math.floor(((x + 1) / 2) * (segments + 5)));
+    const clamped = ids.map((id) => Math.min(id, segments - 1));
+    const run = () =>
+      valuesAndGradients({ values: noiseInput([rows, size], 1) }, ({ values }) => {
+        const kept = tf.tensor1d(clamped, 'int32');
+        const { sums, counts } = segmentSum(values as tf.Tensor2D, kept, segments);
+        return [sums, counts, tf.unsortedSegmentSum(values!, tf.tensor1d(ids, 'int32'), segments)];
+      });
+    const [first, second] = [run(), run()];
+    expectSameBits(second, first);
+    const [sums, counts, without] = first;
+    const values = noise(rows * size, 1);
+    expectWithin(sums!, segmentSums(values, clamped, segments, size), 1e-6, 'sums');
+    expectWithin(
+      counts!,
+      segmentSums(
+        clamped.map(() => 1),
+        clamped,
+        segments,
+        1,
+      ),
+      0,
+      'counts',
+    );
+    const all = segmentSums(values, ids, segments + 5, size);
+    expectWithin(without!, all.subarray(0, segments * size), 1e-6, 'sums without');
+    tf.tidy(() => {
+      const none = segmentSum(tf.zeros([0, 2]), tf.zeros([0], 'int32'), 2);
+      expect([...none.sums.dataSync(), ...none.counts.dataSync()]).toEqual([0, 0, 0, 0, 0, 0]);
+    });
+  });
+
+  it('gives the table of an embedding the same gradient as on the CPU', async () => {
+    const ids = [3, 0, 3, 3, 5, 0, 1, 3];
+    const run = () =>
+      valuesAndGradients({ table: noiseInput([7, 65], 1) }, ({ table }) => [
+        embedding(table as tf.Tensor2D, tf.tensor2d(ids, [2, 4], 'int32')),
+      ]);
+    const actual = run();
+    await init({ device: 'wasm', threads: 1 });
+    expectRelativeErrors(actual, run(), 1e-7);
+    await init(gpu?.options);
+  });
+});
