@@ -125,11 +125,11 @@ INLINE void delta_forward_pass(const delta_head *head, delta_tile *unit, i64 t, 
     query[s] = fw_padded(padding + 2 * rows, head->q + MIN(reader + s, last) * n, n);
     factor[s] = vset(gated ? head->decay[t + s] : 1);
   }
-  fw_prefetch(head->k + (t + DELTA_AHEAD) * n, steps * n, 0);
-  fw_prefetch(head->q + (t + DELTA_AHEAD) * n, steps * n, 0);
-  fw_prefetch(head->v + (t + DELTA_AHEAD) * values, steps * values, 0);
-  fw_prefetch(head->output + (t + DELTA_AHEAD) * values, steps * values, 1);
-  if (head->errors) fw_prefetch(head->errors + (t + DELTA_AHEAD) * values, steps * values, 1);
+  prefetch_floats(head->k + (t + DELTA_AHEAD) * n, steps * n, 0);
+  prefetch_floats(head->q + (t + DELTA_AHEAD) * n, steps * n, 0);
+  prefetch_floats(head->v + (t + DELTA_AHEAD) * values, steps * values, 0);
+  prefetch_floats(head->output + (t + DELTA_AHEAD) * values, steps * values, 1);
+  if (head->errors) prefetch_floats(head->errors + (t + DELTA_AHEAD) * values, steps * values, 1);
   UNROLL for (int i = 0; i < vectors; i++) {
     UNROLL for (int s = 0; s < steps; s++) {
       vf expected = unit->expected[s].vector[i];

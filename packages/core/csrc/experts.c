@@ -13,7 +13,9 @@
  *
  * Each chunk owns a block of the output, so nothing is added atomically, and sums have an order that does not depend on
  * threads: in `expert_sum` a block of rows and columns of y meets all experts one after the other, with those of each
- * expert's assignments that belong to its rows. They follow one another, because the sort is stable.
+ * expert's assignments that belong to its rows. They follow one another, because the sort is stable. Where a row has one
+ * assignment only, a block has the rows of neighbours in sorted order instead, and meets one expert or two. Blocks that are
+ * at work at once have different rows: threads that write beside each other wait for each other's cache lines.
  */
 #include "counting-sort.h"
 #include "gemm.h"
@@ -25,9 +27,11 @@
 #define EXPERT_COLUMNS 128
 /** Sorted positions per chunk of expert_hidden and expert_hidden_grad. */
 #define EXPERT_POSITIONS 256
-/** Fewest rows of one expert, on the average, for which rows of the output are divided; and most parts of them. */
-#define EXPERT_LEAST_ROWS 256
+/** Fewest rows of one expert in a part, on the average, when rows of the output are divided; and most parts. */
+#define EXPERT_LEAST_ROWS 128
 #define EXPERT_ROW_BLOCKS 16
+/** How many rows ahead scattered rows are asked for. */
+#define EXPERT_AHEAD 4
 /** Multiply-adds worth a chunk of their own. */
 #define EXPERT_GRAIN 1e6
 
@@ -58,6 +62,7 @@ static void expert_gather(const expert_rows *rows, const i32 *order, i64 first, 
                           const f32 *gates, f32 *target) {
   for (i64 i = 0; i < count; i++, target += columns) {
     const f32 *row = expert_row(rows, order, first + i) + column;
+    if (i + EXPERT_AHEAD < count) prefetch_floats(expert_row(rows, order, first + i + EXPERT_AHEAD) + column, columns, 0);
     if (!gates) {
       gemm_copy(row, columns, target);
       continue;
@@ -221,25 +226,36 @@ typedef struct {
   i64 rows_at_once, columns_at_once, column_blocks;
 } expert_sum_plan;
 
+/** Where the output row of an assignment begins. */
+INLINE i64 expert_output(const expert_sum_plan *plan, i64 assignment) {
+  return (i64)((u32)assignment / (u32)plan->share) * plan->n;
+}
+
 static void expert_sum_block(const expert_sum_plan *plan, i64 unit, f32 *scratch) {
   const i32 *order = plan->groups.order, *offsets = plan->groups.offsets;
   f32 *gathered = scratch, *tile = gathered + EXPERT_GATHERED, *rest = tile + EXPERT_TILE;
-  const i64 block = unit % plan->column_blocks;
-  const i64 first_row = unit / plan->column_blocks * plan->rows_at_once, column = block * plan->columns_at_once;
+  const i64 row_blocks = CEIL_DIV(plan->rows, plan->rows_at_once), block = unit / row_blocks;
+  const i64 first_row = unit % row_blocks * plan->rows_at_once, column = block * plan->columns_at_once;
   const i64 end_row = MIN(plan->rows, first_row + plan->rows_at_once);
   const i64 columns = MIN(plan->columns_at_once, plan->n - column);
-  for (i64 row = first_row; row < end_row; row++) zero_bytes(plan->y + row * plan->n + column, columns * 4);
+  const i32 sorted = plan->share == 1;
+  for (i64 i = first_row; i < end_row; i++) zero_bytes(plan->y + (sorted ? order[i] : i) * plan->n + column, columns * 4);
   for (i64 e = 0; e < plan->groups.experts; e++) {
-    const i64 begin = expert_position(order, offsets[e], offsets[e + 1], first_row * plan->share);
-    const i64 end = expert_position(order, begin, offsets[e + 1], end_row * plan->share);
+    i64 begin = MAX(offsets[e], first_row), end = MIN(offsets[e + 1], end_row);
+    if (!sorted) {
+      begin = expert_position(order, offsets[e], offsets[e + 1], first_row * plan->share);
+      end = expert_position(order, begin, offsets[e + 1], end_row * plan->share);
+    }
     const f32 *weights = plan->weights + e * plan->source.size * plan->n + column * plan->w_column;
     for (i64 position = begin; position < end; position += EXPERT_ROWS) {
       const i64 count = MIN(EXPERT_ROWS, end - position);
       expert_product(&plan->source, order, position, count, weights, plan->w_row, plan->w_column, columns, tile, columns,
                      ACTIVATION_NONE, gathered, rest);
       for (i64 i = 0; i < count; i++) {
-        const i64 a = order[position + i];
-        const i64 at = (i64)((u32)a / (u32)plan->share) * plan->n + column;
+        const i64 a = order[position + i], at = expert_output(plan, a) + column;
+        if (i + EXPERT_AHEAD < count) {
+          prefetch_floats(plan->y + expert_output(plan, order[position + i + EXPERT_AHEAD]) + column, columns, 1);
+        }
         const f32 *product = tile + i * columns;
         f32 *y = plan->y + at;
         const vf gate = vset(plan->gates ? plan->gates[a] : 1);
@@ -281,7 +297,7 @@ KERNEL(expert_sum) {
   const i64 worth = (i64)MIN(products / EXPERT_GRAIN / (f64)plan.column_blocks, EXPERT_ROW_BLOCKS);
   const i64 dense = assignments / plan.groups.experts / EXPERT_LEAST_ROWS;
   const i64 row_blocks = MAX(1, MIN(MIN(worth, dense), plan.rows));
-  plan.rows_at_once = CEIL_DIV(plan.rows, row_blocks);
+  plan.rows_at_once = plan.share == 1 ? EXPERT_POSITIONS : CEIL_DIV(plan.rows, row_blocks);
   const i64 units = CEIL_DIV(plan.rows, plan.rows_at_once) * plan.column_blocks;
   fwp_parallel_for(units, MAX(1, (i64)(EXPERT_GRAIN / 2 / (products / (f64)units + 50))), expert_sum_chunk, &plan);
   for (i64 block = 1; plan.dots && block < plan.column_blocks; block++) {

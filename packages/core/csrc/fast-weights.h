@@ -147,12 +147,6 @@ INLINE vf fw_broadcast(const f32 *x) {
   return all;
 }
 
-/** Asks for `count` floats that will be read or (`write`) written a little later. An address that doesn't exist does no harm. */
-#define fw_prefetch(at, count, write)                                                          \
-  do {                                                                                         \
-    for (i64 fw_at = 0; fw_at < (count); fw_at += 16) __builtin_prefetch((at) + fw_at, write); \
-  } while (0)
-
 /** A row [key_dim] of q, k or the like; where its length is no multiple of FW_ROWS, a copy in `buffer`, whose end is 0. */
 INLINE const f32 *fw_padded(f32 *buffer, const f32 *row, i64 key_dim) {
   if (key_dim % FW_ROWS == 0) return row;

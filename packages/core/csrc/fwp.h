@@ -121,4 +121,10 @@ INLINE void copy_bytes(void *target, const void *source, i64 bytes) {
 }
 INLINE void zero_bytes(void *target, i64 bytes) { __builtin_memset(target, 0, (size_t)bytes); }
 
+/** Asks for `count` floats that will be read or (`write`) written a little later. An address that doesn't exist does no harm. */
+#define prefetch_floats(at, count, write)                                          \
+  do {                                                                             \
+    for (i64 i_ = 0; i_ < (count); i_ += 16) __builtin_prefetch((at) + i_, write); \
+  } while (0)
+
 #endif
