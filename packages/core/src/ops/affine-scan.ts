@@ -14,7 +14,8 @@
  *     (E₁, f₁) ⊕ (E₂, f₂) = (E₁E₂, f₁ ▷ E₂ + f₂)        identity (1, 0)
  *
  * by which `prefixScan` gives the same states in logarithmic depth. On the CPU engine, where depth is worth nothing, one kernel goes
- * through all steps (`csrc/affine-scan.c`), and one back for the gradient; other backends scan the monoid. A scan that only reads
+ * through all steps (`csrc/affine-scan.c`), and one back for the gradient, as on GPUs, where each element of a state, or each four rows that a
+ * matrix carries on, have a thread or a workgroup (`webgpu/affine-scan.ts`); other backends scan the monoid. A scan that only reads
  * outputs q · s need not write its states down: for those there are `linearAttention`, `gatedLinearAttention`, `deltaRule`, …
  */
 

@@ -12,13 +12,15 @@
  * that is a sum over steps, g is then the gradient of backpropagation through all of time, though nothing of the past is kept
  * but S: its size does not depend on how long the sequence is.
  *
- * Any number of steps at once, in one kernel (`csrc/elementwise-lstm-rtrl.c`).
+ * Any number of steps at once, in one kernel (`csrc/elementwise-lstm-rtrl.c`, on a GPU `webgpu/kernels/elementwise-lstm-rtrl.ts`).
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME, type FwpBackend } from '../backend/backend.ts';
 import { elementwiseLstmRtrlKernel } from '../backend/kernels/elementwise-lstm-rtrl.ts';
 import { assertFloatShape } from '../shape-checks.ts';
+import { elementwiseLstmRtrlOnGpu } from '../webgpu/elementwise-lstm-rtrl.ts';
+import { activeGpuBackend } from '../webgpu/optimizer.ts';
 import {
   assertElementwiseLstm,
   type ElementwiseLstmOptions,
@@ -72,9 +74,7 @@ export function elementwiseLstmTrace(
   options: ElementwiseLstmOptions = {},
 ): ElementwiseLstmTrace {
   const sizes = assertElementwiseLstm('elementwiseLstmTrace', x, weights, options);
-  return inTidy(() =>
-    (tf.getBackend() === BACKEND_NAME ? fusedElementwiseLstm : composedTrace)(x, weights, options, sizes),
-  );
+  return inTidy(() => (canRunFused(sizes) ? fusedElementwiseLstm : composedTrace)(x, weights, options, sizes));
 }
 
 /**
@@ -110,7 +110,7 @@ export function elementwiseLstmRtrl(
   if (options.errors !== undefined) assertFloatShape(`${op}: errors`, options.errors, [batch, time, hidden]);
   const call = { sensitivities, x, recurrentWeight: weights.recurrentWeight, trace, options, sizes };
   return inTidy(() => {
-    if (time > 0) return (tf.getBackend() === BACKEND_NAME ? fused : composed)(call);
+    if (time > 0) return (canRunFused(sizes) ? fused : composed)(call);
     if (options.errors === undefined) return undefined;
     return asGradients([tf.zeros([inputs, 2 * hidden]), tf.zeros([2 * hidden]), tf.zeros([2 * hidden])]);
   }) as ElementwiseLstmGradients | undefined;
@@ -130,11 +130,15 @@ function asGradients([inputWeight, recurrentWeight, bias]: readonly tf.Tensor[])
   return { inputWeight, recurrentWeight, bias } as unknown as ElementwiseLstmGradients;
 }
 
-// ---- on the CPU engine ---------------------------------------------------------------------------
+// ---- on the CPU engine and on a GPU --------------------------------------------------------------
+
+/** Whether there is a kernel. */
+function canRunFused({ batch, hidden }: ElementwiseLstmSizes): boolean {
+  return tf.getBackend() === BACKEND_NAME || (activeGpuBackend() !== undefined && batch * hidden > 0);
+}
 
 function fused({ sensitivities, x, recurrentWeight, trace, options }: Call): ElementwiseLstmGradients | undefined {
-  const backend = tf.backend() as FwpBackend;
-  const gradients = elementwiseLstmRtrlKernel(backend, {
+  const call = {
     sensitivities,
     x,
     gates: trace.gates,
@@ -143,7 +147,10 @@ function fused({ sensitivities, x, recurrentWeight, trace, options }: Call): Ele
     initialState: options.initialState,
     resetMask: options.resetMask,
     errors: options.errors,
-  });
+  };
+  const gpu = activeGpuBackend();
+  const backend = tf.backend();
+  const gradients = gpu ? elementwiseLstmRtrlOnGpu(gpu, call) : elementwiseLstmRtrlKernel(backend as FwpBackend, call);
   if (gradients === undefined) return undefined;
   return asGradients(gradients.map((gradient) => tf.engine().makeTensorFromTensorInfo(gradient, backend)));
 }

@@ -12,7 +12,7 @@
  * gradient here is that of backpropagation through time, exact for everything, the initial state included. The output gate,
  * which is no part of the recurrence, is left to the layer (`nn/elementwise-lstm.ts`).
  *
- * All steps run in one kernel (`csrc/elementwise-lstm.c`), and so do those of the gradient.
+ * All steps run in one kernel (`csrc/elementwise-lstm.c`, on GPUs `webgpu/elementwise-lstm.ts`), and so do those of the gradient.
  */
 
 import * as tf from '@tensorflow/tfjs-core';

@@ -8,10 +8,11 @@
  *   s, c [batch, heads, dim]   h [batch, heads, time, dim]
  *
  * With one gate h = p. With three, h comes from a cell c (equations in `delta-lstm.ts`). On the CPU engine one kernel runs
- * over all steps (`csrc/delta-rnn.c`), with an exact gradient.
+ * over all steps (`csrc/delta-rnn.c`), and on GPUs for heads of up to 64 (`webgpu/recurrent-scans.ts`), with an exact gradient.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { MAX_DELTA_RNN_DIM } from '../webgpu/kernels/delta-rnn.ts';
 import { runScan, type ScanKernel, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { deltaStep, matrixTimes, restarted, stackSteps, stepOf } from './recurrent-steps.ts';
@@ -60,6 +61,7 @@ const KERNEL: ScanKernel<RecurrenceSizes & { version: CellVersion }> = {
       version === 0 ? [0] : [batch, heads, gates, time, dim],
     cells: ({ batch, heads, time, dim, version }) => (version === 0 ? [0] : [batch, heads, time, dim]),
   },
+  supports: ({ dim }, backend) => backend !== 'webgpu' || dim <= MAX_DELTA_RNN_DIM,
 };
 
 /**

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { FwpBackend } from '../backend/backend.ts';
 
 /**
- * A float32 tensor of undefined content on the CPU engine (the current backend must be `fwp`), to be passed to a kernel as
+ * A float32 tensor of undefined content on the CPU engine or a GPU (the current backend must be `fwp` or `webgpu`), to be passed to a kernel as
  * an input that it fills and its gradient saves. As an output it would be given a gradient, for which tfjs makes a
  * tensor of zeros, in JavaScript.
  *

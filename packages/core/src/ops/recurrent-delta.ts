@@ -9,11 +9,12 @@
  *   S [batch, heads, valueDim, keyDim]   R_q, R_k [heads, keyDim, valueDim]   R_v [heads, valueDim, valueDim]   r_b [heads, valueDim]
  *
  * Queries, keys and β are what a projection gave, before any activation. All steps run in one kernel
- * (`csrc/recurrent-delta.c`); the gradient is exact for everything, recurrent weights and initial state included.
+ * (`csrc/recurrent-delta.c`, and on GPUs for heads of up to 64 `webgpu/kernels/recurrent-delta.ts`); the gradient is exact for everything, recurrent weights and initial state included.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
+import { MAX_RECURRENT_DELTA_DIM } from '../webgpu/kernels/recurrent-delta.ts';
 import { assertScan, runScan, type ScanKernel, type ScanOptions, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
@@ -80,6 +81,8 @@ const KERNEL: ScanKernel = {
     errors: ({ batch, heads, time, valueDim }) => [batch, heads, time, valueDim],
     feedback: ({ batch, heads, time, valueDim }) => [batch, heads, time, valueDim],
   },
+  supports: ({ keyDim, valueDim }, backend) =>
+    backend !== 'webgpu' || Math.max(keyDim, valueDim) <= MAX_RECURRENT_DELTA_DIM,
 };
 
 /**
@@ -190,13 +193,18 @@ export const recurrentDeltaGradients: readonly Gradient[] = [
       const gradients = scan.gradFunc(upstream, saved, attributes) as Record<string, () => tf.Tensor>;
       const feedback = (saved as tf.Tensor[])[FEEDBACK] as tf.Tensor;
       const of = (name: string): tf.Tensor => (gradients[name] as () => tf.Tensor)();
-      const weight = (given: string) => () => tf.sum(tf.matMul(of(given), feedback, true, false), 0);
+      const weight = (name: string, given: () => tf.Tensor) => () => {
+        const { shape } = (saved as tf.Tensor[])[KERNEL.inputs.indexOf(name)] as tf.Tensor;
+        // tfjs's WebGPU backend cannot multiply matrices without elements.
+        if (feedback.size === 0) return tf.zeros(shape);
+        return tf.reshape(tf.sum(tf.matMul(given(), feedback, true, false), 0), shape);
+      };
       return {
         ...gradients,
-        queryWeight: weight('q'),
-        keyWeight: weight('k'),
-        valueWeight: weight('v'),
-        betaWeight: () => tf.squeeze(tf.sum(tf.matMul(tf.expandDims(of('beta'), 3), feedback, true, false), 0), [1]),
+        queryWeight: weight('queryWeight', () => of('q')),
+        keyWeight: weight('keyWeight', () => of('k')),
+        valueWeight: weight('valueWeight', () => of('v')),
+        betaWeight: weight('betaWeight', () => tf.expandDims(of('beta'), 3)),
       };
     },
   },

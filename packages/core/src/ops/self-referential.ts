@@ -15,12 +15,14 @@
  * What is trained is W_0, `weights`, which all sequences begin with. The state is W_t − W_0: zeros are the beginning, and a reset
  * goes back to W_0.
  *
- * On the CPU engine one kernel runs over all steps, with one pass over W for each (`csrc/self-referential.c`). Its
- * gradient is exact for everything, and keeps q, k, β and (q − k) W of all steps, and W every 128 steps.
+ * On the CPU engine one kernel runs over all steps, with one pass over W for each (`csrc/self-referential.c`), and so
+ * on GPUs where inputs and outputs have up to 64 elements (`webgpu/self-referential.ts`). The gradient is exact for everything, and
+ * keeps q, k, β and (q − k) W of all steps, and W every 128 steps.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
+import { MAX_SELF_REFERENTIAL_DIM } from '../webgpu/kernels/self-referential.ts';
 import { runScan, type ScanKernel, type ScanSizes, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
@@ -51,7 +53,7 @@ export interface SelfReferentialStepResult {
 
 /** Learning rates of a step: of the columns of the output, the query, the key and the learning rates. */
 const RATES = 4;
-/** `SR_SEGMENT` of `csrc/self-referential.c`. */
+/** `SR_SEGMENT` of `csrc/self-referential.c`, `SELF_REFERENTIAL_SEGMENT` of `webgpu/kernels/self-referential.ts`. */
 const SEGMENT = 128;
 /** Floats of a thread's scratch memory (`FWP_SCRATCH_BYTES` of `csrc/fwp.h`), and columns of `SR_MAX_VECTORS` vectors. */
 const [SCRATCH, MAX_COLUMNS] = [262_144, 2000];
@@ -69,8 +71,9 @@ const KERNEL: ScanKernel = {
     differences: (sizes) => [sizes.batch, sizes.heads, sizes.time, columnsOf(sizes)],
     anchors: (sizes) => [sizes.batch, sizes.heads, Math.ceil(sizes.time / SEGMENT), sizes.keyDim, columnsOf(sizes)],
   },
-  // The gradient's two matrices, and its rows, each block filled up to whole vectors.
-  supports: (sizes) => {
+  supports: (sizes, backend) => {
+    if (backend === 'webgpu') return Math.max(sizes.keyDim, sizes.valueDim) <= MAX_SELF_REFERENTIAL_DIM;
+    // The gradient's two matrices, and its rows, each block filled up to whole vectors.
     const columns = columnsOf(sizes) + 64;
     return 2 * (sizes.keyDim + 3) * columns + 20 * (columns + 16) <= SCRATCH && columns <= MAX_COLUMNS;
   },

@@ -7,12 +7,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
 import {
-  clear,
   copyParts,
   type GpuKernelCall,
   type GpuKernelTable,
   ifGiven,
   outputsOf,
+  passState,
   withWorkspace,
 } from './kernel-table.ts';
 import { rowSums } from './kernels/row-sums.ts';
@@ -22,6 +22,7 @@ import { scanStateGradients } from './kernels/scan-state-gradients.ts';
 import { SCAN_ROWS, scanStates } from './kernels/scan-states.ts';
 import { scanValueGradients } from './kernels/scan-value-gradients.ts';
 import { runKernel } from './program.ts';
+import { type Heads, headsAtATime } from './scan-memory.ts';
 
 type TensorInfo = tf.TensorInfo;
 
@@ -164,12 +165,6 @@ function isEmpty({ heads, time, keyDim, valueDim }: Sizes): boolean {
   return heads * time * keyDim * valueDim === 0;
 }
 
-/** Where there is nothing to do: the state is passed on, all else is zero. */
-function passState(backend: WebGpuBackend, from: TensorInfo, to: TensorInfo, others: readonly TensorInfo[]): void {
-  clear(backend, [to, ...others]);
-  if (ifGiven(from) !== undefined) copyParts(backend, from, [to]);
-}
-
 /** dq, dk, dv, dβ, dS₀ and, if gated, da. */
 function deltaRuleGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as ScanGradientInputs & { beta: TensorInfo; errors: TensorInfo };
@@ -229,16 +224,6 @@ function gradients(
   });
 }
 
-/** Heads whose boundaries are in memory at once. */
-interface Heads {
-  readonly first: number;
-  readonly count: number;
-}
-
-/** Flag of tfjs's environment: bytes that the boundaries of all heads at once may take, unless one head takes more. */
-const BOUNDARY_BYTES = 'FWP_WEBGPU_SCAN_BYTES';
-tf.env().registerFlag(BOUNDARY_BYTES, () => 2 ** 27);
-
 /**
  * Both passes over time, some heads after the others: runs something with the gradients of what was written, and with the
  * states before and their gradients after every chunk of these heads.
@@ -254,11 +239,9 @@ function overBoundaries(
 ): void {
   const { heads, time, keyDim, valueDim } = sizes;
   const ofHead = 2 * Math.ceil(time / SCAN_CHUNK) * valueDim * keyDim;
-  const atOnce = Math.max(1, Math.floor(tf.env().getNumber(BOUNDARY_BYTES) / (4 * ofHead)));
   copyParts(backend, given.dFinalState, [dState]);
   withWorkspace(backend, [heads * time * valueDim], (written) => {
-    for (let first = 0; first < heads; first += atOnce) {
-      const count = Math.min(atOnce, heads - first);
+    for (const { first, count } of headsAtATime(heads, ofHead)) {
       const parameters = { first_head: first, heads: count, time, value_dim: valueDim };
       const groups = count * Math.ceil(valueDim / SCAN_ROWS);
       withWorkspace(backend, [count * ofHead], (boundaries) => {

@@ -67,20 +67,89 @@ export function clear(backend: WebGpuBackend, tensors: readonly tf.TensorInfo[])
 
 /** Copies parts of a tensor into others, one after another from `offset` on. */
 export function copyParts(backend: WebGpuBackend, from: tf.TensorInfo, to: readonly tf.TensorInfo[], offset = 0): void {
-  for (const { dataId } of [from, ...to]) {
-    backend.uploadToGPU(dataId);
-    backend.commandQueueOwnedIds.add(dataId);
-  }
-  backend.ensureCommandEncoderReady();
-  backend.endComputePassEncoder();
   let at = offset;
   for (const part of to) {
-    const bytes = 4 * tf.util.sizeFromShape(part.shape);
-    const buffers = [from, part].map(({ dataId }) => backend.tensorMap.get(dataId).resource as GPUBuffer);
-    if (bytes > 0) {
-      backend.commandEncoder?.copyBufferToBuffer(buffers[0] as GPUBuffer, 4 * at, buffers[1] as GPUBuffer, 0, bytes);
-    }
-    backend.tensorMap.get(part.dataId).values = null;
-    at += bytes / 4;
+    copyElements(backend, { tensor: from, at }, { tensor: part, at: 0 }, tf.util.sizeFromShape(part.shape));
+    at += tf.util.sizeFromShape(part.shape);
   }
+}
+
+/** Copies tensors into one, one after another from `offset` on. */
+export function joinParts(backend: WebGpuBackend, from: readonly tf.TensorInfo[], to: tf.TensorInfo, offset = 0): void {
+  let at = offset;
+  for (const part of from) {
+    copyElements(backend, { tensor: part, at: 0 }, { tensor: to, at }, tf.util.sizeFromShape(part.shape));
+    at += tf.util.sizeFromShape(part.shape);
+  }
+}
+
+/** Runs something with tensors side by side: a kernel may have eight. Tensors that are gone afterwards. */
+export function withJoined<R>(
+  backend: WebGpuBackend,
+  tensors: readonly tf.TensorInfo[],
+  use: (joined: tf.TensorInfo) => R,
+): R {
+  const sizes = tensors.map(({ shape }) => tf.util.sizeFromShape(shape));
+  return withWorkspace(backend, [sizes.reduce((a, b) => a + b, 0)], (work) => {
+    const joined = work as tf.TensorInfo;
+    joinParts(backend, tensors, joined);
+    return use(joined);
+  });
+}
+
+/** Runs something that fills tensors side by side, and takes them apart; without, if they have no elements. */
+export function withKept(
+  backend: WebGpuBackend,
+  tensors: readonly tf.TensorInfo[],
+  fill: (joined: tf.TensorInfo | undefined) => void,
+): void {
+  if (tensors.every((tensor) => ifGiven(tensor) === undefined)) fill(undefined);
+  else withResults(backend, tensors, {}, fill);
+}
+
+/** Runs something that fills tensors side by side, and takes them apart. Those that are given `initial` content begin with it. */
+export function withResults(
+  backend: WebGpuBackend,
+  tensors: readonly tf.TensorInfo[],
+  initial: Readonly<Record<number, tf.TensorInfo>>,
+  fill: (joined: tf.TensorInfo) => void,
+): void {
+  const sizes = tensors.map(({ shape }) => tf.util.sizeFromShape(shape));
+  const upTo = (end: number) => sizes.slice(0, end).reduce((a, b) => a + b, 0);
+  withWorkspace(backend, [upTo(sizes.length)], (work) => {
+    const joined = work as tf.TensorInfo;
+    for (const [index, content] of Object.entries(initial)) joinParts(backend, [content], joined, upTo(Number(index)));
+    fill(joined);
+    copyParts(backend, joined, tensors);
+  });
+}
+
+/** Where a scan has nothing to do: the state is passed on, all else is zero. */
+export function passState(
+  backend: WebGpuBackend,
+  from: tf.TensorInfo,
+  to: tf.TensorInfo,
+  others: readonly tf.TensorInfo[],
+): void {
+  clear(backend, [to, ...others]);
+  if (ifGiven(from) !== undefined) copyParts(backend, from, [to]);
+}
+
+/** An element of a tensor. */
+interface Place {
+  readonly tensor: tf.TensorInfo;
+  readonly at: number;
+}
+
+function copyElements(backend: WebGpuBackend, from: Place, to: Place, count: number): void {
+  if (count === 0) return;
+  backend.ensureCommandEncoderReady();
+  backend.endComputePassEncoder();
+  const buffers = [from, to].map(({ tensor: { dataId } }) => {
+    backend.uploadToGPU(dataId);
+    backend.commandQueueOwnedIds.add(dataId);
+    return backend.tensorMap.get(dataId).resource as GPUBuffer;
+  }) as [GPUBuffer, GPUBuffer];
+  backend.commandEncoder?.copyBufferToBuffer(buffers[0], 4 * from.at, buffers[1], 4 * to.at, 4 * count);
+  backend.tensorMap.get(to.tensor.dataId).values = null;
 }

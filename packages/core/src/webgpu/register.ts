@@ -1,29 +1,37 @@
 /** Registers our WGSL kernels with tfjs, for its backend `webgpu`: operations that have one then run as one kernel there. */
 
 import { getKernel, registerKernel, type TensorInfo, unregisterKernel } from '@tensorflow/tfjs-core';
+import { affineScanKernels } from './affine-scan.ts';
 import { attentionKernels } from './attention.ts';
 import type { WebGpuBackend } from './backend.ts';
 import { dropoutKernels } from './dropout.ts';
+import { elementwiseLstmKernels } from './elementwise-lstm.ts';
 import { expertKernels } from './experts.ts';
 import { fastWeightScans } from './fast-weight-scans.ts';
 import { geometricAttentionKernels } from './geometric-attention.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
 import { lossKernels } from './loss.ts';
 import { normalizationKernels } from './normalization.ts';
+import { recurrentScans } from './recurrent-scans.ts';
 import { segmentKernels } from './segments.ts';
 import { selectionKernels } from './selection.ts';
+import { selfReferentialScan } from './self-referential.ts';
 import { repairTfjsKernels } from './tfjs-repairs.ts';
 
 const TABLES: readonly GpuKernelTable[] = [
+  affineScanKernels,
   attentionKernels,
   dropoutKernels,
+  elementwiseLstmKernels,
   expertKernels,
   fastWeightScans,
   geometricAttentionKernels,
   lossKernels,
   normalizationKernels,
+  recurrentScans,
   segmentKernels,
   selectionKernels,
+  selfReferentialScan,
 ];
 
 let registered = false;

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   AFFINE_TRANSITIONS,
-  type AffineTransition,
   affineOperator,
   affineScan,
   deltaRule,
@@ -22,36 +21,13 @@ import {
   inclusivePrefixes,
 } from '../reference/prefix-scan.ts';
 import { sumRuleReference } from '../reference/sum-rule.ts';
-import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
-import { expectSameBitsForAllThreads, memoryInUse, resetsOf, type Tensors, valuesAndGradients } from './scan-cases.ts';
+import { apply, noiseInputs } from './affine-scan-cases.ts';
+import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
+import { expectSameBitsForAllThreads, memoryInUse, resetsOf, valuesAndGradients } from './scan-cases.ts';
 
 type AffineValues = Parameters<typeof affineScanReference>[1];
 
 const devices = await availableDevices();
-
-function transitionShape(kind: AffineTransition, { batch, time, rows, columns }: AffineSizes): number[] {
-  const last = { elementwise: [rows, columns], scalar: [], diagonal: [columns], matrix: [columns, columns] }[kind];
-  return [batch, time, ...last];
-}
-
-function noiseInputs(kind: AffineTransition, sizes: AffineSizes): Inputs {
-  const { batch, time, rows, columns } = sizes;
-  return {
-    transition: noiseInput(transitionShape(kind, sizes), 1, kind === 'matrix' ? 1 / Math.sqrt(columns) : 1),
-    input: noiseInput([batch, time, rows, columns], 2),
-    initialState: noiseInput([batch, rows, columns], 3),
-  };
-}
-
-function apply(kind: AffineTransition, tensors: Tensors, resetMask?: tf.Tensor): tf.Tensor[] {
-  const { transition, input, initialState } = tensors;
-  const { states, finalState } = affineScan(
-    kind,
-    { transition: transition!, input: input! },
-    { initialState, resetMask },
-  );
-  return [states, finalState];
-}
 
 const sizesArbitrary = fc.record<AffineSizes>({
   batch: fc.constantFrom(1, 2, 3),

@@ -11,7 +11,8 @@ import {
   elementwiseLstmReference,
   elementwiseLstmRtrlReference,
 } from '../reference/elementwise-lstm.ts';
-import { expectSameBits, expectWithin, noise } from './against-reference.ts';
+import { expectSameBits, expectWithin } from './against-reference.ts';
+import { rtrl, rtrlCase } from './elementwise-lstm-cases.ts';
 
 const devices = await availableDevices();
 const sizesArbitrary = fc.record<ElementwiseLstmSizes>({
@@ -21,74 +22,11 @@ const sizesArbitrary = fc.record<ElementwiseLstmSizes>({
   hidden: fc.constantFrom(1, 3, 7, 16, 33, 70),
 });
 
-interface Case extends ElementwiseLstmValues {
-  readonly sizes: ElementwiseLstmSizes;
-  readonly errors: Float32Array;
-  readonly sensitivities: Float32Array;
-}
-
-/** Random values; about a third of the steps have no error, and with `resets` a third begin a sequence. */
-function caseOf(sizes: ElementwiseLstmSizes, { resets = false, fresh = true } = {}): Case {
-  const { batch, time, inputs, hidden } = sizes;
-  const isQuiet = noise(batch * time, 8).map((x) => (x > 0.4 ? 1 : 0));
-  const s = noise(batch * (inputs + 2) * 2 * hidden, 7);
-  return {
-    sizes,
-    x: noise(batch * time * inputs, 1),
-    inputWeight: noise(inputs * 2 * hidden, 2),
-    recurrentWeight: noise(2 * hidden, 3),
-    bias: noise(2 * hidden, 4),
-    initialState: noise(batch * hidden, 5),
-    errors: noise(batch * time * hidden, 6).map((e, i) => (isQuiet[Math.floor(i / hidden)] ? 0 : e)),
-    sensitivities: fresh ? s.fill(0) : s,
-    ...(resets ? { reset: Array.from(noise(batch * time, 9), (x) => (x > 0.4 ? 1 : 0)) } : {}),
-  };
-}
-
-/** S and the gradients by the operation, in pieces of the given numbers of steps, the state carried on. */
-function run(given: Case, pieces: number[], withErrors = true): Float32Array[] {
-  const { batch, time, inputs, hidden } = given.sizes;
-  const sensitivities = tf.tidy(() =>
-    tf.variable(tf.tensor3d(given.sensitivities.slice(), [batch, inputs + 2, 2 * hidden]), false),
-  );
-  const results = tf.tidy(() => {
-    const x = tf.tensor(given.x as Float32Array, [batch, time, inputs]);
-    const errors = tf.tensor(given.errors, [batch, time, hidden]);
-    const resetMask = given.reset && tf.tensor2d([...(given.reset as number[])], [batch, time], 'bool');
-    const weights = {
-      inputWeight: tf.tensor2d(given.inputWeight as Float32Array, [inputs, 2 * hidden]),
-      recurrentWeight: tf.tensor1d(given.recurrentWeight as Float32Array),
-      bias: tf.tensor1d(given.bias as Float32Array),
-    };
-    let state: tf.Tensor = tf.tensor(given.initialState as Float32Array, [batch, hidden]);
-    let begin = 0;
-    let sums: tf.Tensor[] | undefined;
-    for (const steps of pieces) {
-      const cut = (tensor: tf.Tensor) => tf.slice(tensor, [0, begin], [batch, steps]);
-      const options = { initialState: state, ...(resetMask ? { resetMask: cut(resetMask) } : {}) };
-      const trace = elementwiseLstmTrace(cut(x), weights, options);
-      const withError = withErrors ? { ...options, errors: cut(errors) } : options;
-      const gradients = elementwiseLstmRtrl(sensitivities, cut(x), weights, trace, withError);
-      expect(gradients === undefined).toBe(!withErrors);
-      if (gradients !== undefined) {
-        const { inputWeight, recurrentWeight, bias } = gradients;
-        const parts = [inputWeight, recurrentWeight, bias];
-        sums = sums === undefined ? parts : parts.map((part, i) => tf.add(part, sums![i]!));
-      }
-      state = trace.finalState;
-      begin += steps;
-    }
-    return [sensitivities, ...(sums ?? [])].map((tensor) => tensor.dataSync() as Float32Array);
-  });
-  sensitivities.dispose();
-  return results;
-}
-
 describe('the float64 references', () => {
   it('of real-time recurrent learning and of backpropagation through time agree to 1e-9, resets and initial state included', () => {
     fc.assert(
       fc.property(sizesArbitrary, fc.boolean(), (sizes, resets) => {
-        const given = caseOf(sizes, { resets });
+        const given = rtrlCase(sizes, { resets });
         const [, ...forward] = elementwiseLstmRtrlReference(given, given.errors, given.sensitivities, sizes);
         const backward = elementwiseLstmBpttReference(given, given.errors, sizes);
         for (const [i, gradient] of forward.entries()) expectWithin(gradient, backward[i]!, 1e-9, `gradient ${i}`);
@@ -98,7 +36,7 @@ describe('the float64 references', () => {
 
   it('agree with finite differences', () => {
     const sizes = { batch: 2, time: 9, inputs: 3, hidden: 4 };
-    const given = caseOf(sizes, { resets: true });
+    const given = rtrlCase(sizes, { resets: true });
     const gradients = elementwiseLstmBpttReference(given, given.errors, sizes);
     const loss = (values: ElementwiseLstmValues) =>
       elementwiseLstmReference(values, sizes)[0].reduce((sum, c, i) => sum + c * given.errors[i]!, 0);
@@ -116,7 +54,7 @@ describe('the float64 references', () => {
 
   it('cut off every M steps: sensitivities that are reset there give the gradient of truncated backpropagation', () => {
     const sizes = { batch: 2, time: 12, inputs: 3, hidden: 4 };
-    const given = caseOf(sizes);
+    const given = rtrlCase(sizes);
     const [cells] = elementwiseLstmReference(given, sizes);
     const sums = [0, 1].map(() => [new Float64Array(24), new Float64Array(8), new Float64Array(8)]);
     for (let begin = 0; begin < 12; begin += 4) {
@@ -156,12 +94,12 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
   it('follows its equations', () => {
     fc.assert(
       fc.property(sizesArbitrary, fc.boolean(), fc.boolean(), (sizes, resets, fresh) => {
-        const given = caseOf(sizes, { resets, fresh });
+        const given = rtrlCase(sizes, { resets, fresh });
         const expected = elementwiseLstmRtrlReference(given, given.errors, given.sensitivities, sizes);
-        for (const [i, values] of run(given, [sizes.time]).entries()) {
+        for (const [i, values] of rtrl(given, [sizes.time]).entries()) {
           expectWithin(values, expected[i]!, 1e-5, `result ${i}`);
         }
-        const [alone] = run(given, [sizes.time], false);
+        const [alone] = rtrl(given, [sizes.time], false);
         expectWithin(alone!, expected[0], 1e-5, 'sensitivities without errors');
       }),
       { numRuns: options.device === 'cpu' ? 8 : 30 },
@@ -172,7 +110,7 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
     tf.tidy(() => {
       for (const resets of [false, true]) {
         const sizes = { batch: 4, time: 40, inputs: 5, hidden: 9 };
-        const given = caseOf(sizes, { resets });
+        const given = rtrlCase(sizes, { resets });
         const names = ['inputWeight', 'recurrentWeight', 'bias'] as const;
         const shapes = [[5, 18], [18], [18]];
         const parameters = names.map((name, i) => tf.tensor(given[name] as Float32Array, shapes[i]!));
@@ -185,7 +123,7 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
           });
           return tf.sum(tf.mul(output, errors));
         })(parameters);
-        const [, ...forward] = run(given, [40]);
+        const [, ...forward] = rtrl(given, [40]);
         for (const [i, gradient] of forward.entries()) {
           // The acceptance bound of float32 is 1e-4.
           expectWithin(gradient, backward[i]!.dataSync(), 1e-5, names[i]!);
@@ -195,25 +133,25 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
   });
 
   it('one step is plain backpropagation', () => {
-    const given = caseOf({ batch: 3, time: 1, inputs: 4, hidden: 6 });
+    const given = rtrlCase({ batch: 3, time: 1, inputs: 4, hidden: 6 });
     const backward = elementwiseLstmBpttReference(given, given.errors, given.sizes);
-    const [, ...forward] = run(given, [1]);
+    const [, ...forward] = rtrl(given, [1]);
     for (const [i, gradient] of forward.entries()) expectWithin(gradient, backward[i]!, 1e-5, `gradient ${i}`);
   });
 
   it('step by step and in pieces gives what it gives at once', () => {
-    const given = caseOf({ batch: 3, time: 19, inputs: 5, hidden: 20 }, { resets: true, fresh: false });
-    const whole = run(given, [19]);
+    const given = rtrlCase({ batch: 3, time: 19, inputs: 5, hidden: 20 }, { resets: true, fresh: false });
+    const whole = rtrl(given, [19]);
     for (const pieces of [[7, 12], [3, 0, 16], Array.from({ length: 19 }, () => 1)]) {
-      for (const [i, values] of run(given, pieces).entries()) expectWithin(values, whole[i]!, 1e-5, `result ${i}`);
+      for (const [i, values] of rtrl(given, pieces).entries()) expectWithin(values, whole[i]!, 1e-5, `result ${i}`);
     }
   });
 
   it('without recurrent weights has the closed form Σ_k (Π_{j>k} f_j) dz_k x_k, and with f = 1 stays at zero', () => {
     const sizes = { batch: 1, time: 6, inputs: 2, hidden: 3 };
     const zero = { recurrentWeight: new Float32Array(6), initialState: new Float32Array(3) };
-    const given = { ...caseOf(sizes), ...zero };
-    const [s] = run(given, [6]);
+    const given = { ...rtrlCase(sizes), ...zero };
+    const [s] = rtrl(given, [6]);
     for (let n = 0; n < 3; n++) {
       for (let d = 0; d < 2; d++) {
         let expected = 0;
@@ -228,19 +166,19 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
       }
     }
     const bias = Float32Array.from([0, 0, 0, 200, 200, 200]);
-    for (const values of run({ ...given, bias }, [6])) expect(values).toEqual(new Float32Array(values.length));
+    for (const values of rtrl({ ...given, bias }, [6])) expect(values).toEqual(new Float32Array(values.length));
   });
 
   it('forgets everything at a reset, NaN included', () => {
     const sizes = { batch: 2, time: 4, inputs: 2, hidden: 5 };
     const reset = [1, 0, 0, 0, 1, 0, 1, 0];
-    const clean = { ...caseOf(sizes), reset };
+    const clean = { ...rtrlCase(sizes), reset };
     const poisoned = {
       ...clean,
       sensitivities: new Float32Array(clean.sensitivities.length).fill(Number.NaN),
       initialState: new Float32Array(10).fill(Number.NaN),
     };
-    expectSameBits(run(poisoned, [4]), run(clean, [4]));
+    expectSameBits(rtrl(poisoned, [4]), rtrl(clean, [4]));
   });
 
   it('leaves a shared copy of the sensitivities alone', () => {
@@ -279,11 +217,11 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
 
   it('keeps nothing, and needs the same memory however many steps came before', () => {
     const used = () => [tf.memory().numTensors, engineBackend()?.memory().numBytesLive];
-    const given = caseOf({ batch: 2, time: 12, inputs: 3, hidden: 5 });
-    run(given, [4, 8]);
+    const given = rtrlCase({ batch: 2, time: 12, inputs: 3, hidden: 5 });
+    rtrl(given, [4, 8]);
     const before = used();
-    run(given, [4, 8]);
-    run(given, [12], false);
+    rtrl(given, [4, 8]);
+    rtrl(given, [12], false);
     expect(used()).toEqual(before);
   });
 });
@@ -292,12 +230,12 @@ describe('elementwiseLstmRtrl', () => {
   afterAll(dispose);
 
   it('gives the same bits for every number of threads', async () => {
-    const given = caseOf({ batch: 5, time: 40, inputs: 37, hidden: 100 }, { resets: true });
+    const given = rtrlCase({ batch: 5, time: 40, inputs: 37, hidden: 100 }, { resets: true });
     for (const { options } of devices) {
       const results: Float32Array[][] = [];
       for (const threads of [1, 2, 4]) {
         await init({ ...options, threads });
-        results.push([...run(given, [40]), ...run(given, [1, 39])]);
+        results.push([...rtrl(given, [40]), ...rtrl(given, [1, 39])]);
       }
       expectSameBits(results[1]!, results[0]!);
       expectSameBits(results[2]!, results[0]!);

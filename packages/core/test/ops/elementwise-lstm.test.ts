@@ -5,14 +5,8 @@ import { engineBackend } from '../../src/device/device.ts';
 import { dispose, elementwiseLstm, elementwiseLstmStep, init } from '../../src/index.ts';
 import { availableDevices, tensorflow } from '../devices.ts';
 import { type ElementwiseLstmSizes, elementwiseLstmReference } from '../reference/elementwise-lstm.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectSameBits, expectWithin, type Inputs, noise } from './against-reference.ts';
+import { apply, noiseInputs, resetMaskOf, resetsOf } from './elementwise-lstm-cases.ts';
 
 const devices = await availableDevices();
 const sizesArbitrary = fc.record<ElementwiseLstmSizes>({
@@ -22,38 +16,12 @@ const sizesArbitrary = fc.record<ElementwiseLstmSizes>({
   hidden: fc.constantFrom(1, 3, 7, 16, 33, 70),
 });
 
-function noiseInputs({ batch, time, inputs, hidden }: ElementwiseLstmSizes): Inputs {
-  return {
-    x: noiseInput([batch, time, inputs], 1),
-    inputWeight: noiseInput([inputs, 2 * hidden], 2),
-    recurrentWeight: noiseInput([2 * hidden], 3, 2),
-    bias: noiseInput([2 * hidden], 4),
-    initialState: noiseInput([batch, hidden], 5),
-  };
-}
-
 type Values = Parameters<typeof elementwiseLstmReference>[0];
-
-/** The operation in the form of the reference. */
-function apply(tensors: Record<string, tf.Tensor>, resetMask?: tf.Tensor): tf.Tensor[] {
-  const { x, inputWeight, recurrentWeight, bias, initialState } = tensors;
-  const weights = { inputWeight: inputWeight!, recurrentWeight: recurrentWeight!, bias };
-  const { output, finalState } = elementwiseLstm(x!, weights, { initialState, resetMask });
-  return [output, finalState];
-}
 
 function asTensors(inputs: Inputs): Record<string, tf.Tensor> {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, { values, shape }]) => [name, tf.tensor(values, shape)]),
   );
-}
-
-function resetsOf({ batch, time }: ElementwiseLstmSizes): number[] {
-  return Array.from(noise(batch * time, 9), (x) => (x > 0.5 ? 1 : 0));
-}
-
-function resetMaskOf(sizes: ElementwiseLstmSizes): tf.Tensor {
-  return tf.tensor2d(resetsOf(sizes), [sizes.batch, sizes.time], 'bool');
 }
 
 /** Results, and gradients of all inputs for fixed upstream gradients. */

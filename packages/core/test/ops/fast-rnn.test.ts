@@ -6,9 +6,7 @@ import {
   type DeltaLstmState,
   type DeltaRnnInputs,
   type DeltaRnnState,
-  deltaLstm,
   deltaLstmStep,
-  deltaRnn,
   deltaRnnStep,
   deltaRule,
   dispose,
@@ -17,13 +15,13 @@ import {
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type FastRnnValues, fastRnnReference } from '../reference/recurrent-scans.ts';
-import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
+import { apply, type Net, noiseInputs, SEQUENCES, stateOf } from './fast-rnn-cases.ts';
 import {
   expectRelativeErrors,
   expectSameBitsForAllThreads,
-  keys,
   memoryInUse,
-  rates,
+  resetMaskOf,
   resetsOf,
   steps,
   type Tensors,
@@ -34,8 +32,6 @@ import {
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, ...composedDevices];
 
-/** A Delta RNN (1 gate) or Delta LSTM (3), and which of its versions. */
-type Net = { readonly gates: 1 | 3; readonly version: number };
 const NETS: readonly Net[] = [
   ...[1, 2].map((version) => ({ gates: 1, version }) as const),
   ...[1, 2, 3, 4].map((version) => ({ gates: 3, version }) as const),
@@ -52,47 +48,6 @@ const casesArbitrary = fc.record({
   net: fc.constantFrom(...NETS),
   resets: fc.boolean(),
 });
-
-const SEQUENCES = ['q', 'k', 'v', 'beta', 'recurrentK', 'recurrentV', 'recurrentBeta'] as const;
-
-/** The Delta RNN has no axis of gates. */
-function noiseInputs({ batch, heads, time, keyDim, valueDim }: ScanSizes, { gates }: Net): Inputs {
-  const head = [batch, heads, ...(gates === 3 ? [3] : [])];
-  return {
-    q: keys([...head, time, keyDim], 1),
-    k: keys([...head, time, keyDim], 2),
-    v: noiseInput([...head, time, valueDim], 3),
-    beta: rates([...head, time], 4),
-    recurrentK: keys([...head, time, valueDim], 5),
-    recurrentV: noiseInput([...head, time, valueDim], 6),
-    recurrentBeta: rates([...head, time], 7),
-    fastWeights: noiseInput([...head, valueDim, keyDim], 8),
-    recurrentWeights: noiseInput([...head, valueDim, valueDim], 9),
-    output: noiseInput([batch, heads, valueDim], 10),
-    ...(gates === 3 ? { cell: noiseInput([batch, heads, valueDim], 11) } : {}),
-  };
-}
-
-function stateOf(tensors: Tensors): DeltaLstmState | undefined {
-  const { fastWeights, recurrentWeights, output, cell } = tensors;
-  return fastWeights && ({ fastWeights, recurrentWeights, output, cell } as DeltaLstmState);
-}
-
-/** [output, W, R, last output, and the cell if there is one]. */
-function apply(tensors: Tensors, { gates, version }: Net, resetMask?: tf.Tensor): tf.Tensor[] {
-  const inputs = tensors as unknown as DeltaRnnInputs & DeltaLstmInputs;
-  const options = { initialState: stateOf(tensors), resetMask };
-  if (gates === 1) {
-    const { output, finalState } = deltaRnn(inputs, { ...options, version: version as 1 | 2 });
-    return [output, finalState.fastWeights, finalState.recurrentWeights, finalState.output];
-  }
-  const { output, finalState } = deltaLstm(inputs, { ...options, version: version as 1 | 2 | 3 | 4 });
-  return [output, finalState.fastWeights, finalState.recurrentWeights, finalState.output, finalState.cell];
-}
-
-function resetMaskOf(sizes: ScanSizes): tf.Tensor {
-  return tf.tensor2d(resetsOf(sizes), [sizes.batch, sizes.time], 'bool');
-}
 
 describe.each(devices)('fast recurrent nets on $name', ({ name, options }) => {
   beforeAll(async () => {

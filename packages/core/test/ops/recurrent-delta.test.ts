@@ -1,23 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  deltaRule,
-  dispose,
-  init,
-  type RecurrentDeltaInputs,
-  type RecurrentDeltaState,
-  recurrentDelta,
-  recurrentDeltaStep,
-} from '../../src/index.ts';
+import { deltaRule, dispose, init, type RecurrentDeltaInputs, recurrentDeltaStep } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type RecurrentDeltaValues, recurrentDeltaReference } from '../reference/recurrent-scans.ts';
-import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
+import { apply, noiseInputs, SEQUENCES, weightsOf } from './recurrent-delta-cases.ts';
 import {
   expectRelativeErrors,
   expectSameBitsForAllThreads,
   memoryInUse,
+  resetMaskOf,
   resetsOf,
   steps,
   type Tensors,
@@ -38,43 +32,6 @@ const casesArbitrary = fc.record({
   }),
   resets: fc.boolean(),
 });
-
-const SEQUENCES = ['q', 'k', 'v', 'beta'] as const;
-
-function noiseInputs({ batch, heads, time, keyDim, valueDim }: ScanSizes): Inputs {
-  const weight = 1 / Math.sqrt(valueDim);
-  return {
-    q: noiseInput([batch, heads, time, keyDim], 1, 2),
-    k: noiseInput([batch, heads, time, keyDim], 2, 2),
-    v: noiseInput([batch, heads, time, valueDim], 3),
-    beta: noiseInput([batch, heads, time], 4, 2),
-    queryWeight: noiseInput([heads, keyDim, valueDim], 5, weight),
-    keyWeight: noiseInput([heads, keyDim, valueDim], 6, weight),
-    valueWeight: noiseInput([heads, valueDim, valueDim], 7, weight),
-    betaWeight: noiseInput([heads, valueDim], 8, weight),
-    fastWeights: noiseInput([batch, heads, valueDim, keyDim], 9),
-    output: noiseInput([batch, heads, valueDim], 10),
-  };
-}
-
-function weightsOf({ queryWeight, keyWeight, valueWeight, betaWeight }: Tensors) {
-  return { query: queryWeight!, key: keyWeight!, value: valueWeight!, beta: betaWeight! };
-}
-
-/** [output, S, last output]. */
-function apply(tensors: Tensors, resetMask?: tf.Tensor): tf.Tensor[] {
-  const { fastWeights, output: before } = tensors;
-  const initialState = fastWeights && ({ fastWeights, output: before } as RecurrentDeltaState);
-  const { output, finalState } = recurrentDelta(tensors as unknown as RecurrentDeltaInputs, weightsOf(tensors), {
-    initialState,
-    resetMask,
-  });
-  return [output, finalState.fastWeights, finalState.output];
-}
-
-function resetMaskOf(sizes: ScanSizes): tf.Tensor {
-  return tf.tensor2d(resetsOf(sizes), [sizes.batch, sizes.time], 'bool');
-}
 
 const reference = (values: unknown, sizes: ScanSizes) => recurrentDeltaReference(values as RecurrentDeltaValues, sizes);
 

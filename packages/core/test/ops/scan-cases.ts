@@ -36,6 +36,11 @@ export function resetsOf({ batch, time }: { batch: number; time: number }): numb
   return Array.from(noise(batch * time, 9), (x) => (x > 0.7 ? 1 : 0));
 }
 
+/** The same as a mask. */
+export function resetMaskOf(sizes: { batch: number; time: number }): tf.Tensor {
+  return tf.tensor2d(resetsOf(sizes), [sizes.batch, sizes.time], 'bool');
+}
+
 /** Results, and gradients of all inputs for a fixed loss on all results. */
 export function valuesAndGradients(inputs: Inputs, run: (tensors: Tensors) => tf.Tensor[]): Float32Array[] {
   return tf.tidy(() => {

@@ -5,7 +5,6 @@ import {
   deltaRule,
   dispose,
   init,
-  type SelfReferentialOptions,
   type SelfReferentialResult,
   selfReferential,
   selfReferentialRead,
@@ -17,7 +16,7 @@ import {
   type SelfReferentialValues,
   selfReferentialReference,
 } from '../reference/self-referential.ts';
-import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise } from './against-reference.ts';
 import {
   expectRelativeErrors,
   expectSameBitsForAllThreads,
@@ -26,6 +25,7 @@ import {
   type Tensors,
   tensorsOf,
 } from './scan-cases.ts';
+import { apply, noiseInputs, resetsOf } from './self-referential-cases.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, ...composedDevices];
@@ -41,28 +41,6 @@ const casesArbitrary = fc.record({
   state: fc.boolean(),
   resets: fc.boolean(),
 });
-
-const columnsOf = ({ dim, outputDim }: SelfReferentialSizes) => outputDim + 2 * dim + 4;
-
-/** Weights of such a size that softmaxes are far from uniform and learning rates far from ½. */
-function noiseInputs(sizes: SelfReferentialSizes, state = true): Inputs {
-  const { batch, heads, time, dim } = sizes;
-  const columns = columnsOf(sizes);
-  return {
-    x: noiseInput([batch, heads, time, dim], 1),
-    weights: noiseInput([heads, dim, columns], 2, 3 / Math.sqrt(dim)),
-    ...(state ? { initialState: noiseInput([batch, heads, dim, columns], 3) } : {}),
-  };
-}
-
-function resetsOf({ batch, time }: SelfReferentialSizes): number[] {
-  return Array.from(noise(batch * time, 9), (x) => (x > 0.5 ? 1 : 0));
-}
-
-function apply(tensors: Tensors, options: SelfReferentialOptions = {}): SelfReferentialResult {
-  const { x, weights, initialState } = tensors;
-  return selfReferential(x!, weights!, { initialState, ...options });
-}
 
 /** Results, and gradients of all inputs for a fixed loss on both results. */
 const valuesAndGradients = (inputs: Inputs, run: (tensors: Tensors) => SelfReferentialResult): Float32Array[] =>

@@ -90,3 +90,14 @@ export function workgroupSum(lanes: number, type: Reduced = 'f32'): string {
 export function nan(number: string): string {
   return `bitcast<f32>(0x7fc00000u | (${number} & 1u))`;
 }
+
+/** `fn sigmoid(x: f32) -> f32` and `fn tanh_of(x: f32) -> f32`, of which no exponential overflows. */
+export const ACTIVATIONS = `
+fn sigmoid(x: f32) -> f32 {
+  let e = exp(-abs(x));
+  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+fn tanh_of(x: f32) -> f32 {
+  let e = exp(-2.0 * abs(x));
+  return sign(x) * (1.0 - e) / (1.0 + e);
+}`;

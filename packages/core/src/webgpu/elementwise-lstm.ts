@@ -1,0 +1,140 @@
+/** The LSTM with elementwise recurrence on the GPU, in the place of the engine's `backend/kernels/elementwise-lstm.ts`. */
+
+import * as tf from '@tensorflow/tfjs-core';
+import type { WebGpuBackend } from './backend.ts';
+import {
+  type GpuKernelCall,
+  type GpuKernelTable,
+  ifGiven,
+  outputsOf,
+  passState,
+  withJoined,
+  withResults,
+  withWorkspace,
+} from './kernel-table.ts';
+import { columnSums, SUMMED_COLUMNS } from './kernels/column-sums.ts';
+import { ELEMENTWISE_LSTM_LANES, elementwiseLstm } from './kernels/elementwise-lstm.ts';
+import { elementwiseLstmGradient } from './kernels/elementwise-lstm-gradient.ts';
+import { runKernel } from './program.ts';
+
+type TensorInfo = tf.TensorInfo;
+
+/** Kernels as the operation calls them: see the engine's. */
+export const elementwiseLstmKernels: GpuKernelTable = {
+  FwpElementwiseLstm: forward,
+  FwpElementwiseLstmGradient: gradient,
+};
+
+/** Those of both of the engine's kernels. */
+interface Inputs {
+  readonly gates: TensorInfo;
+  readonly recurrentWeight: TensorInfo;
+  readonly initialState: TensorInfo;
+  readonly resetMask: TensorInfo;
+}
+
+interface ForwardInputs extends Inputs {
+  readonly x: TensorInfo;
+  readonly inputWeight: TensorInfo;
+  readonly bias: TensorInfo;
+}
+
+interface GradientInputs extends Inputs {
+  readonly output: TensorInfo;
+  readonly dOutput: TensorInfo;
+  readonly dFinalState: TensorInfo;
+}
+
+function sizesOf({ gates }: Inputs) {
+  const [batch, steps, columns] = gates.shape as [number, number, number];
+  return { batch, steps, columns, hidden: columns / 2 };
+}
+
+/** c of all steps and of the last; fills `gates`. */
+function forward({ inputs, backend }: GpuKernelCall): TensorInfo[] {
+  const given = inputs as ForwardInputs;
+  const { batch, steps, hidden } = sizesOf(given);
+  return outputsOf(
+    backend,
+    [
+      [batch, steps, hidden],
+      [batch, hidden],
+    ],
+    (...outputs) => {
+      const [cells, finalState] = outputs as [TensorInfo, TensorInfo];
+      if (batch * steps * hidden === 0) {
+        passState(backend, given.initialState, finalState, [cells]);
+        return;
+      }
+      withSums(backend, given, (sums) =>
+        runKernel(backend, elementwiseLstm, {
+          tensors: {
+            ...{ sums, recurrent: given.recurrentWeight, gates: given.gates, cells, final_state: finalState },
+            ...{ initial_state: ifGiven(given.initialState), resets: ifGiven(given.resetMask) },
+          },
+          parameters: { batch, steps, hidden },
+          groups: Math.ceil((batch * hidden) / ELEMENTWISE_LSTM_LANES),
+        }),
+      );
+    },
+  );
+}
+
+/** Runs something with x W + bias, from tfjs's kernel. */
+function withSums(
+  backend: WebGpuBackend,
+  { x, inputWeight, bias }: ForwardInputs,
+  use: (sums: TensorInfo) => void,
+): void {
+  const asBatch = ({ dataId, dtype, shape }: TensorInfo): TensorInfo => ({
+    ...{ dataId, dtype },
+    shape: [1, tf.util.sizeFromShape(shape.slice(0, -1)), shape.at(-1) as number],
+  });
+  const product = tf.getKernel('_FusedMatMul', 'webgpu');
+  const added = ifGiven(bias);
+  const sums = product?.kernelFunc({
+    inputs: { a: asBatch(x), b: asBatch(inputWeight), ...(added ? { bias: added } : {}) },
+    attrs: { transposeA: false, transposeB: false, activation: 'linear' },
+    backend,
+  }) as TensorInfo;
+  try {
+    use(sums);
+  } finally {
+    backend.disposeData(sums.dataId);
+  }
+}
+
+/** Gradients of (z, f) before their activations, of the recurrent weight, of the bias and of the initial state. */
+function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
+  const given = inputs as GradientInputs;
+  const { batch, steps, columns, hidden } = sizesOf(given);
+  return outputsOf(backend, [given.gates.shape, [columns], [columns], [batch, hidden]], (...gradients) => {
+    const [dGates, dRecurrent, dBias, dInitial] = gradients as [TensorInfo, TensorInfo, TensorInfo, TensorInfo];
+    if (batch * steps * hidden === 0) {
+      passState(backend, given.dFinalState, dInitial, gradients);
+      return;
+    }
+    withWorkspace(backend, [batch * columns], (partial) => {
+      withResults(backend, [dGates, dInitial, partial as TensorInfo], {}, (results) =>
+        withJoined(backend, [given.gates, given.output, given.dOutput], (sequences) =>
+          runKernel(backend, elementwiseLstmGradient, {
+            tensors: {
+              ...{ sequences, recurrent: given.recurrentWeight, d_final_state: given.dFinalState, results },
+              ...{ initial_state: ifGiven(given.initialState), resets: ifGiven(given.resetMask) },
+            },
+            parameters: { batch, steps, hidden },
+            groups: Math.ceil((batch * hidden) / ELEMENTWISE_LSTM_LANES),
+          }),
+        ),
+      );
+      const sum = (x: TensorInfo, rows: number, y: TensorInfo) =>
+        runKernel(backend, columnSums, {
+          tensors: { x, y },
+          parameters: { rows, columns, stride: columns, offset: 0 },
+          groups: Math.ceil(columns / SUMMED_COLUMNS),
+        });
+      sum(partial as TensorInfo, batch, dRecurrent);
+      sum(dGates, batch * steps, dBias);
+    });
+  });
+}
