@@ -1,7 +1,8 @@
 /**
  * Fast-weight scans on the GPU, in the place of the engine's `backend/kernels/delta-rule.ts` and `linear-attention.ts`: the
  * forward in one pass over time; the gradient in two, one back with the gradient of the state and one that makes the
- * states before every chunk again, and then all chunks at once.
+ * states before every chunk again, and then all chunks at once. Passes go step by step, with the state in registers, or, where
+ * sequences are long and keys not too long for the workgroup memory, chunk by chunk.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -17,11 +18,14 @@ import {
 } from './kernel-table.ts';
 import { rowSums } from './kernels/row-sums.ts';
 import { columnTiles, SCAN_CHUNK, scanChunkGradients } from './kernels/scan-chunk-gradients.ts';
+import { scanChunkStateGradients } from './kernels/scan-chunk-state-gradients.ts';
+import { scanChunkStates } from './kernels/scan-chunk-states.ts';
+import { CHUNK_ROWS, chunkBytes } from './kernels/scan-chunks.ts';
 import { scanGates } from './kernels/scan-gates.ts';
 import { scanStateGradients } from './kernels/scan-state-gradients.ts';
 import { SCAN_ROWS, scanStates } from './kernels/scan-states.ts';
 import { scanValueGradients } from './kernels/scan-value-gradients.ts';
-import { runKernel } from './program.ts';
+import { runKernel, type WgslKernel } from './program.ts';
 import { type Heads, headsAtATime } from './scan-memory.ts';
 
 type TensorInfo = tf.TensorInfo;
@@ -80,6 +84,8 @@ function sizesOf({ k, v }: ScanInputs): Sizes {
 /** What one scan's kernels all get. */
 interface Plan {
   readonly sizes: Sizes;
+  /** Whether time goes by in chunks. */
+  readonly inChunks: boolean;
   /** Decays for each key channel. */
   readonly channels: TensorInfo | undefined;
   readonly constants: {
@@ -90,12 +96,20 @@ interface Plan {
   };
 }
 
-function planOf(inputs: ScanInputs, attrs: { read: 'after' | 'before' }): Plan {
+/** Flag of tfjs's environment: steps from which on scans run in chunks. */
+const CHUNKWISE_STEPS = 'FWP_WEBGPU_CHUNKWISE_STEPS';
+tf.env().registerFlag(CHUNKWISE_STEPS, () => 128);
+
+function planOf(backend: WebGpuBackend, inputs: ScanInputs, attrs: { read: 'after' | 'before' }): Plan {
   const sizes = sizesOf(inputs);
   const decay = ifGiven(inputs.decay);
   const byChannel = decay?.shape.length === 4;
   return {
     sizes,
+    inChunks:
+      sizes.time >= tf.env().getNumber(CHUNKWISE_STEPS) &&
+      !byChannel &&
+      chunkBytes(sizes.keyDim) <= backend.device.limits.maxComputeWorkgroupStorageSize,
     channels: byChannel ? decay : undefined,
     constants: {
       keyDim: sizes.keyDim,
@@ -133,31 +147,59 @@ function withGates<R>(
 function scan(rule: Rule) {
   return ({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] => {
     const given = inputs as ScanInputs;
-    const plan = planOf(given, attrs);
-    const { sizes, channels, constants } = plan;
-    const { batch, headsOfOne, heads, time, keyDim, valueDim } = sizes;
+    const plan = planOf(backend, given, attrs);
+    const { batch, headsOfOne, heads, keyDim, valueDim } = plan.sizes;
     const shapes = [given.v.shape, [batch, headsOfOne, valueDim, keyDim]];
     return outputsOf(backend, shapes, (output, finalState) => {
-      if (isEmpty(sizes)) {
+      if (isEmpty(plan.sizes)) {
         passState(backend, given.initialState, finalState as TensorInfo, [output as TensorInfo]);
         return;
       }
       withGates(backend, given, plan, (gates) =>
-        runKernel(backend, scanStates, {
-          constants: { ...constants, rule },
-          tensors: {
-            ...{ q: given.q, k: given.k, v: given.v, gates, decay: channels },
+        overTime(
+          backend,
+          plan,
+          rule,
+          STATES,
+          { first: 0, count: heads },
+          {
+            ...{ q: given.q, k: given.k, v: given.v, gates },
             initial_state: ifGiven(given.initialState),
             errors: ifGiven(given.errors),
             output: ifGiven(output),
             final_state: finalState,
           },
-          parameters: { first_head: 0, heads, time, value_dim: valueDim },
-          groups: heads * Math.ceil(valueDim / SCAN_ROWS),
-        }),
+        ),
       );
     });
   };
+}
+
+/** A pass over time as a kernel that goes step by step, and as one that goes chunk by chunk; both take the same tensors. */
+interface Pass {
+  readonly bySteps: WgslKernel;
+  readonly byChunks: WgslKernel;
+}
+
+const STATES: Pass = { bySteps: scanStates, byChunks: scanChunkStates };
+const STATE_GRADIENTS: Pass = { bySteps: scanStateGradients, byChunks: scanChunkStateGradients };
+
+/** Runs a pass over time for some heads. */
+function overTime(
+  backend: WebGpuBackend,
+  { sizes, inChunks, channels, constants }: Plan,
+  rule: Rule | 'replay',
+  { bySteps, byChunks }: Pass,
+  { first, count }: Heads,
+  tensors: Readonly<Record<string, TensorInfo | undefined>>,
+): void {
+  const { keyDim, decays, before } = constants;
+  runKernel(backend, inChunks ? byChunks : bySteps, {
+    constants: inChunks ? { keyDim, decays, before, rule } : { ...constants, rule },
+    tensors: { ...tensors, ...(inChunks ? {} : { decay: channels }) },
+    parameters: { first_head: first, heads: count, time: sizes.time, value_dim: sizes.valueDim },
+    groups: count * Math.ceil(sizes.valueDim / (inChunks ? CHUNK_ROWS : SCAN_ROWS)),
+  });
 }
 
 /** Whether a scan has nothing to do. */
@@ -168,7 +210,7 @@ function isEmpty({ heads, time, keyDim, valueDim }: Sizes): boolean {
 /** dq, dk, dv, dβ, dS₀ and, if gated, da. */
 function deltaRuleGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as ScanGradientInputs & { beta: TensorInfo; errors: TensorInfo };
-  const plan = planOf(given, attrs);
+  const plan = planOf(backend, given, attrs);
   const { time, valueDim } = plan.sizes;
   const decays = given.decay === undefined ? [] : [given.decay];
   const shapes = [given.q, given.k, given.v, given.beta, given.dFinalState, ...decays].map(({ shape }) => shape);
@@ -191,7 +233,7 @@ function deltaRuleGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInf
 /** dq, dk, dv, dS₀ and da. */
 function linearAttentionGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as ScanGradientInputs & { decay: TensorInfo };
-  const plan = planOf(given, attrs);
+  const plan = planOf(backend, given, attrs);
   const dDecayShape = attrs.decayGradient ? given.decay.shape : [0];
   const shapes = [given.q.shape, given.k.shape, given.v.shape, given.dFinalState.shape, dDecayShape];
   return gradients(backend, given, plan, shapes, 3, ([dq, dk, dv, dState, dDecay], gates) =>
@@ -231,39 +273,27 @@ function gradients(
 function overBoundaries(
   backend: WebGpuBackend,
   given: ScanGradientInputs,
-  { sizes, channels, constants }: Plan,
+  plan: Plan,
   rule: Rule,
   gates: TensorInfo | undefined,
   dState: TensorInfo,
   use: (written: TensorInfo, boundaries: TensorInfo, heads: Heads) => void,
 ): void {
-  const { heads, time, keyDim, valueDim } = sizes;
+  const { heads, time, keyDim, valueDim } = plan.sizes;
   const ofHead = 2 * Math.ceil(time / SCAN_CHUNK) * valueDim * keyDim;
   copyParts(backend, given.dFinalState, [dState]);
   withWorkspace(backend, [heads * time * valueDim], (written) => {
-    for (const { first, count } of headsAtATime(heads, ofHead)) {
-      const parameters = { first_head: first, heads: count, time, value_dim: valueDim };
-      const groups = count * Math.ceil(valueDim / SCAN_ROWS);
-      withWorkspace(backend, [count * ofHead], (boundaries) => {
-        runKernel(backend, scanStates, {
-          constants: { ...constants, rule: rule === 'delta' ? 'replay' : 'sum' },
-          tensors: {
-            ...{ k: given.k, v: rule === 'delta' ? given.errors : given.v, gates, decay: channels },
-            ...{ initial_state: ifGiven(given.initialState), boundaries },
-          },
-          parameters,
-          groups,
+    for (const part of headsAtATime(heads, ofHead)) {
+      withWorkspace(backend, [part.count * ofHead], (boundaries) => {
+        overTime(backend, plan, rule === 'delta' ? 'replay' : 'sum', STATES, part, {
+          ...{ k: given.k, v: rule === 'delta' ? given.errors : given.v, gates },
+          ...{ initial_state: ifGiven(given.initialState), boundaries },
         });
-        runKernel(backend, scanStateGradients, {
-          constants: { ...constants, rule },
-          tensors: {
-            ...{ q: given.q, k: given.k, gates, decay: channels, d_output: given.dOutput },
-            ...{ written, boundaries, d_state: dState },
-          },
-          parameters,
-          groups,
+        overTime(backend, plan, rule, STATE_GRADIENTS, part, {
+          ...{ q: given.q, k: given.k, gates, d_output: given.dOutput },
+          ...{ written, boundaries, d_state: dState },
         });
-        use(written as TensorInfo, boundaries as TensorInfo, { first, count });
+        use(written as TensorInfo, boundaries as TensorInfo, part);
       });
     }
   });

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import {
   deltaRule,
   dispose,
@@ -70,12 +70,18 @@ function runSum(tensors: Tensors, given: Case): tf.Tensor[] {
   return [output, finalState, ...(finalNormalizer ? [finalNormalizer] : [])];
 }
 
+/** The number of steps from which on scans run in chunks; 128 unless it is changed. */
+function inChunksFrom(steps: number): void {
+  tf.env().set('FWP_WEBGPU_CHUNKWISE_STEPS', steps);
+}
+
 const [gpu] = await webGpuDevices();
 
 describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', { timeout: 240_000 }, () => {
   beforeAll(async () => {
     await init(gpu?.options);
   });
+  afterEach(() => inChunksFrom(128));
   afterAll(dispose);
 
   it.each<Case>([
@@ -118,6 +124,37 @@ describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', { timeout: 240
     });
   });
 
+  it.each<Case & { delta: boolean }>([
+    { delta: true, sizes: ODD, decay: 'step', resets: true },
+    { delta: true, sizes: { ...EVEN, time: 32 }, read: 'before', resets: true },
+    { delta: false, sizes: { ...EVEN, time: 34 }, decay: 'step', resets: true, read: 'before' },
+    { delta: false, sizes: ODD },
+  ])('follows the equations in chunks, with exact gradients: %o', ({ delta, ...given }) => {
+    const reset = given.resets ? { reset: resetsOf(given.sizes) } : {};
+    inChunksFrom(1);
+    expectMatchesReference({
+      inputs: inputsOf(given, delta),
+      operation: (tensors) => (delta ? runDelta : runSum)(tensors, given),
+      reference: (values) =>
+        delta
+          ? deltaRuleReference({ ...(values as unknown as DeltaRuleValues), ...reset }, given.sizes, given.read)
+          : sumRuleReference({ ...(values as unknown as SumRuleValues), ...reset }, given.sizes, {
+              read: given.read ?? 'after',
+            }).slice(0, 2),
+      tolerance: 1e-5,
+    });
+  });
+
+  it('gives the same in chunks and step by step, over many steps', () => {
+    const given: Case = { sizes: { ...EVEN, time: 150 }, decay: 'step', resets: true };
+    const inputs = inputsOf(given, true);
+    const inChunks = valuesAndGradients(inputs, (tensors) => runDelta(tensors, given));
+    inChunksFrom(151);
+    const bySteps = valuesAndGradients(inputs, (tensors) => runDelta(tensors, given));
+    expect(inChunks[0]).not.toEqual(bySteps[0]);
+    expectRelativeErrors(inChunks, bySteps, 3e-6);
+  });
+
   it('gives the same in pieces, the state carried over, gradients included', () => {
     const given: Case = { sizes: EVEN, decay: 'step' };
     const inputs = inputsOf(given, true);
@@ -157,7 +194,8 @@ describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', { timeout: 240
     }
   });
 
-  it('forgets everything at a reset, NaN included', () => {
+  it.each([1, 128])('forgets everything at a reset, NaN included: chunks from %i steps on', (steps) => {
+    inChunksFrom(steps);
     tf.tidy(() => {
       const { q, k, v, beta } = tf.tidy(() => ({
         q: tf.ones([1, 1, 4, 8]),

@@ -6,6 +6,9 @@ import { deltaRnn, MAX_DELTA_RNN_DIM } from '../../src/webgpu/kernels/delta-rnn.
 import { deltaRnnGradient } from '../../src/webgpu/kernels/delta-rnn-gradient.ts';
 import { MAX_RECURRENT_DELTA_DIM, recurrentDelta } from '../../src/webgpu/kernels/recurrent-delta.ts';
 import { recurrentDeltaGradient } from '../../src/webgpu/kernels/recurrent-delta-gradient.ts';
+import { scanChunkStateGradients } from '../../src/webgpu/kernels/scan-chunk-state-gradients.ts';
+import { scanChunkStates } from '../../src/webgpu/kernels/scan-chunk-states.ts';
+import { chunkBytes } from '../../src/webgpu/kernels/scan-chunks.ts';
 import { MAX_SELF_REFERENTIAL_DIM, selfReferential } from '../../src/webgpu/kernels/self-referential.ts';
 import { selfReferentialGradient } from '../../src/webgpu/kernels/self-referential-gradient.ts';
 import type { Constants, WgslKernel } from '../../src/webgpu/program.ts';
@@ -14,22 +17,30 @@ import type { Constants, WgslKernel } from '../../src/webgpu/program.ts';
 const [BYTES, BUFFERS, INVOCATIONS] = [16384, 8, 256];
 const SIZES = Array.from({ length: 64 }, (_, i) => i + 1);
 
-function expectToFit(kernel: WgslKernel, constants: Constants): void {
-  const code = kernel.code(constants, () => true);
+/** Bytes of the arrays that code declares. */
+function workgroupBytes(code: string): number {
   let bytes = 0;
   for (const [, type, length] of code.matchAll(/var<workgroup> \w+: array<(\w+), (\d+)>/g)) {
     bytes += Number(length) * (type === 'vec4f' ? 16 : 4);
   }
+  return bytes;
+}
+
+/** `without` is a tensor that is never given together with all others. */
+function expectToFit(kernel: WgslKernel, constants: Constants, without?: string): void {
+  const code = kernel.code(constants, (tensor) => tensor !== without);
+  const bytes = workgroupBytes(code);
   const lanes = Number(/@workgroup_size\((\d+)\)/.exec(code)?.[1]);
   const name = `${kernel.name} ${JSON.stringify(constants)}`;
   // One number more, such as a rate.
   expect(bytes + 4, name).toBeLessThanOrEqual(BYTES);
   expect(bytes, name).toBeGreaterThan(0);
   expect(lanes, name).toBeLessThanOrEqual(INVOCATIONS);
-  expect(Object.keys(kernel.storage(constants)).length, name).toBeLessThanOrEqual(BUFFERS);
+  const tensors = Object.keys(kernel.storage(constants)).filter((tensor) => tensor !== without);
+  expect(tensors.length, name).toBeLessThanOrEqual(BUFFERS);
 }
 
-describe('workgroups of recurrent scans', () => {
+describe('workgroups of scans', () => {
   it('fit every adapter: heads of all sizes', () => {
     for (const size of SIZES) {
       for (const other of [1, 7, size, 64]) {
@@ -50,6 +61,16 @@ describe('workgroups of recurrent scans', () => {
       }
     }
     expect([MAX_RECURRENT_DELTA_DIM, MAX_DELTA_RNN_DIM, MAX_SELF_REFERENTIAL_DIM]).toEqual([64, 64, 64]);
+  });
+
+  it('fit every adapter: chunks of fast-weight scans, with keys of up to 64, and are counted rightly where they are longer', () => {
+    for (const keyDim of [...SIZES, 100, 128]) {
+      const constants = { rule: 'delta', keyDim, decays: true, before: false };
+      for (const kernel of [scanChunkStates, scanChunkStateGradients]) {
+        if (keyDim <= 64) expectToFit(kernel, constants, 'boundaries');
+        expect(workgroupBytes(kernel.code(constants, () => true)), `${kernel.name} ${keyDim}`).toBe(chunkBytes(keyDim));
+      }
+    }
   });
 
   it('fit every adapter: matrices that carry a state on', () => {
