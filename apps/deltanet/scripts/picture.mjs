@@ -10,6 +10,6 @@ import { fastWeightsPicture, recordFastWeights } from '../dist/picture.js';
 await init();
 console.log(`on ${device().name}`);
 const file = fileURLToPath(new URL('../../../docs/images/fast-weights.svg', import.meta.url));
-writeFileSync(file, fastWeightsPicture(recordFastWeights(1, console.log)));
+writeFileSync(file, fastWeightsPicture(await recordFastWeights(1, console.log)));
 console.log(file);
 await dispose();

@@ -2,6 +2,7 @@
 
 import { Adam, RandomStream } from '@fwp/core';
 import { associativeRetrieval } from '@fwp/datasets';
+import { readScalar } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import type { MemoryAnswers, PictureContent } from './fast-weights-picture.ts';
 import { RetrievalModel } from './retrieval-model.ts';
@@ -21,7 +22,7 @@ const MEMORIES = [
  * @param seed weights and sequences
  * @param tell gets a line of progress now and then
  */
-export function recordFastWeights(seed: number, tell: (line: string) => void): PictureContent {
+export async function recordFastWeights(seed: number, tell: (line: string) => void): Promise<PictureContent> {
   const task = associativeRetrieval({
     keys: KEYS,
     replace: true,
@@ -30,20 +31,21 @@ export function recordFastWeights(seed: number, tell: (line: string) => void): P
     seed,
   });
   const { keys, values } = task.batch(0, 1, 'test');
-  const panels = MEMORIES.map(({ memory, ...heading }): MemoryAnswers => {
+  const panels: MemoryAnswers[] = [];
+  for (const { memory, ...heading } of MEMORIES) {
     const random = new RandomStream(seed).split(memory);
     const model = new RetrievalModel({ memory, keys: KEYS, keySize: KEY_SIZE, random });
     const optimizer = new Adam(model, { learningRate: 1e-3 });
     for (let step = 0; step < STEPS; step++) {
-      const loss = onBatch(task.batch(step, 32), (tensors) => optimizer.minimize(() => model.loss(tensors)));
-      if ((step + 1) % 500 === 0) tell(`${memory}: step ${step + 1}, loss ${loss.dataSync()[0]?.toFixed(4)}`);
-      loss.dispose();
+      const value = onBatch(task.batch(step, 32), (tensors) => optimizer.minimize(() => model.loss(tensors)));
+      const loss = await readScalar(value, (step + 1) % 500 === 0);
+      if (loss !== undefined) tell(`${memory}: step ${step + 1}, loss ${loss.toFixed(4)}`);
     }
     const recalled = [...keys.keys()].map((step) => answers(model, keys.subarray(0, step + 1), values));
     optimizer.dispose();
     model.dispose();
-    return { ...heading, recalled };
-  });
+    panels.push({ ...heading, recalled });
+  }
   const pairs = [...keys].map((key, step) => ({ key, value: values[step] as number }));
   return { pairs, keys: KEYS, panels };
 }

@@ -5,7 +5,7 @@
 
 import { AdamW, linearDecay, type RandomStream } from '@fwp/core';
 import type { SeededEnvironment } from '@fwp/datasets/environments';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import { actorCriticLoss, beginRollouts, type Rollout, rollout, summarizeOutcomes } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -69,10 +69,9 @@ export async function trainOnEpisodes(
     const first = (update - 1) * environment.batchSize;
     const record = await playEpisodes(agent, environment, { first, steps: episodeSteps, random: actions });
     const value = optimizer.minimize(() => episodeLoss(agent, record, config));
-    const loss = value.dataSync()[0] as number;
-    value.dispose();
+    const loss = await readScalar(value, update % LOG_EVERY === 0 || update === updates);
     state.recent.push(...record.outcomes);
-    if (update % LOG_EVERY === 0 || update === updates) {
+    if (loss !== undefined) {
       log({ loss, ...summarizeOutcomes(state.recent) });
       state.recent = [];
     }

@@ -6,7 +6,7 @@
 import { AdamW } from '@fwp/core';
 import { type ImageSet, shuffledImages, takeImages } from '@fwp/datasets';
 import { type KohonenQuantizer, neighborRatio, VqVae } from '@fwp/ksom-vq';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { contactSheet } from './contact-sheet.ts';
@@ -78,14 +78,16 @@ export async function trainVqVae(context: TrialContext<VqVaeConfig, QuantizerKey
   const loop = steps({ total: config.steps, module: model, optimizer, state, perStep: { images: config.batchSize } });
   for await (const step of loop) {
     const images = scale.toTensor(batch(step - 1));
-    let perplexity = 0;
-    const loss = optimizer.minimize(() => {
+    const isLogged = step % LOG_EVERY === 0;
+    const kept: { perplexity?: tf.Scalar } = {};
+    const value = optimizer.minimize(() => {
       const result = model.train().forward(images);
-      perplexity = result.perplexity.dataSync()[0] as number;
+      if (isLogged) kept.perplexity = tf.keep(result.perplexity);
       return result.loss;
     });
-    if (step % LOG_EVERY === 0) log({ loss: loss.dataSync()[0] as number, perplexity });
-    tf.dispose([images, loss]);
+    images.dispose();
+    const loss = await readScalar(value, isLogged);
+    if (loss !== undefined) log({ loss, perplexity: await readScalar(kept.perplexity as tf.Scalar) });
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
     const { error, codesUsed } = evaluate(model, validation, scale, config);
     state.evaluations.push({ step, loss: error });

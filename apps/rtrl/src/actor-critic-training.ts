@@ -7,7 +7,7 @@
 
 import { linearDecay, Module, RmsProp } from '@fwp/core';
 import type { SeededEnvironment } from '@fwp/datasets/environments';
-import type { TrialContext } from '@fwp/lab';
+import { readScalar, type TrialContext } from '@fwp/lab';
 import {
   ACTOR_CRITIC_GRADIENTS,
   ActorCritic,
@@ -141,7 +141,7 @@ export async function trainActorCritic(
     });
     const result = learner.learn(record);
     optimizer.step(result.gradients);
-    const loss = (result.loss as tf.Scalar).dataSync()[0] as number;
+    const loss = await readScalar(result.loss as tf.Scalar, update % LOG_EVERY === 0);
     tf.dispose(result as unknown as tf.TensorContainer);
 
     position = record.next;
@@ -151,7 +151,7 @@ export async function trainActorCritic(
     state.begins = [...position.begins];
     state.recent = [...state.recent, ...record.outcomes].slice(-window);
     const { success, meanReturn } = summarizeOutcomes(state.recent);
-    if (update % LOG_EVERY === 0) log({ loss, success, meanReturn });
+    if (loss !== undefined) log({ loss, success, meanReturn });
     if (state.recent.length === window && success >= config.solvedRate) break;
   }
   await picture?.(network, gradient === 'memoryless');

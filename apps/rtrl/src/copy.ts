@@ -4,8 +4,8 @@
  */
 
 import { Adam, ElementwiseLstm, type Module, type Optimizer } from '@fwp/core';
-import { copyReleased, copyStrict, isBitOfCopy, type TokenTask } from '@fwp/datasets';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { copyReleased, copyStrict, isBitOfCopy, type TokenBatch, type TokenTask } from '@fwp/datasets';
+import { defineExperiment, readScalar, type TrialContext, type Verdict } from '@fwp/lab';
 import { type ElstmLearner, ElstmRtrl, ElstmTbptt } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -47,39 +47,49 @@ interface Key {
   readonly [name: string]: string | number;
 }
 
-/** One batch of training; returns the loss. */
-type Trainer = (tensors: TokenTensors, count: number) => number;
+/** One batch of training; returns the loss, the caller's to dispose of. */
+type Trainer = (tensors: TokenTensors, batch: TokenBatch) => tf.Scalar;
+
+/** How many targets count at each step. */
+function countsOfSteps({ mask, length }: TokenBatch): number[] {
+  const counts = Array<number>(length).fill(0);
+  for (const [i, weight] of mask.entries()) counts[i % length] = (counts[i % length] as number) + weight;
+  return counts;
+}
+
+const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
 
 /** Backpropagation through whole sequences by the tape. */
 function backpropagation(model: TokenModel, optimizer: Optimizer): Trainer {
-  return (tensors, count) => {
-    const loss = optimizer.minimize(() => {
-      return tokenLoss(model.head.forward(model.layer.apply(tensors.inputs)), tensors, count);
-    });
-    const [value] = loss.dataSync();
-    loss.dispose();
-    return value as number;
-  };
+  return (tensors, batch) =>
+    optimizer.minimize(() =>
+      tokenLoss(model.head.forward(model.layer.apply(tensors.inputs)), tensors, sumOf(countsOfSteps(batch))),
+    );
 }
 
 /** A learner that goes through sequences in pieces, with an update after each: after every token if `piece` is 1. */
 function inPieces(model: TokenModel, learner: ElstmLearner, optimizer: Optimizer, piece: number): Trainer {
-  return (tensors, count) => {
+  return (tensors, batch) => {
     learner.reset();
-    const length = tensors.inputs.shape[1];
-    let sum = 0;
-    for (let begin = 0; begin < length; begin += piece) {
-      sum += tf.tidy(() => {
-        const part = pieceOf(tensors, begin, Math.min(piece, length - begin));
+    const counts = countsOfSteps(batch);
+    const count = sumOf(counts);
+    const losses: tf.Scalar[] = [];
+    for (let begin = 0; begin < batch.length; begin += piece) {
+      const steps = Math.min(piece, batch.length - begin);
+      const loss = tf.tidy(() => {
+        const part = pieceOf(tensors, begin, steps);
         // The mean over what counts in a step, for an update of its own; over the batch, for one of all.
-        const divisor = piece < length ? Math.max(1, tf.sum(part.mask).dataSync()[0] as number) : count;
-        const { loss, gradients } = learner.segment(part.inputs, (output) => {
+        const divisor = piece < batch.length ? Math.max(1, sumOf(counts.slice(begin, begin + steps))) : count;
+        const result = learner.segment(part.inputs, (output) => {
           return tokenLoss(model.head.forward(output), part, divisor);
         });
-        optimizer.step(gradients);
-        return ((loss as tf.Scalar).dataSync()[0] as number) * (divisor / count);
+        optimizer.step(result.gradients);
+        return tf.mul(result.loss as tf.Scalar, divisor / count) as tf.Scalar;
       });
+      losses.push(loss);
     }
+    const sum = tf.tidy(() => losses.reduce((a, b) => tf.add(a, b), tf.scalar(0)));
+    tf.dispose(losses);
     return sum;
   };
 }
@@ -107,13 +117,10 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
   for await (const number of steps({ total: config.batches, module: model, optimizer, state })) {
     const batch = task.batch(number, batchSize);
     const tensors = tokenTensors(batch, vocabularySize);
-    const loss = trainer(
-      tensors,
-      batch.mask.reduce((sum, counts) => sum + counts, 0),
-    );
+    const loss = await readScalar(trainer(tensors, batch), number % config.evaluateEvery === 0);
     tf.dispose(tensors);
     state.batch = number;
-    if (number % config.evaluateEvery !== 0) continue;
+    if (loss === undefined) continue;
     const validation = task.batch(0, evaluationSequences, 'validation');
     const evaluated = tokenTensors(validation, vocabularySize);
     const { sequences, tokens } = accuracies(model.predict(evaluated), validation, isBitOfCopy);

@@ -6,7 +6,7 @@
 
 import { Adam } from '@fwp/core';
 import { delayedRecall as delayedRecallTask } from '@fwp/datasets';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { defineExperiment, readScalar, type TrialContext, type Verdict } from '@fwp/lab';
 import { ElstmRtrl, ElstmTbptt } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -64,25 +64,25 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
   for await (const update of steps({ total: config.updates, module: model, optimizer, state })) {
     const tensors = tokenTensors(task.batch(update, batchSize), vocabularySize);
     learner.reset();
-    let loss = 0;
+    let lastLoss: tf.Scalar | undefined;
     for (let begin = 0; begin < length; begin += piece) {
       const steps_ = Math.min(piece, length - begin);
       const isLast = begin + steps_ === length;
-      tf.tidy(() => {
+      lastLoss = tf.tidy(() => {
         const part = pieceOf(tensors, begin, steps_);
         // Only the question counts.
         const result = learner.segment(
           part.inputs,
           isLast ? (output) => tokenLoss(model.head.forward(output), part, batchSize) : undefined,
         );
-        if (result.loss === undefined) return;
-        optimizer.step(result.gradients);
-        loss = result.loss.dataSync()[0] as number;
+        if (result.loss !== undefined) optimizer.step(result.gradients);
+        return result.loss;
       });
     }
     tf.dispose(tensors);
     state.update = update;
-    if (update % config.evaluateEvery !== 0) continue;
+    const loss = await readScalar(lastLoss as tf.Scalar, update % config.evaluateEvery === 0);
+    if (loss === undefined) continue;
     const batch = task.batch(0, evaluationSequences, 'validation');
     const evaluated = tokenTensors(batch, vocabularySize);
     state.accuracy = accuracies(model.predict(evaluated), batch, () => false).sequences;

@@ -11,12 +11,12 @@
  */
 
 import { type ClassSplits, type FewShotBatch, type FewShotTask, fewShot, gaussianClasses } from '@fwp/datasets';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { defineExperiment, readScalar, type TrialContext, type Verdict } from '@fwp/lab';
 import { bootstrapLoss, type FewShotModel, type FewShotState } from '@fwp/srwm';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { CLASS_SOURCES, classSettings, keepClasses, openClasses } from './classes.ts';
-import { accuracyOf, evaluate, numberOf, toTensors } from './episodes.ts';
+import { accuracyOf, evaluate, toTensors } from './episodes.ts';
 import { LEARNERS, learnerSettings, makeLearner, makeOptimizer } from './learner.ts';
 import { bootstrappingPaper } from './paper.ts';
 
@@ -104,11 +104,14 @@ async function trainBootstrapped({
       future: key.objective === 'main' ? 0 : 1,
       bootstrap: key.objective === 'bootstrap' ? ramp * config.bootstrapWeight : 0,
     };
-    const loss = numberOf(() => optimizer.minimize(() => lossOf(model, task, batch, shots * ways, weights)));
-    if (step % config.evaluateEvery === 0) {
+    const value = tf.tidy(() => optimizer.minimize(() => lossOf(model, task, batch, shots * ways, weights)));
+    const isEvaluated = step % config.evaluateEvery === 0;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
+    if (loss === undefined) continue;
+    if (isEvaluated) {
       const [validationAccuracy, validationFutureAccuracy] = score('validation', config.validationEpisodes);
       log({ loss, validationAccuracy, validationFutureAccuracy });
-    } else if (step % LOG_EVERY === 0) log({ loss });
+    } else log({ loss });
   }
   const [accuracy, futureAccuracy] = score('test', config.testEpisodes);
   const result = { accuracy, futureAccuracy, steps: config.steps, parameters: model.parameterCount };

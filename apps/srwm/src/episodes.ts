@@ -33,11 +33,6 @@ export function episodeLoss(model: FewShotModel, { examples, labels, targets, ma
   return softmaxCrossEntropy(model.apply(examples, labels), targets, { mask }) as tf.Scalar;
 }
 
-/** A number that a function computes with tensors, which are freed. */
-export function numberOf(compute: () => tf.Scalar): number {
-  return tf.tidy(() => compute().dataSync()[0] as number);
-}
-
 /** How many predictions are right, and how many there were, at each position. */
 export interface Score {
   readonly right: number[];

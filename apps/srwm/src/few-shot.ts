@@ -5,10 +5,11 @@
  */
 
 import { fewShot } from '@fwp/datasets';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { defineExperiment, readScalar, type TrialContext, type Verdict } from '@fwp/lab';
+import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { CLASS_SOURCES, classSettings, openClasses } from './classes.ts';
-import { accuracyOf, episodeLoss, evaluate, numberOf, toTensors } from './episodes.ts';
+import { accuracyOf, episodeLoss, evaluate, toTensors } from './episodes.ts';
 import { LEARNERS, type LearnerName, learnerSettings, makeLearner, makeOptimizer } from './learner.ts';
 import { srwmPaper } from './paper.ts';
 
@@ -63,12 +64,14 @@ async function trainFewShot({ config, key, random, seed, steps, log }: TrialCont
     );
   for await (const step of steps({ total: config.steps, module: model, optimizer, perStep: { episodes: batchSize } })) {
     const batch = task.batch(step, batchSize);
-    const loss = numberOf(() => {
+    const value = tf.tidy(() => {
       const tensors = toTensors(batch, task.exampleShape);
       return optimizer.minimize(() => episodeLoss(model, tensors));
     });
-    if (step % config.evaluateEvery === 0) log({ loss, validationAccuracy: score('validation', validationEpisodes) });
-    else if (step % LOG_EVERY === 0) log({ loss });
+    const isEvaluated = step % config.evaluateEvery === 0;
+    const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
+    if (loss === undefined) continue;
+    log({ loss, ...(isEvaluated ? { validationAccuracy: score('validation', validationEpisodes) } : {}) });
   }
   const result = { accuracy: score('test', testEpisodes), parameters: model.parameterCount };
   optimizer.dispose();

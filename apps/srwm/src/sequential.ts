@@ -5,10 +5,11 @@
  */
 
 import { type FewShotBatch, gaussianClasses, type SequentialFewShotBatch, sequentialFewShot } from '@fwp/datasets';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { defineExperiment, readScalar, type TrialContext, type Verdict } from '@fwp/lab';
+import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { CLASS_SOURCES, type ClassSourceName, classSettings, openClasses } from './classes.ts';
-import { accuracyOf, episodeLoss, evaluate, numberOf, type Score, toTensors } from './episodes.ts';
+import { accuracyOf, episodeLoss, evaluate, type Score, toTensors } from './episodes.ts';
 import { LEARNERS, type LearnerName, learnerSettings, makeLearner, makeOptimizer } from './learner.ts';
 import { srwmPaper } from './paper.ts';
 
@@ -72,11 +73,12 @@ async function trainSequential({ config, key, random, seed, steps, log }: TrialC
     perStep: { sequences: batchSize },
   })) {
     const batch = task.batch(step, batchSize);
-    const loss = numberOf(() => {
+    const value = tf.tidy(() => {
       const tensors = toTensors(batch, task.exampleShape);
       return optimizer.minimize(() => episodeLoss(model, tensors));
     });
-    if (step % config.logEvery === 0) log({ loss });
+    const loss = await readScalar(value, step % config.logEvery === 0);
+    if (loss !== undefined) log({ loss });
   }
 
   const extent = { batches: Math.ceil(testSequences / EVALUATION_BATCH), batchSize: EVALUATION_BATCH };

@@ -83,10 +83,15 @@ export function adaptiveComputation(
       remainders = tf.add(remainders, remainder);
       steps = tf.add(steps, running);
       running = goingOn;
-      if (!isLast && tf.max(running).dataSync()[0] === 0) break;
+      if (!isLast && hasAllHalted(running)) break;
     }
     const ponderTime = tf.div(tf.sum(tf.add(steps, remainders)), tf.sum(present));
     return { output, ponderTime, steps } as unknown as tf.TensorContainerObject;
   });
   return result as unknown as AdaptiveComputationResult;
+}
+
+/** Whether nothing is left to do. A GPU would have to stop for the answer: there all applications are made, the last with weight 0. */
+function hasAllHalted(running: tf.Tensor): boolean {
+  return tf.getBackend() !== 'webgpu' && tf.max(running).dataSync()[0] === 0;
 }

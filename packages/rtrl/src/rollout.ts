@@ -99,7 +99,7 @@ export async function rollout<State extends tf.TensorContainer>(
   let remembered = state;
   try {
     for (let t = 0; t < steps; t++) {
-      const [logits, next] = act(policy, inputs, memoryless ? undefined : begins, remembered);
+      const [logits, next] = await act(policy, inputs, memoryless ? undefined : begins, remembered);
       if (remembered !== state) tf.dispose(remembered);
       remembered = next;
       const actions = new Int32Array(batchSize);
@@ -130,18 +130,26 @@ export async function rollout<State extends tf.TensorContainer>(
   return { batchSize, steps, ...record, next: { inputs, begins }, outcomes };
 }
 
-/** Logits, and the state behind the step. `begins` undefined: all rows forget. */
-export function act<State extends tf.TensorContainer>(
+/** Logits, without stopping a GPU for them, and the state behind the step. `begins` undefined: all rows forget. */
+export async function act<State extends tf.TensorContainer>(
   policy: Policy<State>,
   inputs: Float32Array,
   begins: Uint8Array | undefined,
   before: State,
-): [Float32Array, State] {
-  return tf.tidy(() => {
+): Promise<[Float32Array, State]> {
+  const [logits, state] = tf.tidy(() => {
     const x = tf.tensor2d(inputs, [inputs.length / policy.inputSize, policy.inputSize]);
-    const { logits, state } = policy.step(x, policy.forget(before, begins));
-    return [logits.dataSync(), state] as unknown as tf.TensorContainerArray;
-  }) as unknown as [Float32Array, State];
+    const step = policy.step(x, policy.forget(before, begins));
+    return [step.logits, step.state] as unknown as tf.TensorContainerArray;
+  }) as unknown as [tf.Tensor, State];
+  try {
+    return [(await logits.data()) as Float32Array, state];
+  } catch (error) {
+    tf.dispose(state);
+    throw error;
+  } finally {
+    logits.dispose();
+  }
 }
 
 /** An action by the softmax of logits at `at`, for a uniform number in [0, 1), and the logarithm of its probability. */

@@ -45,7 +45,7 @@ export async function watchEpisode<E, State extends tf.TensorContainer>(
     for (;;) {
       const [episode] = environment.episodes as readonly [E];
       look(episode);
-      const [logits, next] = act(policy, inputs, memoryless ? undefined : begins, state);
+      const [logits, next] = await act(policy, inputs, memoryless ? undefined : begins, state);
       tf.dispose(state);
       state = next;
       const most = Math.max(...logits);
