@@ -12,6 +12,7 @@ import { geometricAttentionKernels } from './geometric-attention.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
 import { lossKernels } from './loss.ts';
 import { normalizationKernels } from './normalization.ts';
+import { productKernels } from './products.ts';
 import { recurrentScans } from './recurrent-scans.ts';
 import { segmentKernels } from './segments.ts';
 import { selectionKernels } from './selection.ts';
@@ -28,6 +29,7 @@ const TABLES: readonly GpuKernelTable[] = [
   geometricAttentionKernels,
   lossKernels,
   normalizationKernels,
+  productKernels,
   recurrentScans,
   segmentKernels,
   selectionKernels,
