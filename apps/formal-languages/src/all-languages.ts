@@ -49,6 +49,18 @@ export const allLanguages = defineExperiment({
       measuredSeconds: { native: 3470 },
       config: { ...SHORT, languages: [...LANGUAGES], steps: 1000 },
     },
+    forgetting: {
+      summary: 'reset Dyck-1 alone, one layer of size 32: sum rule, delta rule, with recurrence and self-reference, LSTM',
+      config: {
+        ...SHORT,
+        layers: 1,
+        languages: [...FORGETTING],
+        models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet', 'srwm', 'lstm'],
+        steps: 2000,
+        bins: 2,
+      },
+      seeds: [1, 2, 3],
+    },
     paper: {
       summary: "the paper's training sets and number of epochs, two layers of size 64",
       config: {
@@ -91,19 +103,22 @@ export const allLanguages = defineExperiment({
         accuraciesWithin(rows, { models: ['recurrentDeltaNet', 'srwm'], languages: CIRCLING }, { least: LEARNED }),
     },
     {
-      text: 'The delta rule learns to forget, reset Dyck-1 as long as in training, which the sum rule of the Linear Transformer does not.',
+      text: 'The delta rule learns to forget: reset Dyck-1, for words as long as those of training.',
       holds: (rows) =>
-        together(
-          accuraciesWithin(
-            rows,
-            { models: ['deltaNet'], languages: FORGETTING },
-            { field: 'accuracy50', least: LEARNED_SHORT },
-          ),
-          accuraciesWithin(
-            rows,
-            { models: ['linearTransformer'], languages: FORGETTING },
-            { field: 'accuracy50', most: FORGETS },
-          ),
+        accuraciesWithin(
+          rows,
+          { models: ['deltaNet'], languages: FORGETTING },
+          { field: 'accuracy50', least: LEARNED_SHORT },
+        ),
+    },
+    {
+      // With two layers it can count in the second what the first has marked as behind the last reset.
+      text: 'A single sum rule does not: a Linear Transformer of one layer.',
+      holds: (rows) =>
+        accuraciesWithin(
+          rows.filter(({ layers }) => layers === 1),
+          { models: ['linearTransformer'], languages: FORGETTING },
+          { field: 'accuracy50', most: FORGETS },
         ),
     },
     {

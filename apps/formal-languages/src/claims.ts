@@ -6,7 +6,7 @@ import type { FormalLanguagesKey, FormalLanguagesResult } from './training.ts';
 
 /** A row of the results, as far as the claims look at it. */
 export type AccuracyRow = FormalLanguagesKey &
-  Pick<FormalLanguagesResult, 'accuracy50' | 'accuracy100' | 'accuracy200'>;
+  Pick<FormalLanguagesResult, 'accuracy50' | 'accuracy100' | 'accuracy200' | 'layers'>;
 
 /**
  * Fraction of long words from which a language counts as learned. The paper stops at all of its words; of test words that no

@@ -72,6 +72,8 @@ export type FormalLanguagesResult = {
   readonly accuracy400: number | null;
   /** Fraction of single labels of the second bin that are right. */
   readonly labels100: number;
+  /** Blocks of the model. */
+  readonly layers: number;
   /** Training steps made. */
   readonly steps: number;
   readonly parameters: number;
@@ -150,6 +152,7 @@ export async function train({
     accuracy200: accuracy(2),
     accuracy400: accuracy(3),
     labels100: scores[1]?.labels as number,
+    layers: config.layers,
     steps: state.step,
     parameters,
   };

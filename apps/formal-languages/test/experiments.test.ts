@@ -21,6 +21,7 @@ const rowsOf = (experiment: Experiment, preset: string, accuracy: (key: FormalLa
     accuracy50: accuracy(key),
     accuracy100: accuracy(key),
     accuracy200: null,
+    layers: (config as { layers: number }).layers,
   }));
 };
 
@@ -30,7 +31,7 @@ describe.each([parity, allLanguages] as unknown as Experiment[])('$id', (experim
   });
 
   it('the claims hold for what the paper says', () => {
-    for (const preset of ['quick', 'standard']) {
+    for (const preset of Object.keys(experiment.presets)) {
       const rows = rowsOf(experiment, preset, (key) => (learns(key) ? 1 : 0.02));
       const verdicts = experiment.claims.map(({ holds }) => holds(rows as never));
       expect(verdicts.filter((verdict) => verdict !== undefined).length).toBeGreaterThan(1);
@@ -39,12 +40,14 @@ describe.each([parity, allLanguages] as unknown as Experiment[])('$id', (experim
   });
 
   it('no claim that something is learned holds for a model that has learned nothing, nor the others for one that has it all', () => {
-    const passed = (accuracy: number) =>
-      experiment.claims.filter(({ holds }) => holds(rowsOf(experiment, 'standard', () => accuracy) as never)?.pass);
-    const negative = /has not|have not|Neither/;
-    expect(passed(0).every(({ text }) => negative.test(text))).toBe(true);
-    expect(passed(1).some(({ text }) => negative.test(text))).toBe(false);
-    expect(passed(0).length).toBeGreaterThan(0);
-    expect(passed(1).length).toBeGreaterThan(0);
+    const negative = /has not|have not|Neither|does not/;
+    for (const preset of ['quick', 'standard']) {
+      const passed = (accuracy: number) =>
+        experiment.claims.filter(({ holds }) => holds(rowsOf(experiment, preset, () => accuracy) as never)?.pass);
+      expect(passed(0).every(({ text }) => negative.test(text))).toBe(true);
+      expect(passed(1).some(({ text }) => negative.test(text))).toBe(false);
+      expect(passed(0).length).toBeGreaterThan(0);
+      expect(passed(1).length).toBeGreaterThan(0);
+    }
   });
 });

@@ -1,28 +1,32 @@
 /**
  * Training of an agent with a memory by whole episodes: they begin side by side, are played to their end, and are learned from
- * all at once, by the loss of an actor-critic (`actorCriticLoss`), the gradient going back to the beginning.
+ * all at once (`actionValueLoss`), the gradient going back to the beginning. The policy begins warm, trying everything, and ends
+ * cold.
  */
 
 import { AdamW, linearDecay, type RandomStream } from '@fwp/core';
 import type { SeededEnvironment } from '@fwp/datasets/environments';
 import { readScalar, type TrialContext } from '@fwp/lab';
-import { actorCriticLoss, beginRollouts, type Rollout, rollout, summarizeOutcomes } from '@fwp/rtrl';
+import { beginRollouts, type Rollout, rollout, summarizeOutcomes } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { actionValueLoss } from './action-value-loss.ts';
 import type { MemoryAgent } from './memory-agent.ts';
 
 /** Settings of the training. */
 export const episodeSettings = {
   batchSize: z.int().min(1).default(128).describe('episodes side by side'),
   updates: z.int().min(1).default(600).describe('updates, one for each batch of episodes'),
+  passes: z.int().min(1).default(3).describe('steps of the optimiser on each batch of episodes'),
   learningRate: z.number().positive().default(3e-3).describe("AdamW's step size, which goes down to 0 linearly"),
   weightDecay: z.number().min(0).default(0),
   clipNorm: z.number().positive().default(1).describe('largest norm of all gradients'),
   // Rewards of the distant future are noise to the steps that do not decide about them: the colour reaches the last steps
   // through the memory, not through returns.
-  discount: z.number().min(0).max(1).default(0.8),
-  baselineCost: z.number().min(0).default(4).describe("what the critic's loss counts"),
-  entropyCost: z.number().min(0).default(0.06).describe('what the entropy of the policy counts'),
+  discount: z.number().min(0).max(1).default(0.9),
+  lambda: z.number().min(0).max(1).default(0.8).describe('λ of the returns: 1 waits for all rewards'),
+  temperature: z.number().positive().default(0.1).describe('τ of the policy at first'),
+  finalTemperature: z.number().positive().default(0.01).describe('τ at the end of the training, and in the test'),
   testEpisodes: z.int().min(1).default(512),
 };
 
@@ -52,8 +56,8 @@ export async function trainOnEpisodes(
   environment: SeededEnvironment,
   episodeSteps: number,
 ): Promise<void> {
-  const { updates, learningRate, weightDecay, clipNorm } = config;
-  const schedule = linearDecay(updates);
+  const { updates, passes, learningRate, weightDecay, clipNorm, temperature, finalTemperature } = config;
+  const schedule = linearDecay(updates * passes);
   const optimizer = new AdamW(agent, { learningRate, weightDecay, clipNorm, schedule });
   const actions = random.split('actions');
   const state = { recent: [] as (readonly [number, number])[] };
@@ -66,16 +70,18 @@ export async function trainOnEpisodes(
     state: state as never,
     perStep,
   })) {
+    agent.temperature = temperature * (finalTemperature / temperature) ** ((update - 1) / updates);
     const first = (update - 1) * environment.batchSize;
     const record = await playEpisodes(agent, environment, { first, steps: episodeSteps, random: actions });
+    for (let pass = 1; pass < passes; pass++) optimizer.minimize(() => episodeLoss(agent, record, config)).dispose();
     const value = optimizer.minimize(() => episodeLoss(agent, record, config));
-    const loss = await readScalar(value, update % LOG_EVERY === 0 || update === updates);
     state.recent.push(...record.outcomes);
-    if (loss !== undefined) {
-      log({ loss, ...summarizeOutcomes(state.recent) });
-      state.recent = [];
-    }
+    const loss = await readScalar(value, update % LOG_EVERY === 0 || update === updates);
+    if (loss === undefined) continue;
+    log({ loss, ...summarizeOutcomes(state.recent) });
+    state.recent = [];
   }
+  agent.temperature = finalTemperature;
   optimizer.dispose();
 }
 
@@ -123,14 +129,12 @@ async function playEpisodes(
   }
 }
 
-/** The loss of an actor-critic, on average over the episodes. */
+/** The loss over the steps of the first episode of each row. */
 function episodeLoss(agent: MemoryAgent, record: Rollout, config: EpisodeConfig): tf.Scalar {
   const { batchSize, steps, inputs } = record;
-  const { logits, values } = agent.apply(tf.tensor3d(inputs, [batchSize, steps, agent.inputSize]));
-  // Nothing follows: every episode that counts has ended.
-  const bootstrapValue = tf.zeros([batchSize]);
-  const counts = firstEpisodes(record);
-  return tf.div(actorCriticLoss({ rollout: record, logits, values, bootstrapValue, counts }, config), batchSize);
+  const values = agent.apply(tf.tensor3d(inputs, [batchSize, steps, agent.inputSize]));
+  const { temperature } = agent;
+  return actionValueLoss({ rollout: record, values, counts: firstEpisodes(record) }, { ...config, temperature });
 }
 
 /** `[batch, steps]`: 1 up to the end of each row's first episode, 0 behind it. */

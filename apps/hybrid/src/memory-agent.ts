@@ -1,9 +1,9 @@
 /**
- * What acts with a memory of sequence layers: policy and value of all that was observed in an episode,
+ * What acts with a memory of sequence layers: the values of actions after all that was observed in an episode,
  *
  *     f_c = relu(W_c (c − floor) + b_c)                         for each cell c of the observation
  *     e_t = W [all f_c; last reward] + b + W_Σ Σ f_c
- *     h = norm(blocks(e))             π = softmax(h W_π + b_π)      V = h W_v + b_v
+ *     h = norm(blocks(e))             Q = h W_Q + b_Q             π = softmax(Q / τ)
  *
  * An observation has rows, columns and channels; W_c is the same for all cells. Most of them are floor, so that e_t is mostly what
  * stands out, and a colour looks alike wherever it is seen: that two of them are the same is learned far sooner like this. Blocks
@@ -39,7 +39,7 @@ const CELL_FEATURES = 16;
 /** States of all blocks. */
 export type MemoryAgentState = tf.TensorContainer[];
 
-/** Policy and value with a memory. */
+/** Values of actions with a memory, and a policy that prefers what it values. */
 export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   readonly inputSize: number;
   readonly actionCount: number;
@@ -52,8 +52,10 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
   readonly input: Linear;
   readonly blocks: readonly TransformerBlock[];
   readonly norm: RmsNorm;
-  readonly policy: Linear;
-  readonly value: Linear;
+  /** W_Q and b_Q. */
+  readonly values: Linear;
+  /** τ: how large differences of values must be to matter to the policy. */
+  temperature = 1;
 
   /**
    * @param name of the sequence layer
@@ -79,32 +81,34 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
       biasInitializer: constantInitializer(0),
       random,
     });
-    const ofCell = { inputSize: channels, outputSize: CELL_FEATURES, activation: 'relu' } as const;
-    this.cell = this.addModule('cell', new Linear({ ...ofCell, ...scaled(1) }));
     const ofSum = { inputSize: CELL_FEATURES, outputSize: size, bias: false } as const;
-    this.sum = this.addModule('sum', new Linear({ ...ofSum, ...scaled(1 / Math.sqrt(CELL_FEATURES)) }));
+    const ofCell = { inputSize: channels, outputSize: CELL_FEATURES, activation: 'relu' } as const;
     const inputSize = cells * CELL_FEATURES + 1;
-    this.input = this.addModule('input', new Linear({ inputSize, outputSize: size, ...scaled(1 / Math.sqrt(cells)) }));
-    this.blocks = this.addModules('blocks', Array.from({ length: layers }, block));
-    this.norm = this.addModule('norm', new RmsNorm({ size }));
-    // Small ones: at first all actions are about equally likely.
-    const head = (outputSize: number) => new Linear({ inputSize: size, outputSize, ...scaled(0.1) });
-    this.policy = this.addModule('policy', head(this.actionCount));
-    this.value = this.addModule('value', head(1));
+    try {
+      this.cell = this.addModule('cell', new Linear({ ...ofCell, ...scaled(1) }));
+      this.sum = this.addModule('sum', new Linear({ ...ofSum, ...scaled(1 / Math.sqrt(CELL_FEATURES)) }));
+      const ofInput = { inputSize, outputSize: size, ...scaled(1 / Math.sqrt(cells)) };
+      this.input = this.addModule('input', new Linear(ofInput));
+      this.blocks = this.addModules('blocks', Array.from({ length: layers }, block));
+      this.norm = this.addModule('norm', new RmsNorm({ size }));
+      // Nearly 0: what begins with a low value would not be tried.
+      this.values = this.addModule('values', new Linear({ inputSize: size, outputSize: actionCount, ...scaled(0.001) }));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   /**
    * Whole episodes.
    *
    * @param x float32 `[batch, time, inputSize]`
-   * @returns logits `[batch, time, actionCount]`, values `[batch, time]`
+   * @returns Q `[batch, time, actionCount]`
    */
-  apply(x: tf.Tensor3D): { logits: tf.Tensor3D; values: tf.Tensor2D } {
+  apply(x: tf.Tensor3D): tf.Tensor3D {
     return tf.tidy(() => {
-      const first = this.#encode(x);
-      const hidden = this.norm.forward(this.blocks.reduce((y, block) => block.apply(y), first));
-      const values = tf.squeeze(this.value.forward(hidden), [-1]);
-      return { logits: this.policy.forward(hidden) as tf.Tensor3D, values: values as tf.Tensor2D };
+      const hidden = this.blocks.reduce((y, block) => block.apply(y), this.#encode(x));
+      return this.values.forward(this.norm.forward(hidden)) as tf.Tensor3D;
     });
   }
 
@@ -117,7 +121,8 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
         y = result.output;
         return result.state;
       });
-      return { logits: this.policy.forward(this.norm.forward(y)) as tf.Tensor2D, state: next };
+      const values = this.values.forward(this.norm.forward(y)) as tf.Tensor2D;
+      return { logits: tf.div(values, this.temperature), state: next };
     });
   }
 

@@ -33,9 +33,10 @@ describe.each(MODELS)('an agent with %s', (name) => {
   it('says of whole episodes what it says step by step, and leaves nothing behind', () => {
     const { numTensors } = tf.memory();
     const agent = agentOf(name);
+    agent.temperature = 0.5;
     tf.tidy(() => {
       const x = tf.randomNormal([2, 7, 76], 0, 1, 'float32', 3) as tf.Tensor3D;
-      const expected = tf.unstack(agent.apply(x).logits, 1);
+      const expected = tf.unstack(tf.div(agent.apply(x), agent.temperature), 1);
       let state = agent.initialState(2);
       tf.unstack(x, 1).forEach((observed, t) => {
         const result = agent.step(observed as tf.Tensor2D, state);
@@ -45,6 +46,15 @@ describe.each(MODELS)('an agent with %s', (name) => {
       });
     });
     agent.dispose();
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+});
+
+describe('an agent that cannot be made', () => {
+  it('leaves nothing behind', () => {
+    const { numTensors } = tf.memory();
+    const environment = { observationShape: [5, 5, 3], actionCount: 0, floor: VISUAL_MATCH_FLOOR };
+    expect(() => new MemoryAgent('window', config, environment, new RandomStream(1))).toThrow(/outputSize/);
     expect(tf.memory().numTensors).toBe(numTensors);
   });
 });

@@ -32,6 +32,7 @@ const presets: [Experiment, string, readonly string[]][] = [
   [recall as unknown as Experiment, 'paper', ['batchSize=2', ...few]],
   [synthetic as unknown as Experiment, 'quick', few],
   [synthetic as unknown as Experiment, 'standard', few],
+  [synthetic as unknown as Experiment, 'arithmetic', few],
   [synthetic as unknown as Experiment, 'paper', ['batchSize=2', ...few]],
   [visualMatch as unknown as Experiment, 'quick', ['testEpisodes=1']],
   [visualMatch as unknown as Experiment, 'standard', ['testEpisodes=1']],

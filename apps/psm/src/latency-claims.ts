@@ -4,7 +4,7 @@ import type { Claim } from '@fwp/lab';
 import type { LatencyKey, LatencyResult } from './latency.ts';
 
 /** A row of the results, as far as the claims look at it. */
-export type LatencyRow = LatencyKey & Omit<LatencyResult, 'tokens'> & { readonly seed: number };
+export type LatencyRow = LatencyKey & LatencyResult & { readonly seed: number };
 
 /** A time is flat if it grows by less than half while the stream grows several times: the machine has other things to do as well. */
 const FLAT = 1.5;
@@ -19,6 +19,17 @@ export const latencyClaims: readonly Claim<LatencyRow>[] = [
       return {
         pass: lateMilliseconds <= FLAT * earlyMilliseconds,
         observed: `${earlyMilliseconds.toFixed(3)} ms, then ${lateMilliseconds.toFixed(3)} ms`,
+      };
+    },
+  },
+  {
+    text: 'Its state are the live roots of its tree: behind each chunk as many as ones in the binary number of the chunks so far.',
+    holds: (rows) => {
+      const psm = rows.find(({ model }) => model === 'psm');
+      if (psm === undefined || psm.unexpectedRoots === null) return undefined;
+      return {
+        pass: psm.unexpectedRoots === 0,
+        observed: `at most ${psm.lateRoots} in the last eighth of ${psm.tokens} tokens, ${psm.unexpectedRoots} not as counted`,
       };
     },
   },

@@ -6,6 +6,7 @@
 
 import type { RandomStream } from '@fwp/core';
 import { defineExperiment, type TrialContext } from '@fwp/lab';
+import type { PrefixScannableState } from '@fwp/psm';
 import type { SequenceTagger } from '@fwp/rfwp';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -50,6 +51,10 @@ export type LatencyResult = {
   /** Most numbers that the state had in these parts of the stream. */
   readonly earlyNumbers: number;
   readonly lateNumbers: number;
+  /** Most live roots of a PSM's tree in the last eighth; `null` for other models. */
+  readonly lateRoots: number | null;
+  /** Chunks behind which there were not as many roots as ones in the binary number of the chunks so far. */
+  readonly unexpectedRoots: number | null;
   /** How many times as far the late part is in the stream. */
   readonly distance: number;
   readonly tokens: number;
@@ -65,16 +70,21 @@ async function run({ config, key, random, steps, log, artifact }: TrialContext<L
   const task = { vocabularySize: 256, targetCount: 256, maximumLength: PARTS * part };
   const model = makeModel(key.model, sizes, task, random.split('weights')).eval();
   const input = random.split('tokens');
-  const record: { milliseconds: number[]; numbers: number[] } = { milliseconds: [], numbers: [] };
+  const record = { milliseconds: [] as number[], numbers: [] as number[], roots: [] as number[], unexpectedRoots: 0 };
   let state = model.initialState(1);
   let position = 0;
-  const read = (end: number): number => {
-    let most = 0;
-    for (; position < end; position++) {
+  const read = (end: number): Extent => {
+    const most = { numbers: 0, roots: 0, unexpectedRoots: 0 };
+    while (position < end) {
       const next = advance(model, state, input);
       tf.dispose(state);
       state = next;
-      if (position % 16 === 15) most = Math.max(most, numbersOf(state));
+      position++;
+      if (position % 16 === 0) most.numbers = Math.max(most.numbers, numbersOf(state));
+      if (position % chunkSize !== 0) continue;
+      const roots = rootsOf(state);
+      most.roots = Math.max(most.roots, roots);
+      if (roots !== onesOf(position / chunkSize)) most.unexpectedRoots++;
     }
     return most;
   };
@@ -85,12 +95,14 @@ async function run({ config, key, random, steps, log, artifact }: TrialContext<L
     const most = read(step * part);
     const milliseconds = (performance.now() - begin) / part;
     record.milliseconds.push(milliseconds);
-    record.numbers.push(most);
-    log({ milliseconds, numbers: most, position });
+    record.numbers.push(most.numbers);
+    record.roots.push(most.roots);
+    record.unexpectedRoots += most.unexpectedRoots;
+    log({ milliseconds, numbers: most.numbers, position });
   }
   tf.dispose(state);
   model.dispose();
-  const { milliseconds, numbers } = record;
+  const { milliseconds, numbers, roots, unexpectedRoots } = record;
   const positions = milliseconds.map((_, i) => (i + 1) * part);
   await artifact('time.svg', curvePicture(`${key.model}: milliseconds of a token`, positions, milliseconds));
   await artifact('state.svg', curvePicture(`${key.model}: numbers in the state, at most`, positions, numbers));
@@ -102,9 +114,18 @@ async function run({ config, key, random, steps, log, artifact }: TrialContext<L
     lateMilliseconds: milliseconds[last] as number,
     earlyNumbers: numbers[early] as number,
     lateNumbers: numbers[last] as number,
+    lateRoots: key.model === 'psm' ? (roots[last] as number) : null,
+    unexpectedRoots: key.model === 'psm' ? unexpectedRoots : null,
     distance: (last + 1) / (early + 1),
     tokens,
   } satisfies LatencyResult;
+}
+
+/** What a part of the stream needed at most. */
+interface Extent {
+  numbers: number;
+  roots: number;
+  unexpectedRoots: number;
 }
 
 /** One more token; the state before it stays. */
@@ -118,6 +139,17 @@ function advance(model: SequenceTagger, state: tf.TensorContainer[], input: Rand
 
 function numbersOf(state: tf.TensorContainer): number {
   return tf.tensor_util.getTensorsInContainer(state).reduce((sum, { size }) => sum + size, 0);
+}
+
+/** Live roots of a PSM's tree, its only layer; 0 for other models. */
+function rootsOf([state]: tf.TensorContainer[]): number {
+  const { roots = [] } = state as Partial<PrefixScannableState>;
+  return roots.length;
+}
+
+/** Ones in the binary number. */
+function onesOf(count: number): number {
+  return [...count.toString(2)].filter((bit) => bit === '1').length;
 }
 
 export const latency = defineExperiment({

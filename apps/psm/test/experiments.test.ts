@@ -73,17 +73,19 @@ describe('the claims of psm/mqar and psm/lm', () => {
 });
 
 describe('the claims of psm/latency', () => {
-  const row = (model: string, growth: number) => ({
-    ...{ model, seed: 1, distance: 4, earlyMilliseconds: 1, lateMilliseconds: growth, earlyNumbers: 1000 },
-    lateNumbers: 1000 * growth,
+  const row = (model: string, growth: number, unexpectedRoots: number | null = null) => ({
+    ...{ model, seed: 1, distance: 4, earlyMilliseconds: 1, lateMilliseconds: growth, earlyNumbers: 1000, tokens: 8192 },
+    ...{ lateNumbers: 1000 * growth, lateRoots: unexpectedRoots === null ? null : 8, unexpectedRoots },
   });
-  const passes = (psm: number, transformer: number) =>
-    latency.claims.map(({ holds }) => holds([row('psm', psm), row('transformer', transformer)] as never)?.pass);
+  const passes = (psm: number, transformer: number, unexpectedRoots = 0) => {
+    const rows = [row('psm', psm, unexpectedRoots), row('transformer', transformer)];
+    return latency.claims.map(({ holds }) => holds(rows as never)?.pass);
+  };
 
   it('hold for a logarithm beside a line, and not for two lines or two constants', () => {
-    expect(passes(1.3, 4)).toEqual([true, true]);
-    expect(passes(4, 4)).toEqual([false, false]);
-    expect(passes(1, 1)).toEqual([true, false]);
+    expect(passes(1.3, 4)).toEqual([true, true, true]);
+    expect(passes(4, 4, 12)).toEqual([false, false, false]);
+    expect(passes(1, 1)).toEqual([true, true, false]);
   });
 });
 

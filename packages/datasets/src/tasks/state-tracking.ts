@@ -69,11 +69,14 @@ export interface ModularArithmeticOptions extends TaskOptions {
   readonly trainOperands?: IntegerRange;
   /** Numbers in a validation or test expression. Default [20, 128]. */
   readonly evaluationOperands?: IntegerRange;
+  /** Whether the value so far is asked for at every number too, or at the = only. Default `'last'`. */
+  readonly supervision?: 'every' | 'last';
 }
 
 /**
  * Modular arithmetic without brackets: digits with +, − and *, of which * binds tighter, then =. The target at the = is the
- * value modulo `modulus`. An expression of n numbers has 2 n tokens; see {@link ARITHMETIC_TOKENS}.
+ * value modulo `modulus`; at a number it is the value up to there. An expression of n numbers has 2 n tokens; see
+ * {@link ARITHMETIC_TOKENS}.
  *
  * @throws RangeError if an option is out of range
  */
@@ -81,6 +84,7 @@ export function modularArithmetic({
   modulus = 5,
   trainOperands = [2, 20],
   evaluationOperands = [20, 128],
+  supervision = 'last',
   seed = 0,
 }: ModularArithmeticOptions = {}): TokenTask {
   assertInteger('modularArithmetic: modulus', modulus, 2, 2 ** 20);
@@ -105,6 +109,9 @@ export function modularArithmetic({
       if (operator === plus) product = digit;
       else if (operator === minus) product = modulus - digit;
       else product = (product * digit) % modulus;
+      if (supervision === 'last') continue;
+      row.targets[2 * i] = (sum + product) % modulus;
+      row.mask[2 * i] = 1;
     }
     const last = 2 * count - 1;
     row.inputs[last] = equals;

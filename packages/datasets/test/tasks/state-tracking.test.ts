@@ -82,6 +82,19 @@ describe('modularArithmetic', () => {
     );
   });
 
+  test('where every number is asked for, its target is the value of the expression up to it', () => {
+    const options = { trainOperands: [1, 8], seed: 3 } as const;
+    const ofLast = sequencesOf(modularArithmetic(options).batch(0, 20));
+    const every = modularArithmetic({ ...options, supervision: 'every' }).batch(0, 20);
+    sequencesOf(every).forEach(({ inputs, targets, asked }, row) => {
+      expect(inputs).toEqual(ofLast[row]?.inputs);
+      const [end] = asked.slice(-1) as [number];
+      expect(asked).toEqual([...Array.from({ length: (end + 1) / 2 }, (_, i) => 2 * i), end]);
+      const text = inputs.map((token) => symbols.get(token) ?? String(token - firstDigit));
+      for (const i of asked) expect(targets[i]).toBe(evaluate(text.slice(0, Math.min(i + 1, end)).join(''), 5));
+    });
+  });
+
   test('the examples of the paper hold in the evaluator of this test', () => {
     expect([evaluate('2+3*4', 5), evaluate('1-3', 5)]).toEqual([4, 3]);
   });
