@@ -50,7 +50,8 @@ export const allLanguages = defineExperiment({
       config: { ...SHORT, languages: [...LANGUAGES], steps: 1000 },
     },
     forgetting: {
-      summary: 'reset Dyck-1 alone, one layer of size 32: sum rule, delta rule, with recurrence and self-reference, LSTM',
+      summary:
+        'reset Dyck-1 alone, one layer of size 32: sum rule, delta rule, with recurrence and self-reference, LSTM',
       config: {
         ...SHORT,
         layers: 1,

@@ -6,7 +6,9 @@ import { allLanguages, parity } from '../src/index.ts';
 afterAll(dispose);
 
 const presets = [parity, allLanguages].flatMap((experiment) =>
-  Object.keys(experiment.presets).map((preset) => [experiment.id, preset, experiment as unknown as Experiment] as const),
+  Object.keys(experiment.presets).map(
+    (preset) => [experiment.id, preset, experiment as unknown as Experiment] as const,
+  ),
 );
 
 it.each(presets)(

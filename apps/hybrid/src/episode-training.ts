@@ -16,7 +16,7 @@ import type { MemoryAgent } from './memory-agent.ts';
 /** Settings of the training. */
 export const episodeSettings = {
   batchSize: z.int().min(1).default(128).describe('episodes side by side'),
-  updates: z.int().min(1).default(600).describe('updates, one for each batch of episodes'),
+  updates: z.int().min(1).default(400).describe('batches of episodes'),
   passes: z.int().min(1).default(3).describe('steps of the optimiser on each batch of episodes'),
   learningRate: z.number().positive().default(3e-3).describe("AdamW's step size, which goes down to 0 linearly"),
   weightDecay: z.number().min(0).default(0),

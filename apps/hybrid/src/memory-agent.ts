@@ -92,7 +92,10 @@ export class MemoryAgent extends Module implements Policy<MemoryAgentState> {
       this.blocks = this.addModules('blocks', Array.from({ length: layers }, block));
       this.norm = this.addModule('norm', new RmsNorm({ size }));
       // Nearly 0: what begins with a low value would not be tried.
-      this.values = this.addModule('values', new Linear({ inputSize: size, outputSize: actionCount, ...scaled(0.001) }));
+      this.values = this.addModule(
+        'values',
+        new Linear({ inputSize: size, outputSize: actionCount, ...scaled(0.001) }),
+      );
     } catch (error) {
       this.dispose();
       throw error;

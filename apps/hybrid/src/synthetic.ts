@@ -30,7 +30,10 @@ const settings = z.object({
   tasks: z.array(z.enum(TASKS)).min(1).default(['parity']),
   ...modelSettings,
   arithmeticLayers: z.int().min(1).default(3).describe('blocks of each model for modular arithmetic'),
-  supervision: z.enum(['every', 'last']).default('last').describe('where parity, or the value so far, is asked for in training'),
+  supervision: z
+    .enum(['every', 'last'])
+    .default('last')
+    .describe('where parity, or the value so far, is asked for in training'),
   steps: z.int().min(1).default(1000).describe('training steps at most'),
   arithmeticSteps: z.int().min(1).default(4000).describe('the same for modular arithmetic'),
   ...trainingSettings,

@@ -118,18 +118,20 @@ export const visualMatch = defineExperiment({
         models: ['attention', 'window', 'deltaNet', 'synchronous'],
         lookSteps: 5,
         collectSteps: 30,
-        updates: 1200,
+        updates: 500,
       },
     },
     paper: {
       summary:
-        "the paper's environment of 780 steps and its models of size 100, a window of 64, by this project's actor-critic",
+        "the paper's environment of 780 steps and its models of size 100, a window of 64, by this project's action values",
       config: {
         models: ['attention', 'deltaNet', 'synchronous'],
         size: 100,
         layers: 3,
         window: 64,
         learningRate: 3e-4,
+        discount: 0.99,
+        finalTemperature: 0.001,
         updates: 20_000,
       },
     },

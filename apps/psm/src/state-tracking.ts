@@ -145,7 +145,6 @@ export const stateTracking = defineExperiment({
         // What is right for 18 elements needs some time until it is right for 144.
         settleSteps: 2000,
       },
-      seeds: [1, 2],
     },
     paper: {
       summary: "S5 with the paper's sizes: 768, 12 heads, sequences of 4 to 18 elements",

@@ -74,8 +74,13 @@ describe('the claims of psm/mqar and psm/lm', () => {
 
 describe('the claims of psm/latency', () => {
   const row = (model: string, growth: number, unexpectedRoots: number | null = null) => ({
-    ...{ model, seed: 1, distance: 4, earlyMilliseconds: 1, lateMilliseconds: growth, earlyNumbers: 1000, tokens: 8192 },
-    ...{ lateNumbers: 1000 * growth, lateRoots: unexpectedRoots === null ? null : 8, unexpectedRoots },
+    ...{ model, seed: 1, tokens: 8192, distance: 4, earlyMilliseconds: 1, lateMilliseconds: growth },
+    ...{
+      earlyNumbers: 1000,
+      lateNumbers: 1000 * growth,
+      lateRoots: unexpectedRoots === null ? null : 8,
+      unexpectedRoots,
+    },
   });
   const passes = (psm: number, transformer: number, unexpectedRoots = 0) => {
     const rows = [row('psm', psm, unexpectedRoots), row('transformer', transformer)];
