@@ -70,7 +70,7 @@ export const mqar = defineExperiment({
     },
     standard: {
       summary: '8 pairs in 64 tokens; chunks of 4 to 32, a Transformer and a DeltaNet',
-      config: { pairs: 8, length: 64, vocabularySize: 128, chunkSizes: [4, 8, 16, 32], steps: 3000, size: 64 },
+      config: { pairs: 8, length: 64, vocabularySize: 128, chunkSizes: [4, 8, 16, 32] },
     },
     paper: {
       summary: "the paper's vocabulary of 8192, 512 tokens, chunks of 32 and 64, two layers of size 512",
