@@ -1,6 +1,7 @@
 /** The LSTM with elementwise recurrence on the GPU, in the place of the engine's `backend/kernels/elementwise-lstm.ts`. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { ElementwiseLstmInputs } from '../backend/kernels/elementwise-lstm.ts';
 import type { WebGpuBackend } from './backend.ts';
 import {
   type GpuKernelCall,
@@ -25,27 +26,19 @@ export const elementwiseLstmKernels: GpuKernelTable = {
   FwpElementwiseLstmGradient: gradient,
 };
 
-/** Those of both of the engine's kernels. */
-interface Inputs {
-  readonly gates: TensorInfo;
-  readonly recurrentWeight: TensorInfo;
-  readonly initialState: TensorInfo;
-  readonly resetMask: TensorInfo;
-}
-
-interface ForwardInputs extends Inputs {
+interface ForwardInputs extends ElementwiseLstmInputs {
   readonly x: TensorInfo;
   readonly inputWeight: TensorInfo;
   readonly bias: TensorInfo;
 }
 
-interface GradientInputs extends Inputs {
+interface GradientInputs extends ElementwiseLstmInputs {
   readonly output: TensorInfo;
   readonly dOutput: TensorInfo;
   readonly dFinalState: TensorInfo;
 }
 
-function sizesOf({ gates }: Inputs) {
+function sizesOf({ gates }: ElementwiseLstmInputs) {
   const [batch, steps, columns] = gates.shape as [number, number, number];
   return { batch, steps, columns, hidden: columns / 2 };
 }

@@ -5,6 +5,13 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type {
+  DeltaRnnAttributes,
+  DeltaRnnGradientInputs,
+  DeltaRnnInputs,
+  RecurrentDeltaGradientInputs,
+  RecurrentDeltaInputs,
+} from '../backend/kernels/recurrent-scans.ts';
 import type { WebGpuBackend } from './backend.ts';
 import {
   type GpuKernelCall,
@@ -81,28 +88,6 @@ function replay(backend: WebGpuBackend, given: Replay, gates: TensorInfo, bounda
 
 // ---- Delta RNN and Delta LSTM -------------------------------------------------------------------
 
-/** Those of the engine's kernel. */
-interface DeltaRnnInputs {
-  readonly z: TensorInfo;
-  readonly k: TensorInfo;
-  readonly v: TensorInfo;
-  readonly beta: TensorInfo;
-  readonly initialState: TensorInfo;
-  readonly initialQuery: TensorInfo;
-  readonly initialCell: TensorInfo;
-  readonly resetMask: TensorInfo;
-  readonly errors: TensorInfo;
-  readonly queries: TensorInfo;
-  readonly activations: TensorInfo;
-  readonly cells: TensorInfo;
-}
-
-interface DeltaRnnGradientInputs extends DeltaRnnInputs {
-  readonly dOutput: TensorInfo;
-  readonly dFinalState: TensorInfo;
-  readonly dFinalCell: TensorInfo;
-}
-
 function deltaRnnSizes({ z }: DeltaRnnInputs) {
   const [batch, headsOfOne, gates, time, dim] = z.shape as [number, number, number, number, number];
   const [state, vector] = [
@@ -116,7 +101,7 @@ function deltaRnnSizes({ z }: DeltaRnnInputs) {
 function fastRecurrence({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as DeltaRnnInputs;
   const { z, k, v, beta, initialState, initialCell } = given;
-  const { version, start } = attrs as { version: number; start: number };
+  const { version, start } = attrs as DeltaRnnAttributes;
   const { batch, headsOfOne, heads, gates, time, dim, state, vector } = deltaRnnSizes(given);
   return outputsOf(backend, [[batch, headsOfOne, time, dim], state, vector], (...outputs) => {
     const [output, finalState, finalCell] = outputs as [TensorInfo, TensorInfo, TensorInfo];
@@ -149,7 +134,7 @@ function fastRecurrence({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[]
 function fastRecurrenceGradient({ inputs, attrs, backend }: GpuKernelCall): TensorInfo[] {
   const given = inputs as DeltaRnnGradientInputs;
   const { z, k, beta, errors, queries, activations, cells, initialCell, dOutput, dFinalState, dFinalCell } = given;
-  const { version } = attrs as { version: number };
+  const { version } = attrs as DeltaRnnAttributes;
   const { headsOfOne, heads, gates, time, dim, state, vector } = deltaRnnSizes(given);
   return outputsOf(backend, [z.shape, z.shape, z.shape, beta.shape, state, vector, vector], (...gradients) => {
     if (heads * time * dim === 0) {
@@ -196,31 +181,6 @@ function fastRecurrenceGradient({ inputs, attrs, backend }: GpuKernelCall): Tens
 }
 
 // ---- Recurrent Delta Net ------------------------------------------------------------------------
-
-/** Those of the engine's kernel. */
-interface RecurrentDeltaInputs {
-  readonly q: TensorInfo;
-  readonly k: TensorInfo;
-  readonly v: TensorInfo;
-  readonly beta: TensorInfo;
-  readonly initialState: TensorInfo;
-  readonly initialOutput: TensorInfo;
-  readonly resetMask: TensorInfo;
-  readonly queryWeight: TensorInfo;
-  readonly keyWeight: TensorInfo;
-  readonly valueWeight: TensorInfo;
-  readonly betaWeight: TensorInfo;
-  readonly queries: TensorInfo;
-  readonly keys: TensorInfo;
-  readonly rates: TensorInfo;
-  readonly errors: TensorInfo;
-  readonly feedback: TensorInfo;
-}
-
-interface RecurrentDeltaGradientInputs extends RecurrentDeltaInputs {
-  readonly dOutput: TensorInfo;
-  readonly dFinalState: TensorInfo;
-}
 
 function recurrentDeltaSizes({ q, v }: RecurrentDeltaInputs) {
   const [batch, headsOfOne, time, keyDim] = q.shape as [number, number, number, number];

@@ -4,6 +4,7 @@
  */
 
 import type { TensorInfo } from '@tensorflow/tfjs-core';
+import type { SelfReferentialInputs } from '../backend/kernels/self-referential.ts';
 import {
   type GpuKernelCall,
   type GpuKernelTable,
@@ -27,23 +28,12 @@ export const selfReferentialScan: GpuKernelTable = {
   FwpSelfReferentialGradient: gradient,
 };
 
-/** Those of the engine's kernel; anchors are what `kernels/self-referential.ts` says. */
-interface Inputs {
-  readonly x: TensorInfo;
-  readonly weights: TensorInfo;
-  readonly initialState: TensorInfo;
-  readonly resetMask: TensorInfo;
-  readonly activations: TensorInfo;
-  readonly differences: TensorInfo;
-  readonly anchors: TensorInfo;
-}
-
-interface GradientInputs extends Inputs {
+interface GradientInputs extends SelfReferentialInputs {
   readonly dOutput: TensorInfo;
   readonly dFinalState: TensorInfo;
 }
 
-function sizesOf({ x, weights }: Inputs) {
+function sizesOf({ x, weights }: SelfReferentialInputs) {
   const [batch, headsOfOne, time, dim] = x.shape as [number, number, number, number];
   const columns = weights.shape[2] as number;
   const outputDim = columns - 2 * dim - 4;
@@ -52,7 +42,7 @@ function sizesOf({ x, weights }: Inputs) {
 
 /** The output, and what W has become more than at the beginning. */
 function scan({ inputs, backend }: GpuKernelCall): TensorInfo[] {
-  const given = inputs as Inputs;
+  const given = inputs as SelfReferentialInputs;
   const { x, weights, initialState } = given;
   const { batch, headsOfOne, heads, time, dim, columns, outputDim } = sizesOf(given);
   const shapes = [

@@ -18,7 +18,7 @@ import { type SumRuleValues, sumRuleReference } from '../reference/sum-rule.ts';
 /** Several chunks, the last one not full; rows for two workgroups; keys that are no multiple of four, and one that is. */
 const ODD: ScanSizes = { batch: 2, heads: 2, time: 37, keyDim: 6, valueDim: 35 };
 const EVEN: ScanSizes = { batch: 1, heads: 3, time: 21, keyDim: 8, valueDim: 4 };
-/** More key channels than one workgroup of the chunks' gradients has. */
+/** More key channels than one workgroup of the chunks' gradients has, and than a chunk takes at once. */
 const WIDE: ScanSizes = { batch: 1, heads: 1, time: 18, keyDim: 40, valueDim: 5 };
 
 interface Case {
@@ -129,6 +129,7 @@ describe.skipIf(gpu === undefined)('fast-weight scans on webgpu', { timeout: 240
     { delta: true, sizes: { ...EVEN, time: 32 }, read: 'before', resets: true },
     { delta: false, sizes: { ...EVEN, time: 34 }, decay: 'step', resets: true, read: 'before' },
     { delta: false, sizes: ODD },
+    { delta: true, sizes: WIDE },
   ])('follows the equations in chunks, with exact gradients: %o', ({ delta, ...given }) => {
     const reset = given.resets ? { reset: resetsOf(given.sizes) } : {};
     inChunksFrom(1);

@@ -17,8 +17,8 @@ export const elementwiseLstmKernels: KernelTable = {
   FwpElementwiseLstmGradient: elementwiseLstmGradient,
 };
 
-/** What both kernels take. What was not given has no elements. */
-interface ElementwiseLstmInputs {
+/** What both kernels take, on the engine and on a GPU. What was not given has no elements. */
+export interface ElementwiseLstmInputs {
   /** [batch, steps, 2 · hidden]. */
   readonly gates: TensorInfo;
   /** [2 · hidden]. */

@@ -40,7 +40,8 @@ function withWork(backend: FwpBackend, floats: number, run: (work: number[]) => 
 
 // ---- Delta RNN and Delta LSTM --------------------------------------------------------------------
 
-interface DeltaRnnInputs {
+/** Of the Delta RNN and the Delta LSTM, on the engine and on a GPU. */
+export interface DeltaRnnInputs {
   /** [batch, heads, gates, time, dim]. */
   readonly z: TensorInfo;
   readonly k: TensorInfo;
@@ -61,14 +62,15 @@ interface DeltaRnnInputs {
   readonly cells: TensorInfo;
 }
 
-interface DeltaRnnGradientInputs extends DeltaRnnInputs {
+/** Of their gradient. */
+export interface DeltaRnnGradientInputs extends DeltaRnnInputs {
   readonly dOutput: TensorInfo;
   readonly dFinalState: TensorInfo;
   readonly dFinalCell: TensorInfo;
 }
 
 /** Attributes of the Delta RNN (version 0) and of the versions of the Delta LSTM. */
-interface DeltaRnnAttributes {
+export interface DeltaRnnAttributes {
   readonly version: number;
   /** An element of the recurrent query where a sequence begins. */
   readonly start: number;
@@ -132,7 +134,8 @@ function deltaRnnGradient(call: KernelCall): TensorInfo[] {
 
 // ---- Recurrent Delta Net -------------------------------------------------------------------------
 
-interface RecurrentDeltaInputs extends FastWeightInputs {
+/** Of the Recurrent Delta Net, on the engine and on a GPU. */
+export interface RecurrentDeltaInputs extends FastWeightInputs {
   /** [batch, heads, time]. */
   readonly beta: TensorInfo;
   /** [batch, heads, valueDim]; without elements where it was not given. */
@@ -152,7 +155,8 @@ interface RecurrentDeltaInputs extends FastWeightInputs {
   readonly feedback: TensorInfo;
 }
 
-interface RecurrentDeltaGradientInputs extends RecurrentDeltaInputs {
+/** Of its gradient. */
+export interface RecurrentDeltaGradientInputs extends RecurrentDeltaInputs {
   readonly dOutput: TensorInfo;
   readonly dFinalState: TensorInfo;
 }

@@ -15,7 +15,8 @@ export const selfReferentialKernels: KernelTable = {
   FwpSelfReferentialGradient: selfReferentialGradient,
 };
 
-interface SelfReferentialInputs {
+/** On the engine and on a GPU, where the anchors are others. */
+export interface SelfReferentialInputs {
   /** [batch, heads, time, dim]. */
   readonly x: TensorInfo;
   /** [heads, dim, columns]. */

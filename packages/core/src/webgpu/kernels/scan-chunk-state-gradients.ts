@@ -24,24 +24,14 @@ import {
   eachVector,
   stateProduct,
 } from './scan-chunks.ts';
-import { vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import { scanStateGradients } from './scan-state-gradients.ts';
+import { vectorAccess, vectorsOf } from './wgsl.ts';
 
 /** Workgroup: {@link CHUNK_ROWS} rows of one head. */
 export const scanChunkStateGradients: WgslKernel = {
   name: 'scan_chunk_state_gradients',
-  storage: ({ keyDim }) => {
-    const vectors = vectorType(keyDim as number);
-    return {
-      q: `read ${vectors}`,
-      k: `read ${vectors}`,
-      gates: 'read f32',
-      d_output: 'read f32',
-      written: 'write f32',
-      boundaries: `write ${vectors}`,
-      d_state: `write ${vectors}`,
-    };
-  },
-  parameters: { first_head: 'u32', heads: 'u32', time: 'u32', value_dim: 'u32' },
+  storage: scanStateGradients.storage,
+  parameters: scanStateGradients.parameters,
   code: (constants, has) => {
     const given = constants as ChunkConstants;
     const { rule, keyDim, before } = given;

@@ -24,26 +24,14 @@ import {
   eachVector,
   stateProduct,
 } from './scan-chunks.ts';
-import { vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import { scanStates } from './scan-states.ts';
+import { vectorAccess, vectorsOf } from './wgsl.ts';
 
 /** Workgroup: {@link CHUNK_ROWS} rows of one head. */
 export const scanChunkStates: WgslKernel = {
   name: 'scan_chunk_states',
-  storage: ({ keyDim }) => {
-    const vectors = vectorType(keyDim as number);
-    return {
-      q: `read ${vectors}`,
-      k: `read ${vectors}`,
-      v: 'read f32',
-      gates: 'read f32',
-      initial_state: `read ${vectors}`,
-      errors: 'write f32',
-      output: 'write f32',
-      final_state: `write ${vectors}`,
-      boundaries: `write ${vectors}`,
-    };
-  },
-  parameters: { first_head: 'u32', heads: 'u32', time: 'u32', value_dim: 'u32' },
+  storage: scanStates.storage,
+  parameters: scanStates.parameters,
   code: (constants, has) => {
     const given = constants as ChunkConstants;
     const { rule, keyDim, before } = given;
