@@ -193,18 +193,13 @@ export const recurrentDeltaGradients: readonly Gradient[] = [
       const gradients = scan.gradFunc(upstream, saved, attributes) as Record<string, () => tf.Tensor>;
       const feedback = (saved as tf.Tensor[])[FEEDBACK] as tf.Tensor;
       const of = (name: string): tf.Tensor => (gradients[name] as () => tf.Tensor)();
-      const weight = (name: string, given: () => tf.Tensor) => () => {
-        const { shape } = (saved as tf.Tensor[])[KERNEL.inputs.indexOf(name)] as tf.Tensor;
-        // tfjs's WebGPU backend cannot multiply matrices without elements.
-        if (feedback.size === 0) return tf.zeros(shape);
-        return tf.reshape(tf.sum(tf.matMul(given(), feedback, true, false), 0), shape);
-      };
+      const weight = (given: string) => () => tf.sum(tf.matMul(of(given), feedback, true, false), 0);
       return {
         ...gradients,
-        queryWeight: weight('queryWeight', () => of('q')),
-        keyWeight: weight('keyWeight', () => of('k')),
-        valueWeight: weight('valueWeight', () => of('v')),
-        betaWeight: weight('betaWeight', () => tf.expandDims(of('beta'), 3)),
+        queryWeight: weight('q'),
+        keyWeight: weight('k'),
+        valueWeight: weight('v'),
+        betaWeight: () => tf.squeeze(tf.sum(tf.matMul(tf.expandDims(of('beta'), 3), feedback, true, false), 0), [1]),
       };
     },
   },

@@ -1,6 +1,8 @@
 /** Kernels of tfjs's WebGPU backend that cannot do what their operations promise, made whole. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { WebGpuBackend } from './backend.ts';
+import { clear } from './kernel-table.ts';
 
 /** Most dimensions that tfjs's `Select` and `PadV2` take. */
 const MAX_RANK = 4;
@@ -18,6 +20,23 @@ export function repairTfjsKernels(): void {
     const selected = kernel({ ...call, inputs: { condition: flat(condition), t: flat(t), e: flat(e) } });
     return { ...(selected as tf.TensorInfo), shape: t.shape };
   });
+  repair(tf.BatchMatMul, (kernel) => (call) => {
+    const { a, b } = call.inputs as Record<'a' | 'b', tf.TensorInfo>;
+    if (!isEmpty(a) && !isEmpty(b)) return kernel(call);
+    const { transposeA, transposeB } = call.attrs as unknown as { transposeA: boolean; transposeB: boolean };
+    const batch = tf.backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    const [rows, columns] = [a.shape.at(transposeA ? -1 : -2), b.shape.at(transposeB ? -2 : -1)] as [number, number];
+    return zeros(call.backend as WebGpuBackend, [...batch, rows, columns], a.dtype);
+  });
+  repair(tf.Sum, (kernel) => (call) => {
+    const x = call.inputs['x'] as tf.TensorInfo;
+    if (!isEmpty(x)) return kernel(call);
+    const { axis, keepDims } = call.attrs as unknown as { axis: number | number[]; keepDims: boolean };
+    const axes = tf.util.parseAxisParam(axis, x.shape);
+    const [kept] = tf.backend_util.computeOutAndReduceShapes(x.shape, axes);
+    const shape = keepDims ? tf.backend_util.expandShapeToKeepDim(kept, axes) : kept;
+    return zeros(call.backend as WebGpuBackend, shape, x.dtype);
+  });
   repair(tf.PadV2, (kernel) => (call) => {
     const x = call.inputs['x'] as tf.TensorInfo;
     const { paddings, constantValue } = call.attrs as unknown as { paddings: Padding[]; constantValue: number };
@@ -28,6 +47,17 @@ export function repairTfjsKernels(): void {
     const shape = x.shape.map((extent, axis) => extent + (paddings[axis]?.[0] ?? 0) + (paddings[axis]?.[1] ?? 0));
     return { ...(padded as tf.TensorInfo), shape };
   });
+}
+
+function isEmpty({ shape }: tf.TensorInfo): boolean {
+  return shape.includes(0);
+}
+
+/** What products and sums of nothing are. */
+function zeros(backend: WebGpuBackend, shape: number[], dtype: tf.DataType): tf.TensorInfo {
+  const result = backend.makeOutput(shape, dtype);
+  clear(backend, [result]);
+  return result;
 }
 
 type Padding = [before: number, after: number];
