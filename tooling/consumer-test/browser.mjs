@@ -22,13 +22,17 @@ export function findChromium() {
   return candidates.find((path) => path && existsSync(path));
 }
 
-export function launch(executablePath) {
+/** Switches for a WebGPU adapter in software, which Chromium brings. */
+const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/** Starts it; with `softwareGpu`, pages have WebGPU where Chromium can do it. */
+export function launch(executablePath, { softwareGpu = false } = {}) {
   return chromium.launch({
     executablePath,
     args: [
       '--headless',
       '--no-sandbox',
-      '--disable-gpu',
+      ...(softwareGpu ? SOFTWARE_GPU : ['--disable-gpu']),
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',

@@ -1,7 +1,7 @@
 /**
  * The packed packages in a user's hands: packs them, installs the packs with npm in an empty folder, type-checks and
  * trains there in Node, runs an experiment of the user's own with the `fwp` command, bundles with Vite and trains in
- * headless Chromium with and without cross-origin isolation.
+ * headless Chromium with and without cross-origin isolation, and on its WebGPU.
  * `node run.mjs [--keep]`; results go to .test-results/consumer.json.
  */
 import assert from 'node:assert/strict';
@@ -21,6 +21,7 @@ const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'fwp-consumer-'));
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const exec = promisify(execFile);
+const NO_CHROMIUM = 'no Chromium found; set CHROMIUM to its path';
 
 /** Runs a program to its end; its error carries what it printed. */
 async function run(command, args, options) {
@@ -75,7 +76,8 @@ async function prepare() {
   writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
   const require = createRequire(join(packages, 'core', 'package.json'));
   const tfjs = require('@tensorflow/tfjs-core/package.json').version;
-  const wanted = [...packs.map((pack) => `./${pack}`), `@tensorflow/tfjs-core@${tfjs}`];
+  const peers = ['core', 'backend-webgpu'].map((name) => `@tensorflow/tfjs-${name}@${tfjs}`);
+  const wanted = [...packs.map((pack) => `./${pack}`), ...peers];
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', ...wanted], { cwd: folder });
   cpSync(join(here, 'fixture'), folder, { recursive: true });
 }
@@ -142,7 +144,10 @@ async function testBrowser() {
       configFile: false,
       logLevel: 'silent',
       worker: { format: 'es' },
-      build: { outDir: site, target: 'es2022', assetsInlineLimit: 0 },
+      build: {
+        ...{ outDir: site, target: 'es2022', assetsInlineLimit: 0 },
+        rollupOptions: { input: ['index.html', 'gpu.html'].map((page) => join(folder, page)) },
+      },
     });
     bundled = true;
   });
@@ -156,28 +161,49 @@ async function testBrowser() {
   ]) {
     await test(name, async () => {
       if (!bundled) return 'skip: there is no bundle';
-      if (!browser) return 'skip: no Chromium found; set CHROMIUM to its path';
-      const server = await serve(site, { isolated });
-      const page = await browser.newPage();
-      const errors = [];
-      page.on('pageerror', (error) => errors.push(error.message));
-      try {
-        await page.goto(server.url + path);
-        await page.waitForFunction(() => globalThis.outcome, undefined, { timeout: 60_000 });
-        const outcome = await page.evaluate(() => globalThis.outcome);
-        assert.equal(outcome.isolated, isolated);
-        check(outcome, 'wasm');
-        assert.equal(outcome.device.threads, isolated ? 2 : 1);
-        assert.deepEqual(errors, []);
-      } catch (error) {
-        throw new Error([error.message, ...errors].join('\n'));
-      } finally {
-        await page.close();
-        server.close();
-      }
+      if (!browser) return `skip: ${NO_CHROMIUM}`;
+      const outcome = await outcomeOf(browser, site, path, { isolated });
+      assert.equal(outcome.isolated, isolated);
+      check(outcome, 'wasm');
+      assert.equal(outcome.device.threads, isolated ? 2 : 1);
     });
   }
   await browser?.close();
+  await test('Chromium, device webgpu: the delta rule and its gradients', async () => {
+    if (!bundled) return 'skip: there is no bundle';
+    if (!executable) return `skip: ${NO_CHROMIUM}`;
+    const withGpu = await launch(executable, { softwareGpu: true });
+    try {
+      const outcome = await outcomeOf(withGpu, site, 'gpu.html', { isolated: false, timeout: 180_000 });
+      if (outcome.skipped) return `skip: ${outcome.skipped}`;
+      if (outcome.error) throw new Error(outcome.error);
+      assert.equal(outcome.device.name, 'webgpu');
+      assert.equal(outcome.differences.length, 5);
+      for (const difference of outcome.differences) assert.ok(difference < 1e-5, `differences ${outcome.differences}`);
+    } finally {
+      await withGpu.close();
+    }
+  });
+}
+
+/** What a page leaves in `globalThis.outcome`; an error if anything went wrong in it. */
+async function outcomeOf(browser, site, path, { isolated, timeout = 60_000 }) {
+  const server = await serve(site, { isolated });
+  const page = await browser.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  try {
+    await page.goto(server.url + path);
+    await page.waitForFunction(() => globalThis.outcome, undefined, { timeout });
+    const outcome = await page.evaluate(() => globalThis.outcome);
+    assert.deepEqual(errors, []);
+    return outcome;
+  } catch (error) {
+    throw new Error([error.message, ...errors].join('\n'));
+  } finally {
+    await page.close();
+    server.close();
+  }
 }
 
 let prepared = false;
