@@ -8,8 +8,9 @@
  *   q, k [batch, heads, time, keyDim]   v, y [batch, heads, time, valueDim]   β [batch, heads, time]
  *   S [batch, heads, valueDim, keyDim]   R_q, R_k [heads, keyDim, valueDim]   R_v [heads, valueDim, valueDim]   r_b [heads, valueDim]
  *
- * Queries, keys and β are what a projection gave, before any activation. All steps run in one kernel
- * (`csrc/recurrent-delta.c`, and on GPUs for heads of up to 64 `webgpu/kernels/recurrent-delta.ts`); the gradient is exact for everything, recurrent weights and initial state included.
+ * Queries, keys and β are what a projection gave, before any activation. All steps run in one kernel (`csrc/recurrent-delta.c`, and
+ * on GPUs for heads of up to 64 `webgpu/kernels/recurrent-delta.ts`); the gradient is exact for everything, recurrent weights and
+ * initial state included.
  */
 
 import * as tf from '@tensorflow/tfjs-core';

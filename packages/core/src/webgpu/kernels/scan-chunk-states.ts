@@ -49,6 +49,12 @@ export const scanChunkStates: WgslKernel = {
       }
     }
     workgroupBarrier();`;
+    // What a step writes; with the delta rule, of which that is made, what S recalls for its key.
+    const found =
+      rule === 'delta'
+        ? stateProduct('recalled', 'keys', keyDim)
+        : `var recalled = 0.0;
+      if (is_row && t < count) { recalled = ${rule === 'replay' ? 'step_gates[t].x * ' : ''}v[cell]; }`;
     return `
 ${chunkDeclarations(keyDim, has)}
 ${has('initial_state') ? vectorAccess('initial_state', keyDim) : ''}
@@ -75,7 +81,7 @@ ${chunkInputs(given, has)}
     var reads: array<f32, ${(SCAN_CHUNK * CHUNK_ROWS) / CHUNK_LANES}>;
     ${eachStep(`
       ${has('output') ? `${stateProduct('read', 'queries', keyDim)}\n      reads[t / ${CHUNK_LANES / CHUNK_ROWS}u] = read;` : ''}
-      ${rule === 'delta' ? stateProduct('recalled', 'keys', keyDim) : `var recalled = 0.0;\n      if (is_row && t < count) { recalled = ${rule === 'replay' ? 'step_gates[t].x * ' : ''}v[cell]; }`}
+      ${found}
       rows[t * ${CHUNK_ROWS}u + own_row] = select(0.0, recalled, t < count);`)}
     workgroupBarrier();
     ${rule === 'delta' ? solve : ''}
