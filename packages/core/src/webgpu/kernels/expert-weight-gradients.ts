@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { eachOfTile, TILE, TILE_LANES, TILE_MEMORY, tileProduct } from './tile-product.ts';
+import { ownTile, storeTile, TILE, TILE_LANES, TILE_MEMORY, TILE_PLACE, tileProduct } from './tile-product.ts';
 
 /** Workgroups for matrices of these sizes. */
 export function expertWeightGroups(experts: number, rows: number, columns: number): number {
@@ -24,8 +24,7 @@ export const expertWeightGradients: WgslKernel = {
   parameters: { experts: 'u32', left_share: 'u32', right_share: 'u32', rows: 'u32', columns: 'u32' },
   code: (_, has) => `
 ${TILE_MEMORY}
-var<private> first_row: u32;
-var<private> first_column: u32;
+${TILE_PLACE}
 
 fn left_of(inner: u32, outer: u32) -> f32 {
   let row = first_row + outer;
@@ -42,18 +41,10 @@ fn right_of(inner: u32, outer: u32) -> f32 {
 
 @compute @workgroup_size(${TILE_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row_tiles = (parameters.rows + ${TILE - 1}u) / ${TILE}u;
-  let column_tiles = (parameters.columns + ${TILE - 1}u) / ${TILE}u;
-  let index = group_index(group, groups);
-  let expert = index / (row_tiles * column_tiles);
-  if (expert >= parameters.experts) { return; }
-  first_row = (index / column_tiles % row_tiles) * ${TILE}u;
-  first_column = (index % column_tiles) * ${TILE}u;
-  let begin = u32(offsets[expert]);
-  let end = u32(offsets[expert + 1u]);
+${ownTile('parameters.experts')}
+  let begin = u32(offsets[matrix]);
+  let end = u32(offsets[matrix + 1u]);
 ${tileProduct('begin', 'end', 'outer', 'outer')}
-${eachOfTile(`if (first_row + row < parameters.rows && first_column + column < parameters.columns) {
-      d_weights[(expert * parameters.rows + first_row + row) * parameters.columns + first_column + column] = value;
-    }`)}
+${storeTile('d_weights')}
 }`,
 };

@@ -76,3 +76,27 @@ export function eachOfTile(store: string): string {
   }`,
   );
 }
+
+/** Module variables of {@link ownTile}. */
+export const TILE_PLACE: string = `
+var<private> first_row: u32;
+var<private> first_column: u32;`;
+
+/** Which tile, `first_row` and `first_column`, of which of `count` matrices [parameters.rows, parameters.columns] a workgroup has. */
+export function ownTile(count: string): string {
+  return `
+  let row_tiles = (parameters.rows + ${TILE - 1}u) / ${TILE}u;
+  let column_tiles = (parameters.columns + ${TILE - 1}u) / ${TILE}u;
+  let index = group_index(group, groups);
+  let matrix = index / (row_tiles * column_tiles);
+  if (matrix >= ${count}) { return; }
+  first_row = (index / column_tiles % row_tiles) * ${TILE}u;
+  first_column = (index % column_tiles) * ${TILE}u;`;
+}
+
+/** Writes the tile of {@link ownTile} to a tensor [count, rows, columns]. */
+export function storeTile(tensor: string): string {
+  return eachOfTile(`if (first_row + row < parameters.rows && first_column + column < parameters.columns) {
+      ${tensor}[(matrix * parameters.rows + first_row + row) * parameters.columns + first_column + column] = value;
+    }`);
+}
