@@ -49,19 +49,6 @@ export const allLanguages = defineExperiment({
       measuredSeconds: { native: 3470 },
       config: { ...SHORT, languages: [...LANGUAGES], steps: 1000 },
     },
-    forgetting: {
-      summary:
-        'reset Dyck-1 alone, one layer of size 32: sum rule, delta rule, with recurrence and self-reference, LSTM',
-      config: {
-        ...SHORT,
-        layers: 1,
-        languages: [...FORGETTING],
-        models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet', 'srwm', 'lstm'],
-        steps: 2000,
-        bins: 2,
-      },
-      seeds: [1, 2, 3],
-    },
     paper: {
       summary: "the paper's training sets and number of epochs, two layers of size 64",
       config: {
