@@ -98,9 +98,6 @@ function told(rows: readonly SuccessRow[]): string {
   return rows.map(({ model, success }) => `${model} ${(100 * success).toFixed(1)} of 100`).join(', ');
 }
 
-/** Episodes of 30 steps, in which the third door can still be reached after a look at both others. */
-const SHORT = { lookSteps: 3, collectSteps: 15, matchSteps: 12, batchSize: 96 } as const;
-
 export const visualMatch = defineExperiment({
   id: 'hybrid/visual-match',
   title: 'A colour to remember, and apples in between',
@@ -112,12 +109,12 @@ export const visualMatch = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: '3 steps to see the colour, 15 for apples, 12 to find it, a window of 8: window alone and Synchronous',
-      config: { ...SHORT, models: ['window', 'synchronous'] },
+      summary: '3 steps to see the colour, 15 for apples, a window of 8: window alone and Synchronous',
+      config: { models: ['window', 'synchronous'], lookSteps: 3, collectSteps: 15 },
     },
     standard: {
-      summary: 'the same with attention over everything, a DeltaNet and Synchronous, half as long again',
-      config: { ...SHORT, models: ['attention', 'deltaNet', 'synchronous'], updates: 600 },
+      summary: 'the same with attention over everything, a DeltaNet and Synchronous, a little longer',
+      config: { models: ['attention', 'deltaNet', 'synchronous'], lookSteps: 3, collectSteps: 15, updates: 500 },
     },
     paper: {
       summary:
