@@ -27,7 +27,7 @@ const NO_CHROMIUM = 'no Chromium found; set CHROMIUM to its path';
 async function run(command, args, options) {
   try {
     const shell = process.platform === 'win32';
-    const { stdout } = await exec(command, args, { timeout: 300_000, shell, ...options });
+    const { stdout } = await exec(command, args, { timeout: 600_000, shell, ...options });
     return stdout;
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')}\n${error.stdout ?? ''}${error.stderr ?? ''}`);
