@@ -155,6 +155,16 @@ const ALL_MODELS: readonly ModelName[] = [
   'synchronousLinear',
 ];
 
+/** Parity within minutes: one layer, asked for at every bit. */
+const PARITY = {
+  layers: 1,
+  window: 16,
+  initializerRange: 0.05,
+  supervision: 'every',
+  steps: 1000,
+  learningRate: 0.03,
+} as const;
+
 export const synthetic = defineExperiment({
   id: 'hybrid/synthetic',
   title: 'State tracking with blended memories',
@@ -169,12 +179,7 @@ export const synthetic = defineExperiment({
       summary: 'parity, one layer of size 32, a window of 16, asked for at every bit; five models',
       config: {
         models: ['window', 'deltaNet', 'delayedStream', 'delayedChunk', 'synchronous'],
-        layers: 1,
-        window: 16,
-        initializerRange: 0.05,
-        supervision: 'every',
-        steps: 1000,
-        learningRate: 0.03,
+        ...PARITY,
       },
       // By one thread.
       measuredSeconds: { wasm: 161 },
@@ -183,12 +188,7 @@ export const synthetic = defineExperiment({
       summary: 'the same with full attention, and with linear attention in place of the delta rule',
       config: {
         models: [...ALL_MODELS],
-        layers: 1,
-        window: 16,
-        initializerRange: 0.05,
-        supervision: 'every',
-        steps: 1000,
-        learningRate: 0.03,
+        ...PARITY,
       },
       seeds: [1, 2, 3],
     },

@@ -10,6 +10,7 @@
  */
 
 import type { Constants, WgslKernel } from '../program.ts';
+import { affineScan } from './affine-scan.ts';
 
 const LANES = 64;
 /** Rows of a workgroup. */
@@ -24,14 +25,7 @@ export interface AffineMatrixConstants extends Constants {
 /** Workgroup: {@link AFFINE_MATRIX_ROWS} rows of a sequence's states. */
 export const affineScanMatrix: WgslKernel = {
   name: 'affine_scan_matrix',
-  storage: () => ({
-    transition: 'read f32',
-    input: 'read f32',
-    edge: 'read f32',
-    resets: 'read i32',
-    states: 'write f32',
-    final_state: 'write f32',
-  }),
+  storage: affineScan.storage,
   parameters: { batch: 'u32', steps: 'u32', rows: 'u32' },
   code: (constants, has) => {
     const { columns, backward } = constants as AffineMatrixConstants;

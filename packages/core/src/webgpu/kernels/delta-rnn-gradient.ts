@@ -15,9 +15,10 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { type DeltaRnnConstants, eachGate } from './delta-rnn.ts';
+import type { DeltaRnnConstants } from './delta-rnn.ts';
 import { RECURRENT_SEGMENT } from './recurrent-delta-gradient.ts';
 import { dot, elementOf, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
+import { unrolled } from './wgsl.ts';
 
 /** Elements of `notes` for each head. */
 export function deltaRnnNotes(n: number, gates: number): number {
@@ -90,7 +91,7 @@ ${shared(n, lanes, `d_cell[i] = results[${lastOf} + (parameters.all_heads + head
     let first = (t_end - 1u) / ${segment}u * ${segment}u;
 ${states.map((of, gate) => of.load('boundary', `(local_head * ${gates}u + ${gate}u) * segments + first / ${segment}u`)).join('\n')}
     for (var t = first; t < t_end; t++) {
-${eachGate(gates, (gate) => `      let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
+${unrolled(gates, (gate) => `      let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
       if (gates[4u * row_0 + 2u] != 0.0) {
 ${states.map((of) => of.clear()).join('\n')}
       }
@@ -110,7 +111,7 @@ ${of.add(
     for (var t = t_end; t > first;) {
       t--;
       let step = head * parameters.time + t;
-${eachGate(gates, (gate) => `      let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
+${unrolled(gates, (gate) => `      let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
 ${states.map((of, gate) => of.recall('notes', `(local_head * ${segment}u + t - first) * ${gates}u + ${gate}u`)).join('\n')}
       // s of this step is that of which the step after gave the gradient.
       let is_last = t + 1u == parameters.time;
@@ -127,11 +128,11 @@ ${shared(
   `var dh = sequences[${dOutput}];
 if (!is_last && !is_cut) { dh = fma(query[i], d_query[i] - of_query, dh); }
 ${version === 0 ? 'dp_0[i] = dh;' : cell}
-${eachGate(gates, (gate) => `results[row_${gate} * ${n}u + i] = dp_${gate}[i]${version === 3 && gate === 1 ? ' + dh' : ''};`)}`,
+${unrolled(gates, (gate) => `results[row_${gate} * ${n}u + i] = dp_${gate}[i]${version === 3 && gate === 1 ? ' + dh' : ''};`)}`,
 )}
       workgroupBarrier();
 ${shared(n, lanes, `query[i] = sequences[(2u * rows + step) * ${n}u + i];\nd_query[i] = 0.0;`)}
-${eachGate(
+${unrolled(
   gates,
   (gate) => `      {
 let beta = gates[4u * row_${gate}];

@@ -25,6 +25,7 @@ import {
   vectorAt,
   workgroupVectors,
 } from './register-matrix.ts';
+import { unrolled } from './wgsl.ts';
 
 /** Largest heads: vectors and partial sums are in workgroup memory, matrices in registers. */
 export const MAX_DELTA_RNN_DIM = 64;
@@ -36,11 +37,6 @@ export interface DeltaRnnConstants extends Constants {
   readonly gates: number;
   /** 0 for the Delta RNN, else that of the Delta LSTM. */
   readonly version: number;
-}
-
-/** Lines for each gate. */
-export function eachGate(gates: number, lines: (gate: number) => string): string {
-  return Array.from({ length: gates }, (_, gate) => lines(gate)).join('\n');
 }
 
 /** Workgroup: one head. */
@@ -107,7 +103,7 @@ ${has('initial_cell') ? `cell[i] = initial_cell[head * ${n}u + i];` : ''}`,
 )}
   for (var t = 0u; t < parameters.time; t++) {
     let step = head * parameters.time + t;
-${eachGate(gates, (gate) => `    let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
+${unrolled(gates, (gate) => `    let row_${gate} = (head * ${gates}u + ${gate}u) * parameters.time + t;`)}
     if (is_reset(head, t)) {
 ${matrices.map((of) => of.clear()).join('\n')}
 ${shared(n, lanes, 'query[i] = parameters.start;\ncell[i] = 0.0;')}
@@ -115,17 +111,17 @@ ${shared(n, lanes, 'query[i] = parameters.start;\ncell[i] = 0.0;')}
 ${shared(
   n,
   lanes,
-  `${eachGate(gates, (gate) => `key_${gate}[i] = sequences[(rows + row_${gate}) * ${n}u + i];`)}
+  `${unrolled(gates, (gate) => `key_${gate}[i] = sequences[(rows + row_${gate}) * ${n}u + i];`)}
 ${has('kept') ? `kept[rows * ${n}u + step * ${n}u + i] = query[i];` : ''}`,
 )}
     workgroupBarrier();
-${eachGate(gates, (gate) => `${matrix(gate).multiply(`key_${gate}`, ofKey(gate))}\n${matrix(gate).multiply('query', ofQuery(gate))}`)}
+${unrolled(gates, (gate) => `${matrix(gate).multiply(`key_${gate}`, ofKey(gate))}\n${matrix(gate).multiply('query', ofQuery(gate))}`)}
     workgroupBarrier();
-${eachGate(gates, (gate) => dot(`similarity_${gate}`, `key_${gate}`, 'query', n))}
+${unrolled(gates, (gate) => dot(`similarity_${gate}`, `key_${gate}`, 'query', n))}
 ${shared(
   n,
   lanes,
-  `${eachGate(
+  `${unrolled(
     gates,
     (
       gate,
