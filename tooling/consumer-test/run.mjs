@@ -19,7 +19,7 @@ import { findChromium, launch, serve } from './browser.mjs';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'fwp-consumer-'));
-const counts = { passed: 0, failed: 0, skipped: 0 };
+const counts = { passed: 0, failed: 0, skipped: 0, failures: [] };
 const exec = promisify(execFile);
 const NO_CHROMIUM = 'no Chromium found; set CHROMIUM to its path';
 
@@ -49,6 +49,7 @@ async function test(name, body) {
     }
   } catch (error) {
     counts.failed++;
+    counts.failures.push(`${name}: ${error.message}`);
     const lines = error.message.split('\n').slice(0, 30);
     console.log([`✗ ${name} (${seconds()})`, ...lines].join('\n  '));
   }

@@ -1,9 +1,10 @@
-/** Counts of one test runner; `note` says why something was skipped as a whole. */
+/** Counts of one test runner; `note` says why something was skipped as a whole, `failures` what failed and how. */
 export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
   note?: string;
+  failures?: string[];
 }
 export interface ResultRow extends Counts {
   package: string;

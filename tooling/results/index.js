@@ -1,17 +1,22 @@
 /**
  * Result files: every test runner writes `<package>/.test-results/<runner>.json` with `{ passed, failed, skipped }`
- * (and, if something was skipped as a whole, a `note`), and `npm test` reads them all and prints one table.
+ * (if something was skipped as a whole, a `note`; for what failed, `failures`: names and errors), and
+ * `npm test` reads them all and prints one table.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 const FOLDER = '.test-results';
 
+/** Characters of a failure that are kept: enough for the seed and the counterexample of a property. */
+const FAILURE_LENGTH = 500;
+
 /** Writes the counts of one runner. */
-export function writeResults(packageDir, runner, { passed, failed, skipped, note }) {
+export function writeResults(packageDir, runner, { passed, failed, skipped, note, failures = [] }) {
   const folder = join(packageDir, FOLDER);
   mkdirSync(folder, { recursive: true });
-  const counts = { passed, failed, skipped, ...(note ? { note } : {}) };
+  const lines = failures.map((failure) => failure.replace(/\s+/g, ' ').slice(0, FAILURE_LENGTH));
+  const counts = { passed, failed, skipped, ...(note ? { note } : {}), ...(lines.length ? { failures: lines } : {}) };
   writeFileSync(join(folder, `${runner}.json`), `${JSON.stringify(counts, null, 2)}\n`);
 }
 
@@ -55,7 +60,7 @@ export function sumResults(rows) {
   return total;
 }
 
-/** The rows as a table, without those that counted nothing, and the sum as its last line. */
+/** What failed, by name; the rows as a table, without those that counted nothing; and the sum as its last line. */
 export function formatResults(allRows) {
   const rows = allRows.filter((row) => row.passed + row.failed + row.skipped > 0 || row.note);
   const width = Math.max(7, ...rows.map((row) => `${row.package} (${row.runner})`.length));
@@ -64,7 +69,8 @@ export function formatResults(allRows) {
     const counts = `${row.passed} passed, ${row.failed} failed, ${row.skipped} skipped`;
     return `${name}  ${counts}${row.note ? `  [${row.note}]` : ''}`;
   });
-  return [...lines, totalLine(sumResults(rows))].join('\n');
+  const failures = rows.flatMap((row) => (row.failures ?? []).map((failure) => `failed: ${row.package}: ${failure}`));
+  return [...failures, ...lines, totalLine(sumResults(rows))].join('\n');
 }
 
 /** `N passed, N failed`, with `, N skipped` when there are any. */

@@ -56,6 +56,7 @@ for (const device of devices) {
       passed: report.passed,
       failed: report.problems.length,
       skipped: report.excluded.length + report.pending.length,
+      failures: report.problems,
     });
   }
 }
