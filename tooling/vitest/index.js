@@ -7,6 +7,7 @@
  */
 import { countsReporter } from '@fwp/results/vitest-reporter';
 import { defineConfig, mergeConfig } from 'vitest/config';
+import { seedFastCheck } from './seed-fast-check.js';
 import { softwareGpu } from './software-gpu.js';
 import { tfjsInternals } from './tfjs-internals.js';
 
@@ -18,7 +19,7 @@ export const tests = ({ root, name, ...overrides }) =>
   mergeConfig(
     defineConfig({
       root,
-      plugins: [tfjsInternals()],
+      plugins: [seedFastCheck(), tfjsInternals()],
       resolve: { conditions },
       ssr: { resolve: { conditions, externalConditions: ['import', 'module', 'default'] } },
       test: {
