@@ -72,8 +72,9 @@ describe.skipIf(gpu === undefined)('device webgpu', { timeout: 240_000 }, () => 
     await init({ device: 'webgpu' });
     const x = tf.add(tf.ones([2000]), 1);
     x.dataSync();
-    backend().device.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { device } = backend();
+    device.destroy();
+    await device.lost;
     expect(() => tf.add(x, 1)).toThrow(DeviceLostError);
     expect(() => tf.add(x, 1)).toThrow(/was lost .* init\(\{ device: 'webgpu' \}\)/s);
     await expect(tf.tidy(() => tf.clone(x)).data()).rejects.toThrow(DeviceLostError);
