@@ -13,6 +13,7 @@ export {
 } from './aggregator.ts';
 export {
   type ChunkEncoder,
+  type Inference,
   PrefixScannableLayer,
   type PrefixScannableLayerOptions,
   type PrefixScannableState,

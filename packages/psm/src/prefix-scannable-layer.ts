@@ -39,6 +39,20 @@ export interface ChunkEncoder extends Module {
   forward(chunk: tf.Tensor3D): tf.Tensor3D;
 }
 
+/** Inf: a causal layer. */
+export interface Inference<State extends tf.TensorContainer = tf.TensorContainer> extends SequenceMixer<State> {
+  /**
+   * What `apply` returns for the last elements, where that takes less than all outputs: what stands before a chunk, its prefix,
+   * needs none. Without this method the outputs of prefixes are computed and left out.
+   *
+   * @param x float32 `[nodes, length, size]`
+   * @param count number of elements
+   * @param options padding
+   * @returns float32 `[nodes, count, outputSize]`
+   */
+  applyToLast?(x: tf.Tensor3D, count: number, options?: MixerOptions): tf.Tensor3D;
+}
+
 /** Options of {@link PrefixScannableLayer}. */
 export interface PrefixScannableLayerOptions {
   /** c: elements of a chunk. */
@@ -48,7 +62,7 @@ export interface PrefixScannableLayerOptions {
   /** Agg. The layer takes it over, as it does with the other parts. */
   aggregator: Aggregator;
   /** Inf: a causal layer from vectors of `size`. */
-  inference: SequenceMixer;
+  inference: Inference;
   /** Enc. Default: the chunk as it is. */
   encoder?: ChunkEncoder | undefined;
   /** Whether P and P' exist, by which places within a chunk are told apart. Default true. */
@@ -73,7 +87,7 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
   readonly size: number;
   readonly outputSize: number;
   readonly aggregator: Aggregator;
-  readonly inference: SequenceMixer;
+  readonly inference: Inference;
   readonly encoder: ChunkEncoder | undefined;
   /** P. */
   readonly chunkPositions: (tf.Variable & tf.Tensor2D) | undefined;
@@ -229,10 +243,10 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
       output = this.inference.apply(flat(chunks));
     } else {
       const inputs = tf.concat([this.#marked(flat(prefixes)), flat(chunks)], 1);
-      const both = this.inference.apply(inputs, {
-        paddingMask: firstHaveNoPrefix(batch, count, chunkSize),
-      });
-      output = tf.slice(both, [0, chunkSize, 0]);
+      const options = { paddingMask: firstHaveNoPrefix(batch, count, chunkSize) };
+      output =
+        this.inference.applyToLast?.(inputs, chunkSize, options) ??
+        tf.slice(this.inference.apply(inputs, options), [0, chunkSize, 0]);
     }
     const all = tf.reshape(output, [batch, count * chunkSize, this.outputSize]) as tf.Tensor3D;
     return count * chunkSize === length ? all : tf.slice(all, [0, 0, 0], [batch, length, this.outputSize]);

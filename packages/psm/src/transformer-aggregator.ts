@@ -48,8 +48,9 @@ export class TransformerAggregator extends Module implements Aggregator {
   combine(earlier: tf.Tensor3D, later: tf.Tensor3D): tf.Tensor3D {
     return tf.tidy(() => {
       let x = tf.add(tf.concat([earlier, later], 1), this.positions) as tf.Tensor3D;
-      for (const block of this.blocks) x = block.apply(x);
-      return this.norm.forward(tf.slice(x, [0, this.chunkSize, 0]));
+      for (const block of this.blocks.slice(0, -1)) x = block.apply(x);
+      const last = this.blocks.at(-1) as TransformerBlock;
+      return this.norm.forward(last.applyToLast(x, this.chunkSize));
     });
   }
 }

@@ -5,8 +5,9 @@
  *     y = norm(block_L(… block_1(x)))        x, y [batch, length, size]
  */
 
-import { LayerNorm, type MixerOptions, Module, type SequenceMixer, type TransformerBlock } from '@fwp/core';
+import { LayerNorm, type MixerOptions, Module, type TransformerBlock } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Inference } from './prefix-scannable-layer.ts';
 import { type TransformerBlocksOptions, transformerBlocks } from './transformer-blocks.ts';
 
 /** Options of {@link TransformerStack}. */
@@ -16,7 +17,7 @@ export interface TransformerStackOptions extends TransformerBlocksOptions {}
 export type TransformerStackState = tf.TensorContainer[];
 
 /** Pre-norm Transformer blocks, one after the other, and a LayerNorm. */
-export class TransformerStack extends Module implements SequenceMixer<TransformerStackState> {
+export class TransformerStack extends Module implements Inference<TransformerStackState> {
   readonly outputSize: number;
   readonly blocks: readonly TransformerBlock[];
   readonly norm: LayerNorm;
@@ -37,6 +38,15 @@ export class TransformerStack extends Module implements SequenceMixer<Transforme
   /** See {@link SequenceMixer.apply}. */
   apply(x: tf.Tensor3D, options: MixerOptions = {}): tf.Tensor3D {
     return tf.tidy(() => this.norm.forward(this.blocks.reduce((y, block) => block.apply(y, options), x)));
+  }
+
+  /** See {@link Inference.applyToLast}. */
+  applyToLast(x: tf.Tensor3D, count: number, options: MixerOptions = {}): tf.Tensor3D {
+    const last = this.blocks.at(-1) as TransformerBlock;
+    return tf.tidy(() => {
+      const before = this.blocks.slice(0, -1).reduce((y, block) => block.apply(y, options), x);
+      return this.norm.forward(last.applyToLast(before, count, options));
+    });
   }
 
   /** See {@link SequenceMixer.forward}. */

@@ -22,6 +22,7 @@ import {
   FeedForwardAggregator,
   PrefixScannableLayer,
   type PrefixScannableState,
+  TransformerAggregator,
   TransformerPsm,
   TransformerStack,
 } from '../src/index.ts';
@@ -210,6 +211,19 @@ describe('PrefixScannableLayer', () => {
       expect(state.roots.map(({ fold }) => fold.dataSync()[0])).toEqual([4, 6]);
     });
     layer.dispose();
+  });
+
+  it('merges into the right half of what its blocks make of both chunks', () => {
+    const [chunkSize, random] = [3, new RandomStream(6)];
+    const aggregator = new TransformerAggregator({ chunkSize, size: SIZE, heads: 2, layers: 2, random });
+    tf.tidy(() => {
+      const [earlier, later] = [noise([4, chunkSize, SIZE], 1), noise([4, chunkSize, SIZE], 2)];
+      let both = tf.add(tf.concat([earlier, later], 1), aggregator.positions) as tf.Tensor3D;
+      for (const block of aggregator.blocks) both = block.apply(both);
+      const expected = aggregator.norm.forward(tf.slice(both, [0, chunkSize, 0]));
+      assertAllClose(aggregator.combine(earlier, later).dataSync(), expected.dataSync(), TOLERANCE);
+    });
+    aggregator.dispose();
   });
 
   it('reads with any causal layer', () => {

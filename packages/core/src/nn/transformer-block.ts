@@ -8,7 +8,15 @@
  * normalisation behind its last block, which belongs to the model.
  */
 
-import { add, type Tensor, type Tensor2D, type Tensor3D, type TensorContainer, tidy } from '@tensorflow/tfjs-core';
+import {
+  add,
+  slice,
+  type Tensor,
+  type Tensor2D,
+  type Tensor3D,
+  type TensorContainer,
+  tidy,
+} from '@tensorflow/tfjs-core';
 import type { RandomStream } from '../random/stream.ts';
 import { assertCount, assertOneOf } from '../shape-checks.ts';
 import { Dropout } from './dropout.ts';
@@ -94,6 +102,23 @@ export class TransformerBlock extends Module implements SequenceMixer {
    */
   apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
     return tidy(() => this.#finish(x, this.mixer.apply(this.#before(x), options)));
+  }
+
+  /**
+   * What `apply` returns for the last elements, without the feed-forward part of those before them.
+   *
+   * @param x float32 `[batch, length, size]`
+   * @param count number of elements, from 1 to `length`
+   * @param options padding
+   * @returns `[batch, count, size]`
+   */
+  applyToLast(x: Tensor3D, count: number, options: MixerOptions = {}): Tensor3D {
+    assertCount('TransformerBlock: count', count);
+    if (count > x.shape[1]) {
+      throw new RangeError(`TransformerBlock: count must be at most the length of x, ${x.shape[1]}, but is ${count}.`);
+    }
+    const last = (all: Tensor3D): Tensor3D => slice(all, [0, all.shape[1] - count, 0]);
+    return tidy(() => this.#finish(last(x), last(this.mixer.apply(this.#before(x), options))));
   }
 
   /**

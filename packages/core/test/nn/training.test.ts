@@ -83,6 +83,11 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
                 });
           expectWithin(block.apply(x).dataSync(), expected.dataSync(), 1e-5);
           expectWithin(block.forward(x).output.dataSync(), expected.dataSync(), 1e-5);
+          for (const count of [1, 3, 5]) {
+            const last = tf.slice(expected, [0, 5 - count, 0]);
+            expectWithin(block.applyToLast(x, count).dataSync(), last.dataSync(), 1e-5);
+          }
+          expect(() => block.applyToLast(x, 6)).toThrow('count must be at most the length of x, 5, but is 6');
           let state = block.initialState(2);
           const steps = tf.unstack(x, 1).map((element) => {
             const result = block.step(element as tf.Tensor2D, state);
