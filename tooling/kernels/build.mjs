@@ -2,8 +2,8 @@
  * Builds the binaries of packages/core/csrc into packages/core/kernels:
  * `node build.mjs [--wasm] [--native] [--force] [--package <dir>]` (both halves without a choice).
  *
- * Outputs that are up to date are left alone, and so are object files, which are kept in kernels/objects. FWP_NATIVE=0 leaves the native engine out; FWP_NATIVE=1 makes its
- * absence an error; CC chooses the compiler.
+ * Outputs that are up to date are left alone, and so are object files, which are kept in kernels/objects. FWP_NATIVE=0 leaves
+ * the native engine out; FWP_NATIVE=1 makes its absence an error; CC chooses the compiler.
  */
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';

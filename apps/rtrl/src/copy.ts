@@ -57,13 +57,13 @@ function countsOfSteps({ mask, length }: TokenBatch): number[] {
   return counts;
 }
 
-const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
+const sumOf = (numbers: Iterable<number>): number => Array.from(numbers).reduce((sum, x) => sum + x, 0);
 
 /** Backpropagation through whole sequences by the tape. */
 function backpropagation(model: TokenModel, optimizer: Optimizer): Trainer {
   return (tensors, batch) =>
     optimizer.minimize(() =>
-      tokenLoss(model.head.forward(model.layer.apply(tensors.inputs)), tensors, sumOf(countsOfSteps(batch))),
+      tokenLoss(model.head.forward(model.layer.apply(tensors.inputs)), tensors, sumOf(batch.mask)),
     );
 }
 
