@@ -1,4 +1,4 @@
-/** Build of @fwp/srwm. */
+/** Build of @fwp/ndr. */
 import { library } from '@fwp/tsup-config';
 
 export default library();

@@ -12,7 +12,8 @@ export const library = (options = {}) =>
     platform: 'neutral',
     target: 'es2022',
     outDir: 'dist',
-    dts: true,
+    // The packages it depends on have been built: reading their declarations takes half the time of reading their sources.
+    dts: { compilerOptions: { customConditions: [] } },
     sourcemap: true,
     clean: true,
     splitting: true,
