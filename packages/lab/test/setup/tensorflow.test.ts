@@ -105,6 +105,23 @@ describe.skipIf(process.platform !== 'linux')('fwp setup tensorflow', () => {
     expect(record(place).libraries).toBe('libraries');
   });
 
+  it('with --gpu tells that an installed TensorFlow has no CUDA libraries beside it', async () => {
+    const site = temporaryFolder();
+    const { 'tensorflow_cpu-2.21.0.dist-info/METADATA': metadata = '', ...files } = tensorflowFiles();
+    writeFiles(site, { ...files, 'tensorflow-2.21.0.dist-info/METADATA': metadata });
+    const { run, beside } = prepare({ installed: join(site, 'tensorflow') });
+    await expect(run({ gpu: true })).rejects.toThrow(/no CUDA libraries beside .*\n?.*tensorflow\[and-cuda\]/);
+    expect(beside()).toEqual([]);
+  });
+
+  it('knows the version of TensorFlow from those of packages around it', async () => {
+    const site = temporaryFolder();
+    writeFiles(site, { ...tensorflowFiles(), 'tensorflow_aaa-0.16.1.dist-info/METADATA': '' });
+    const { run, text } = prepare({ installed: join(site, 'tensorflow') });
+    await run();
+    expect(text()).toContain('✓ TensorFlow of python3: 2.21.0,');
+  });
+
   it('does nothing where one works, unless it is told to', async () => {
     const { run, calls, beside, text } = prepare({}, { present: CPU });
     await run();
@@ -160,7 +177,15 @@ describe.skipIf(process.platform !== 'linux')('fwp setup tensorflow', () => {
       { programs: {}, assembled: { problem: 'A product is wrong.' } },
       /does not work:\nA product is wrong/,
     ],
-    ['no GPU where one was asked for', { programs: {}, options: { gpu: true } }, /finds no GPU.*nvidia-smi/],
+    [
+      'no GPU where one was asked for',
+      {
+        programs: {},
+        options: { gpu: true },
+        assembled: { ...CPU, messages: ['failed call to cuInit: UNKNOWN ERROR (303)'] },
+      },
+      /finds no GPU.*nvidia-smi.*\nTensorFlow said:\nfailed call to cuInit/,
+    ],
   ] as [string, { programs: FakePrograms; options?: Partial<TensorflowSetupOptions>; assembled?: Tried }, RegExp][])(
     'changes nothing after %s, and says what to do',
     async (_, { programs, options = {}, assembled = CPU }, message) => {

@@ -16,6 +16,11 @@ export const LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2
 const NEEDED = [...LIBRARIES, 'include/tensorflow/c/c_api.h', 'include/tensorflow/c/eager/c_api.h'] as const;
 /** The TensorFlow for which tfjs-node 4.22 was written. Older ones lack functions. */
 const LEAST_VERSION = [2, 9] as const;
+/** Folders of metadata of the wheels that have the package; packages beside it, such as tensorflow_hub, begin like it. */
+const METADATA =
+  /^(?:tensorflow(?:_cpu|_cpu_aws|_gpu|_intel|_rocm)?|tf_nightly(?:_cpu)?)-(?<version>\d+\.\d+[^-]*)\.dist-info$/;
+/** Those of wheels for processors. */
+const WITHOUT_GPU = /^(?:tensorflow|tf_nightly)_cpu(?:_aws)?-/;
 /** Folder of what is unpacked, in that of the set-up. */
 const UNPACKED = 'libraries';
 
@@ -103,7 +108,7 @@ async function findInstalled(
   if (status !== 0) return 'no such command';
   const folder = stdout.trim();
   if (folder === '') return 'not installed';
-  if (gpu && (await metadataOf(folder))?.startsWith('tensorflow_cpu-')) return `${folder} knows no GPU`;
+  if (gpu && WITHOUT_GPU.test((await metadataOf(folder)) ?? '')) return `${folder} knows no GPU`;
   try {
     return checked({ folder, version: await versionOf(folder), runPath: folder, isOwn: false });
   } catch (error) {
@@ -158,13 +163,13 @@ function checked(found: TensorflowPackage): TensorflowPackage {
 
 /** The version, or `''` if the package doesn't tell. */
 async function versionOf(folder: string): Promise<string> {
-  return /-(.*)\.dist-info$/.exec((await metadataOf(folder)) ?? '')?.[1] ?? '';
+  return METADATA.exec((await metadataOf(folder)) ?? '')?.groups?.['version'] ?? '';
 }
 
 /** The folder of metadata beside the package, whose name has that of its wheel and the version. */
 async function metadataOf(folder: string): Promise<string | undefined> {
   const names = await readdir(dirname(folder)).catch(() => []);
-  return names.find((name) => /^tensorflow(?:_[a-z]+)?-\d+\.\d+[^-]*\.dist-info$/.test(name));
+  return names.find((name) => METADATA.test(name));
 }
 
 /** The folders of CUDA libraries beside the package, as its wheels bring them. */

@@ -17,7 +17,7 @@ import { formatBytes } from '../../report/number-format.ts';
 import { stageFolder } from '../staged-folder.ts';
 import { Steps } from '../steps.ts';
 import { compileBinding, findCxxCompiler } from './binding.ts';
-import { keepLibraries, provideLibraries, type TensorflowPackage } from './libraries.ts';
+import { cudaFolders, keepLibraries, provideLibraries, type TensorflowPackage } from './libraries.ts';
 import type { SetupContext } from './setup-context.ts';
 import { provideTfjsNode, TFJS_NODE_VERSION } from './tfjs-node.ts';
 import { tryDevice, type WorkingDevice } from './try-device.ts';
@@ -90,7 +90,7 @@ export async function setUpTensorflow(options: TensorflowSetupOptions): Promise<
       await rm(`${tfjsNode}.download`, { recursive: true, force: true });
       await rm(scratch, { recursive: true, force: true });
       await keepLibraries(tensorflow);
-      const working = await tryAssembled(steps, () => attempt(staged), gpu);
+      const working = await tryAssembled(steps, () => attempt(staged), gpu, tensorflow);
       await writeRecord(staged, tensorflow, working);
     });
   });
@@ -174,6 +174,7 @@ async function tryAssembled(
   steps: Steps,
   attempt: () => ReturnType<typeof tryDevice>,
   gpu: boolean,
+  tensorflow: TensorflowPackage,
 ): Promise<WorkingDevice> {
   return steps.run(
     'multiplying matrices with it',
@@ -181,14 +182,27 @@ async function tryAssembled(
       const tried = await attempt();
       if ('problem' in tried) throw new SetupError(`What was assembled does not work:\n${tried.problem}`);
       if (gpu && tried.processor !== 'GPU') {
-        throw new SetupError(
-          `TensorFlow ${tried.version} runs, but finds no GPU. Check with nvidia-smi that there is one with a driver; without --gpu the CPU is used.`,
-        );
+        throw new SetupError(await noGpuMessage(tried, tensorflow));
       }
       return tried;
     },
     describe,
   );
+}
+
+/** What to do where TensorFlow runs without a GPU, and what it said itself. */
+async function noGpuMessage({ version, messages = [] }: WorkingDevice, tensorflow: TensorflowPackage): Promise<string> {
+  const hasCuda = (await cudaFolders(tensorflow)).length > 0;
+  const lines = [
+    `TensorFlow ${version} runs, but finds no GPU. Check with nvidia-smi that there is one with a driver; without --gpu the CPU is used.`,
+    ...(hasCuda
+      ? []
+      : [
+          `There are no CUDA libraries beside ${tensorflow.folder}: "pip install 'tensorflow[and-cuda]'" brings them, if the system has none.`,
+        ]),
+    ...(messages.length > 0 ? ['TensorFlow said:', ...messages] : []),
+  ];
+  return lines.join('\n');
 }
 
 function describe(tried: WorkingDevice | { readonly problem: string }): string {

@@ -10,7 +10,12 @@ export interface WorkingDevice {
   /** Of TensorFlow. */
   readonly version: string;
   readonly processor: string;
+  /** What TensorFlow said of GPUs when it started; default: nothing. */
+  readonly messages?: readonly string[];
 }
+
+/** Messages that are shown at most. */
+const MESSAGES = 5;
 
 /** Multiplies two matrices; prints what computed it as JSON. */
 const SCRIPT = `
@@ -21,6 +26,12 @@ const product = await matMul(tensor2d([[1, 2], [3, 4]]), tensor2d([[5, 6], [7, 8
 if (String(product) !== '19,22,43,50') throw new Error('A product of matrices is wrong: ' + product);
 console.log(JSON.stringify({ version, processor: simd }));
 `;
+
+/** Lines about GPUs and their libraries, each once. */
+function messagesIn(stderr: string): string[] {
+  const lines = stderr.split('\n').filter((line) => /\bGPUs?\b|cuda|cudnn|cuInit/i.test(line));
+  return [...new Set(lines)].slice(0, MESSAGES);
+}
 
 /**
  * Starts device `tensorflow` and multiplies two matrices.
@@ -39,7 +50,8 @@ export async function tryDevice(
     signal,
   });
   const answer = /^\{.*\}$/m.exec(result.stdout)?.[0];
-  if (result.status === 0 && answer !== undefined) return JSON.parse(answer) as WorkingDevice;
+  if (result.status === 0 && answer !== undefined)
+    return { ...(JSON.parse(answer) as WorkingDevice), messages: messagesIn(result.stderr) };
   // Its advice is to do what is being done.
   const unavailable = /DeviceUnavailableError: (.*?)(?:\. Run 'npx fwp setup.*)?$/m.exec(result.stderr)?.[1];
   return { problem: unavailable ?? lastWords(result) };
