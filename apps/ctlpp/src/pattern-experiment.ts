@@ -86,10 +86,10 @@ export async function trainOnPattern<Key extends { readonly model: string }>(
   const result = {
     outOfDistribution,
     iid,
-    anyOrder: accuracyOf(measure(sets.anyOrder)),
+    anyOrder: accuracyOf(await measure(sets.anyOrder)),
     success: outOfDistribution > SUCCESS ? 1 : 0,
   };
-  if (model instanceof SequenceClassifier) await artifact('similarity.svg', similarityPicture(model, task));
+  if (model instanceof SequenceClassifier) await artifact('similarity.svg', await similarityPicture(model, task));
   model.dispose();
   return result;
 }

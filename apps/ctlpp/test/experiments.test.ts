@@ -76,7 +76,7 @@ it('similarities are cosines of representations, drawn as a picture', async () =
   const config = z.object(classificationSettings).parse({ size: 8, hiddenSize: 8, layers: 2 });
   const sizes = { vocabularySize: task.vocabulary.size, classes: 4, readOut: 'first' } as const;
   const model = createClassifier('dataRouterCtlPlusPlus', config, sizes, new RandomStream(1)) as SequenceClassifier;
-  const cosines = representationSimilarity(model, task, 2);
+  const cosines = await representationSimilarity(model, task, 2);
   expect(cosines).toHaveLength(6);
   for (const [i, row] of cosines.entries()) {
     expect(row[i]).toBeCloseTo(1, 4);
@@ -85,7 +85,7 @@ it('similarities are cosines of representations, drawn as a picture', async () =
       expect(value).toBeCloseTo(cosines[j]?.[i] as number, 4);
     }
   }
-  const picture = similarityPicture(model, task);
+  const picture = await similarityPicture(model, task);
   for (const name of ['symbol 0', 'symbol 3', 'a a', 'b f']) expect(picture).toContain(name);
   model.dispose();
 });

@@ -41,7 +41,8 @@ export async function recordFastWeights(seed: number, tell: (line: string) => vo
       const loss = await readScalar(value, (step + 1) % 500 === 0);
       if (loss !== undefined) tell(`${memory}: step ${step + 1}, loss ${loss.toFixed(4)}`);
     }
-    const recalled = [...keys.keys()].map((step) => answers(model, keys.subarray(0, step + 1), values));
+    const recalled: number[][][] = [];
+    for (const step of keys.keys()) recalled.push(await answers(model, keys.subarray(0, step + 1), values));
     optimizer.dispose();
     model.dispose();
     panels.push({ ...heading, recalled });
@@ -51,18 +52,20 @@ export async function recordFastWeights(seed: number, tell: (line: string) => vo
 }
 
 /** What the model recalls for every key after it has read the first pairs. */
-function answers(model: RetrievalModel, keys: Int32Array, values: Int32Array): number[][] {
+async function answers(model: RetrievalModel, keys: Int32Array, values: Int32Array): Promise<number[][]> {
   const length = keys.length;
-  return tf.tidy(() => {
+  const recalled = tf.tidy(() => {
     const row = (numbers: ArrayLike<number>) => tf.tensor2d(Int32Array.from(numbers), [1, numbers.length], 'int32');
     const all = row([...Array(KEYS).keys()]);
-    const recalled = model.forward({
+    return model.forward({
       keys: row(keys),
       values: row(values.subarray(0, length)),
       queries: all,
       targets: all,
       mask: tf.ones([1, KEYS]),
     });
-    return recalled.arraySync()[0] as number[][];
   });
+  const [answered] = await recalled.array();
+  recalled.dispose();
+  return answered as number[][];
 }

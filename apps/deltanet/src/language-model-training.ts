@@ -23,7 +23,7 @@ import {
   type MixerSettings,
   MODEL_POSITIONS,
 } from '@fwp/deltanet';
-import { readScalar, type TrialContext } from '@fwp/lab';
+import { readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { WindowedMixer } from './windowed-mixer.ts';
@@ -121,7 +121,7 @@ export async function trainLanguageModel({
     if (nats === undefined) continue;
     const trainBitsPerByte = nats / Math.LN2;
     if (isEvaluated) {
-      validation = validate(model, windows, config.corpus === SYNTHETIC);
+      validation = await validate(model, windows, config.corpus === SYNTHETIC);
       const { bitsPerByte, recall } = validation;
       log({ trainBitsPerByte, bitsPerByte, ...(recall === null ? {} : { recall }) });
     } else {
@@ -176,12 +176,16 @@ interface Validation {
 }
 
 /** Bits per byte over all windows; with `synthetic`, also how many of the look-ups are predicted. */
-function validate(model: FastWeightLanguageModel, windows: SlidingWindows, synthetic: boolean): Validation {
+async function validate(
+  model: FastWeightLanguageModel,
+  windows: SlidingWindows,
+  synthetic: boolean,
+): Promise<Validation> {
   model.eval();
   let [bits, bytes, right, asked] = [0, 0, 0, 0];
   for (let index = 0; index * EVALUATION_BATCH < windows.count; index++) {
     const batch = windows.batch(index, EVALUATION_BATCH);
-    const { losses, predicted } = predict(model, batch);
+    const { losses, predicted } = await predict(model, batch);
     const marks = synthetic ? lookUpMask(batch) : undefined;
     batch.mask.forEach((counts, i) => {
       if (counts === 0) return;
@@ -196,14 +200,14 @@ function validate(model: FastWeightLanguageModel, windows: SlidingWindows, synth
 }
 
 /** The loss of every target, and the likeliest byte at its place. */
-function predict(model: FastWeightLanguageModel, batch: TokenBatch) {
+async function predict(model: FastWeightLanguageModel, batch: TokenBatch) {
   const { inputs, targets } = toTensors(batch);
   const tensors = tf.tidy(() => {
     const logits = model.apply(inputs);
     return [softmaxCrossEntropy(logits, targets, { reduction: 'none' }), tf.argMax(logits, -1)] as const;
   });
-  const [losses, predicted] = tensors.map((tensor) => tensor.dataSync()) as [Float32Array, Int32Array];
-  tf.dispose([inputs, targets, ...tensors]);
+  tf.dispose([inputs, targets]);
+  const [losses, predicted] = await Promise.all([readValues(tensors[0]), readValues<'int32'>(tensors[1])]);
   return { losses, predicted };
 }
 

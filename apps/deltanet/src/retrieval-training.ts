@@ -77,9 +77,9 @@ export async function trainRetrieval(
   const optimizer = new Adam(model, { learningRate: config.learningRate });
   const state = { best: Number.MAX_VALUE, strikes: 0, step: 0 };
 
-  const evaluate = (index: number): number =>
+  const evaluate = (index: number): Promise<number> =>
     onBatch(task.batch(index, config.evaluationSequences, 'validation'), (tensors) =>
-      read(tf.tidy(() => model.loss(tensors))),
+      readScalar(tf.tidy(() => model.loss(tensors))),
     );
 
   for await (const step of steps({ total: config.maxSteps, module: model, optimizer, state })) {
@@ -94,7 +94,7 @@ export async function trainRetrieval(
       log({ loss });
       continue;
     }
-    const evaluationLoss = evaluate(step);
+    const evaluationLoss = await evaluate(step);
     log({ loss, evaluationLoss });
     state.strikes = evaluationLoss < state.best ? 0 : state.strikes + 1;
     state.best = Math.min(state.best, evaluationLoss);
@@ -106,12 +106,6 @@ export async function trainRetrieval(
 }
 
 const LOG_EVERY = 25;
-
-function read(value: tf.Scalar): number {
-  const [number] = value.dataSync();
-  value.dispose();
-  return number as number;
-}
 
 /** Calls `use` with the batch as tensors, and frees them. */
 export function onBatch<T>(batch: RetrievalBatch, use: (tensors: RetrievalTensors) => T): T {

@@ -29,7 +29,7 @@ export interface ParityTrace {
  * @param random draws the word
  * @param length of the word
  */
-export function traceParity(model: SequenceTagger, random: RandomStream, length = 60): ParityTrace {
+export async function traceParity(model: SequenceTagger, random: RandomStream, length = 60): Promise<ParityTrace> {
   const bits = Array.from(random.uniform(length), (x) => (x < 0.5 ? 0 : 1));
   let ones = 0;
   const even = bits.map((bit) => (ones += bit) % 2 === 0);
@@ -42,8 +42,9 @@ export function traceParity(model: SequenceTagger, random: RandomStream, length 
     const { logits, state: next } = model.step(symbol, before);
     state = next;
     const tensors = tf.tensor_util.getTensorsInContainer(next);
-    states.push(Float32Array.from(tensors.flatMap((tensor) => Array.from(tensor.dataSync()))));
-    const [odd, isEven] = logits.dataSync() as unknown as [number, number];
+    const values = await Promise.all(tensors.map((tensor) => tensor.data()));
+    states.push(Float32Array.from(values.flatMap((part) => Array.from(part))));
+    const [odd, isEven] = (await logits.data()) as unknown as [number, number];
     said.push(isEven > odd);
     tf.dispose([symbol, logits, before]);
   }

@@ -122,14 +122,15 @@ export async function train({
     state.step = step;
     if (loss === undefined) continue;
     if (isEvaluated) {
-      const validation = validate(model, tasks, config.validationWords);
+      const validation = await validate(model, tasks, config.validationWords);
       const [accuracy50, accuracy100] = validation.map(({ words }) => words) as [number, number];
       log({ loss, accuracy50, accuracy100 });
       // Where no word is right yet, single labels tell which model is best; of equally good ones it is the last.
       const score = validation.reduce((sum, { words, labels }) => sum + words + 1e-3 * labels, 0);
       if (score >= state.best) {
         state.best = score;
-        state.scores = tasks.map((task) => measure(model, task, 'test', config.testWords));
+        state.scores = [];
+        for (const task of tasks) state.scores.push(await measure(model, task, 'test', config.testWords));
       }
       const solved = validation.length === tasks.length && validation.every(({ words }) => words === 1);
       state.solved = solved ? state.solved + 1 : 0;
@@ -140,7 +141,7 @@ export async function train({
   }
   const { scores } = state;
   if (language === 'parity') {
-    await artifact('state.svg', trajectoryPicture(name, traceParity(model, random.split('picture'))));
+    await artifact('state.svg', trajectoryPicture(name, await traceParity(model, random.split('picture'))));
   }
   const { parameterCount: parameters } = model;
   optimizer.dispose();
@@ -167,18 +168,23 @@ const EVALUATION_BATCH = 50;
 type Score = { readonly words: number; readonly labels: number };
 
 /** Scores of the first two bins, and of the longer ones as far as all words of those before are right. */
-function validate(model: SequenceTagger, tasks: readonly SymbolTask[], count: number): Score[] {
+async function validate(model: SequenceTagger, tasks: readonly SymbolTask[], count: number): Promise<Score[]> {
   const scores: Score[] = [];
   for (const task of tasks) {
     if (scores.length >= 2 && scores.some(({ words }) => words < 1)) break;
-    scores.push(measure(model, task, 'validation', count));
+    scores.push(await measure(model, task, 'validation', count));
   }
   return scores;
 }
 
-function measure(model: SequenceTagger, task: SymbolTask, split: 'validation' | 'test', count: number): Score {
+async function measure(
+  model: SequenceTagger,
+  task: SymbolTask,
+  split: 'validation' | 'test',
+  count: number,
+): Promise<Score> {
   const end = Math.ceil(count / EVALUATION_BATCH);
   const words = Array.from(batches(task, { batchSize: EVALUATION_BATCH, split, end }), trimPadding);
-  const { sequences, rightSequences, labels, rightLabels } = scoreTagging(model, words);
+  const { sequences, rightSequences, labels, rightLabels } = await scoreTagging(model, words);
   return { words: rightSequences / sequences, labels: rightLabels / labels };
 }

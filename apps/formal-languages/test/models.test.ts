@@ -26,10 +26,10 @@ describe('models', () => {
     model.dispose();
   });
 
-  it.each(MODELS)('%s can be traced along a word, and leaves nothing behind', (name) => {
+  it.each(MODELS)('%s can be traced along a word, and leaves nothing behind', async (name) => {
     const { numTensors } = tf.memory();
     const model = makeModel(name, { size: 16, heads: 2, layers: 2 }, task, new RandomStream(1));
-    const trace = traceParity(model, new RandomStream(2), 30);
+    const trace = await traceParity(model, new RandomStream(2), 30);
     expect(trace.bits).toHaveLength(30);
     expect(trace.even[0]).toBe(trace.bits[0] === 0);
     expect(trace.places.every(Number.isFinite)).toBe(true);

@@ -57,12 +57,12 @@ async function train({
   const windows = slidingWindows(text.validation, { length, stride: Math.ceil(length / 2) });
   const model = makeModel(key.model, config, VOCABULARY, random.split('weights'));
   const measure = () => measureText(model, windows, config.corpus === SYNTHETIC);
-  const validate = () => {
-    const { bitsPerByte, recall } = measure();
+  const validate = async () => {
+    const { bitsPerByte, recall } = await measure();
     return { metrics: { bitsPerByte, ...(recall === null ? {} : { recall }) }, isSolved: false };
   };
   await trainOnTask({ model, task, total: config.steps, validate }, config, { steps, log });
-  const measured = measure();
+  const measured = await measure();
   const { parameterCount: parameters } = model;
   model.dispose();
   text.close();
@@ -70,15 +70,15 @@ async function train({
 }
 
 /** Bits per byte over all windows; of synthetic text, also how many of the look-ups are predicted. */
-function measureText(
+async function measureText(
   model: HybridLanguageModel,
   windows: SlidingWindows,
   isSynthetic: boolean,
-): { bitsPerByte: number; recall: number | null } {
+): Promise<{ bitsPerByte: number; recall: number | null }> {
   const batches = Array.from({ length: Math.ceil(windows.count / EVALUATION_BATCH) }, (_, index) =>
     windows.batch(index, EVALUATION_BATCH),
   );
-  const score = scoreTagging(model, batches, { marks: isSynthetic ? lookUpMask : undefined });
+  const score = await scoreTagging(model, batches, { marks: isSynthetic ? lookUpMask : undefined });
   const { crossEntropy, labels, markedLabels, rightMarkedLabels } = score;
   return {
     bitsPerByte: crossEntropy / labels / Math.LN2,

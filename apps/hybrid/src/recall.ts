@@ -74,7 +74,7 @@ async function train({
   );
   const validate = validateAnswers(model, task, config.validationSequences);
   const made = await trainOnTask({ model, task, total: config.steps, validate }, config, { steps, log });
-  const accuracy = accuracyOn(model, task, 'test', config.testSequences);
+  const accuracy = await accuracyOn(model, task, 'test', config.testSequences);
   const { parameterCount: parameters } = model;
   model.dispose();
   return { accuracy, steps: made, parameters };

@@ -88,12 +88,14 @@ async function train({
   const model = makeModel(modelName, { ...config, layers }, task.vocabularySize, random.split('weights'));
   const validate = validateAnswers(model, asked([40, 256]), config.validationSequences);
   const made = await trainOnTask({ model, task, total, validate }, config, { steps, log });
-  const measured = [TRAINING_LENGTHS, ...TEST_LENGTHS].map((lengths) =>
-    normalizedAccuracy(accuracyOn(model, asked(lengths), 'test', config.testSequences), task.targetCount),
-  ) as [number, number, number, number];
+  const measured: number[] = [];
+  for (const lengths of [TRAINING_LENGTHS, ...TEST_LENGTHS]) {
+    const accuracy = await accuracyOn(model, asked(lengths), 'test', config.testSequences);
+    measured.push(normalizedAccuracy(accuracy, task.targetCount));
+  }
   const { parameterCount: parameters } = model;
   model.dispose();
-  const [accuracy40, accuracy96, accuracy176, accuracy256] = measured;
+  const [accuracy40, accuracy96, accuracy176, accuracy256] = measured as [number, number, number, number];
   // Every length from 40 to 256 counts the same.
   const counts = TEST_LENGTHS.map(([least, most]) => most - least + 1);
   const all = counts.reduce((sum, count) => sum + count, 0);

@@ -39,7 +39,7 @@ export interface TaskTraining {
   /** Training steps at most. */
   readonly total: number;
   /** Measures the model, for the metrics; training ends when it is solved twice in a row. */
-  readonly validate: () => { readonly metrics: Readonly<Record<string, number>>; readonly isSolved: boolean };
+  readonly validate: () => Promise<{ readonly metrics: Readonly<Record<string, number>>; readonly isSolved: boolean }>;
 }
 
 /** Solved validations in a row after which training ends: one may be luck. */
@@ -72,7 +72,7 @@ export async function trainOnTask(
     state.step = step;
     if (loss === undefined) continue;
     if (isEvaluated) {
-      const { metrics, isSolved } = validate();
+      const { metrics, isSolved } = await validate();
       log({ loss, ...metrics });
       state.solved = isSolved ? state.solved + 1 : 0;
       if (state.solved === SOLVED_VALIDATIONS) break;
@@ -90,18 +90,23 @@ export function validateAnswers(
   task: TokenTask,
   sequences: number,
 ): TaskTraining['validate'] {
-  return () => {
-    const accuracy = accuracyOn(model, task, 'validation', sequences);
+  return async () => {
+    const accuracy = await accuracyOn(model, task, 'validation', sequences);
     return { metrics: { accuracy }, isSolved: accuracy === 1 };
   };
 }
 
 /** Fraction of the answers that are right. */
-export function accuracyOn(model: HybridLanguageModel, task: TokenTask, split: Split, sequences: number): number {
+export async function accuracyOn(
+  model: HybridLanguageModel,
+  task: TokenTask,
+  split: Split,
+  sequences: number,
+): Promise<number> {
   const size = Math.min(EVALUATION_BATCH, sequences);
   const count = Math.floor(sequences / size);
   const batches = Array.from({ length: count }, (_, index) => trimPadding(task.batch(index, size, split)));
-  const { labels, rightLabels } = scoreTagging(model, batches);
+  const { labels, rightLabels } = await scoreTagging(model, batches);
   return rightLabels / labels;
 }
 

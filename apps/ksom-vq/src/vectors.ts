@@ -4,7 +4,7 @@
  */
 
 import { type KohonenQuantizer, neighborRatio } from '@fwp/ksom-vq';
-import { defineExperiment, type Row, type TrialContext } from '@fwp/lab';
+import { defineExperiment, type Row, readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { allOf, compareIn, digits } from './claims.ts';
@@ -69,16 +69,16 @@ async function run({
       map.train().forward(source.draw(config.batchSize, data));
     });
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
-    const { loss, codesUsed } = evaluate(map, validation);
+    const { loss, codesUsed } = await evaluate(map, validation);
     state.evaluations.push({ step, loss });
     if (step <= config.earlyStep) state.earlyCodes = codesUsed;
     log({ validationLoss: loss, codesUsed });
   }
-  const { loss, codesUsed } = evaluate(map, validation);
+  const { loss, codesUsed } = await evaluate(map, validation);
   const title = `${key.source}, ${key.quantizer}`;
-  const values = map.codebook.dataSync();
+  const values = await map.codebook.data();
   await artifact('codebook.svg', colourGrid(title, values, map.gridShape));
-  const shown = validation.dataSync().subarray(0, SHOWN * source.size);
+  const shown = (await validation.data()).subarray(0, SHOWN * source.size);
   await artifact('map.svg', mapThroughPoints(title, values, shown, source.size, map.gridShape));
   const ratio = neighborRatio(map.codebook, map.gridShape);
   validation.dispose();
@@ -98,12 +98,15 @@ async function run({
 /** Vectors in a picture. */
 const SHOWN = 1000;
 
-function evaluate(map: KohonenQuantizer, vectors: tf.Tensor2D): { loss: number; codesUsed: number } {
-  return tf.tidy(() => {
-    const { output, indices } = map.eval().forward(vectors);
-    const [loss] = tf.mean(tf.squaredDifference(output, vectors)).dataSync();
-    return { loss: loss as number, codesUsed: new Set(indices.dataSync()).size };
+async function evaluate(
+  map: KohonenQuantizer,
+  vectors: tf.Tensor2D,
+): Promise<{ readonly loss: number; readonly codesUsed: number }> {
+  const [error, indices] = tf.tidy(() => {
+    const result = map.eval().forward(vectors);
+    return [tf.mean(tf.squaredDifference(result.output, vectors)) as tf.Scalar, result.indices] as const;
   });
+  return { loss: await readScalar(error), codesUsed: new Set(await readValues(indices)).size };
 }
 
 /** Rows of each source. */

@@ -6,7 +6,7 @@
 import { AdamW } from '@fwp/core';
 import { type ImageSet, shuffledImages, takeImages } from '@fwp/datasets';
 import { type KohonenQuantizer, neighborRatio, VqVae } from '@fwp/ksom-vq';
-import { readScalar, type TrialContext } from '@fwp/lab';
+import { readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { contactSheet } from './contact-sheet.ts';
@@ -89,12 +89,12 @@ export async function trainVqVae(context: TrialContext<VqVaeConfig, QuantizerKey
     const loss = await readScalar(value, isLogged);
     if (loss !== undefined) log({ loss, perplexity: await readScalar(kept.perplexity as tf.Scalar) });
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
-    const { error, codesUsed } = evaluate(model, validation, scale, config);
+    const { error, codesUsed } = await evaluate(model, validation, scale, config);
     state.evaluations.push({ step, loss: error });
     if (step <= config.earlyStep) state.earlyCodes = codesUsed;
     log({ validationLoss: error, codesUsed });
   }
-  const { error, codesUsed, perplexity } = evaluate(model, validation, scale, config);
+  const { error, codesUsed, perplexity } = await evaluate(model, validation, scale, config);
   const perturbedChange = await draw(context, model, quantizer, validation, scale);
   const ratio = neighborRatio(quantizer.codebook, quantizer.gridShape);
   optimizer.dispose();
@@ -116,24 +116,25 @@ export async function trainVqVae(context: TrialContext<VqVaeConfig, QuantizerKey
 const LOG_EVERY = 10;
 
 /** Mean squared error over the validation pictures, and how their codes are used. */
-function evaluate(
+async function evaluate(
   model: VqVae,
   validation: ImageSet,
   scale: PixelScale,
   { validationImages }: VqVaeConfig,
-): { error: number; codesUsed: number; perplexity: number } {
+): Promise<{ error: number; codesUsed: number; perplexity: number }> {
   model.eval();
   const count = Math.min(validationImages, validation.count);
   const uses = new Map<number, number>();
   let [errors, tokens] = [0, 0];
   for (let begin = 0; begin < count; begin += AT_ONCE) {
     const numbers = Array.from({ length: Math.min(AT_ONCE, count - begin) }, (_, i) => begin + i);
-    tf.tidy(() => {
-      const { reconstructionLoss, indices } = model.forward(scale.toTensor(takeImages(validation, numbers)));
-      errors += (reconstructionLoss.dataSync()[0] as number) * numbers.length;
-      for (const index of indices.dataSync()) uses.set(index, (uses.get(index) ?? 0) + 1);
-      tokens += indices.size;
+    const { reconstructionLoss, indices } = tf.tidy(() => {
+      const result = model.forward(scale.toTensor(takeImages(validation, numbers)));
+      return { reconstructionLoss: result.reconstructionLoss, indices: result.indices };
     });
+    tokens += indices.size;
+    errors += (await readScalar(reconstructionLoss)) * numbers.length;
+    for (const index of await readValues(indices)) uses.set(index, (uses.get(index) ?? 0) + 1);
   }
   const entropy = [...uses.values()].reduce((sum, n) => sum - (n / tokens) * Math.log(n / tokens), 0);
   return { error: errors / count, codesUsed: uses.size, perplexity: Math.exp(entropy) };
@@ -156,35 +157,40 @@ async function draw(
   const { height, width, channels } = validation;
   const numbers = Array.from({ length: Math.min(SHOWN, validation.count) }, (_, i) => i);
   const batch = takeImages(validation, numbers);
-  const { rows, change } = tf.tidy(() => {
-    const indices = model.encode(scale.toTensor(batch));
-    const decoded = (values: Int32Array) => model.decode(tf.tensor(values, indices.shape, 'int32'));
-    const own = model.decode(indices);
-    const near = decoded(perturbed(indices.dataSync(), quantizer.gridShape, drawn));
-    const far = decoded(drawn.integers(indices.size, 0, quantizer.codes));
-    const distance = (other: tf.Tensor) => tf.mean(tf.squaredDifference(own, other)).dataSync()[0] as number;
-    return {
-      rows: [batch.pixels, scale.toBytes(own), scale.toBytes(near), scale.toBytes(far)],
-      change: distance(near) / distance(far),
-    };
-  });
+  const encoded = tf.tidy(() => model.encode(scale.toTensor(batch)));
+  const { shape } = encoded;
+  const indices = await readValues<'int32'>(encoded);
+  const decoded = (values: Int32Array) => tf.tidy(() => model.decode(tf.tensor(values, shape, 'int32')));
+  const own = decoded(indices);
+  const near = decoded(perturbed(indices, quantizer.gridShape, drawn));
+  const far = decoded(drawn.integers(indices.length, 0, quantizer.codes));
+  const distance = (other: tf.Tensor) => readScalar(tf.tidy(() => tf.mean(tf.squaredDifference(own, other))));
+  const change = (await distance(near)) / (await distance(far));
+  const rows: Uint8Array[] = [batch.pixels];
+  for (const images of [own, near, far]) rows.push(await scale.toBytes(images));
+  tf.dispose([own, near, far]);
   const pixels = Uint8Array.from(rows.flatMap((row) => [...row]));
   await artifact('reconstructions.png', contactSheet({ pixels, height, width, channels }, numbers.length));
-  await artifact('codebook.png', contactSheet(codePictures(model, quantizer, scale), quantizer.gridShape[0] as number));
+  await artifact(
+    'codebook.png',
+    contactSheet(await codePictures(model, quantizer, scale), quantizer.gridShape[0] as number),
+  );
   return change;
 }
 
 /** What each code means: the middle of a picture of nothing else, in the order of the grid. */
-function codePictures(model: VqVae, quantizer: KohonenQuantizer, scale: PixelScale) {
+async function codePictures(model: VqVae, quantizer: KohonenQuantizer, scale: PixelScale) {
   const [around, side] = [3, 4];
   const pixels: number[] = [];
   for (let begin = 0; begin < quantizer.codes; begin += AT_ONCE) {
     const count = Math.min(AT_ONCE, quantizer.codes - begin);
-    tf.tidy(() => {
+    const images = tf.tidy(() => {
       const indices = Int32Array.from({ length: count * around ** 2 }, (_, i) => begin + Math.floor(i / around ** 2));
       const whole = model.decode(tf.tensor(indices, [count, around, around], 'int32'));
-      pixels.push(...scale.toBytes(tf.slice(whole, [0, side, side, 0], [count, side, side, model.channels])));
+      return tf.slice(whole, [0, side, side, 0], [count, side, side, model.channels]);
     });
+    pixels.push(...(await scale.toBytes(images)));
+    images.dispose();
   }
   return { pixels: Uint8Array.from(pixels), height: side, width: side, channels: model.channels };
 }

@@ -15,7 +15,7 @@ import {
 } from '@fwp/datasets';
 import { openImageFolder } from '@fwp/datasets/corpora';
 import { type KohonenQuantizer, neighborRatio, VqVae2 } from '@fwp/ksom-vq';
-import { defineExperiment, type Row, readScalar, type TrialContext } from '@fwp/lab';
+import { defineExperiment, type Row, readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { compareIn, digits } from './claims.ts';
@@ -108,18 +108,19 @@ async function run({
     const logged = await readScalar(loss, step % 10 === 0);
     if (logged !== undefined) log({ loss: logged });
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
-    const { error, topCodes, bottomCodes } = evaluate(model, validation, scale, config);
+    const { error, topCodes, bottomCodes } = await evaluate(model, validation, scale, config);
     state.evaluations.push({ step, loss: error });
     if (step <= config.earlyStep) Object.assign(state, { topCodes, bottomCodes });
     log({ validationLoss: error, topCodes, bottomCodes });
   }
-  const { error } = evaluate(model, validation, scale, config);
+  const { error } = await evaluate(model, validation, scale, config);
   const batchShown = takeImages(
     validation,
     Array.from({ length: Math.min(SHOWN, validation.count) }, (_, i) => i),
   );
-  const reconstructed = tf.tidy(() => scale.toBytes(model.eval().forward(scale.toTensor(batchShown)).reconstruction));
-  const pixels = new Uint8Array([...batchShown.pixels, ...reconstructed]);
+  const reconstructed = tf.tidy(() => model.eval().forward(scale.toTensor(batchShown)).reconstruction);
+  const pixels = new Uint8Array([...batchShown.pixels, ...(await scale.toBytes(reconstructed))]);
+  reconstructed.dispose();
   await artifact('reconstructions.png', contactSheet({ ...batchShown, pixels }, batchShown.batchSize));
   const ratio = ({ codebook, gridShape }: KohonenQuantizer) => neighborRatio(codebook, gridShape);
   const [topNeighborRatio, bottomNeighborRatio] = [ratio(top), ratio(bottom)];
@@ -134,19 +135,20 @@ async function run({
   };
 }
 
-function evaluate(model: VqVae2, validation: ImageSet, scale: PixelScale, { validationImages }: Config) {
+async function evaluate(model: VqVae2, validation: ImageSet, scale: PixelScale, { validationImages }: Config) {
   model.eval();
   const count = Math.min(validationImages, validation.count);
   const [top, bottom] = [new Set<number>(), new Set<number>()];
   let errors = 0;
   for (let begin = 0; begin < count; begin += AT_ONCE) {
     const numbers = Array.from({ length: Math.min(AT_ONCE, count - begin) }, (_, i) => begin + i);
-    tf.tidy(() => {
-      const { reconstructionLoss, indices } = model.forward(scale.toTensor(takeImages(validation, numbers)));
-      errors += (reconstructionLoss.dataSync()[0] as number) * numbers.length;
-      for (const index of indices.top.dataSync()) top.add(index);
-      for (const index of indices.bottom.dataSync()) bottom.add(index);
+    const { reconstructionLoss, indices } = tf.tidy(() => {
+      const result = model.forward(scale.toTensor(takeImages(validation, numbers)));
+      return { reconstructionLoss: result.reconstructionLoss, indices: { ...result.indices } };
     });
+    errors += (await readScalar(reconstructionLoss)) * numbers.length;
+    for (const index of await readValues(indices.top)) top.add(index);
+    for (const index of await readValues(indices.bottom)) bottom.add(index);
   }
   return { error: errors / count, topCodes: top.size, bottomCodes: bottom.size };
 }

@@ -91,12 +91,11 @@ describe('pictures', () => {
   it.each([
     ['symmetric', symmetric(3)],
     ['standardized', standardized({ mean: [100, 120, 90], standardDeviation: [60, 50, 0] })],
-  ])('become tensors and bytes again: %s', (_name, scale) => {
-    tf.tidy(() => {
-      const tensor = scale.toTensor(batch);
-      expect(tensor.shape).toEqual([2, 8, 8, 3]);
-      expect(scale.toBytes(tensor)).toEqual(batch.pixels);
-    });
+  ])('become tensors and bytes again: %s', async (_name, scale) => {
+    const tensor = scale.toTensor(batch);
+    expect(tensor.shape).toEqual([2, 8, 8, 3]);
+    expect(await scale.toBytes(tensor)).toEqual(batch.pixels);
+    tensor.dispose();
   });
 
   it('make a sheet that can be read', () => {

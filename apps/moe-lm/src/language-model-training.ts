@@ -106,14 +106,14 @@ export async function trainLanguageModel<Key extends Readonly<Record<string, str
     if (nats === undefined) continue;
     const trainBitsPerByte = bitsPerByte(nats);
     if (isEvaluated) {
-      loop.loss = validate(model, text, config);
+      loop.loss = await validate(model, text, config);
       log({ trainBitsPerByte, bitsPerByte: bitsPerByte(loop.loss) });
     } else {
       log({ trainBitsPerByte });
     }
   }
   // Once more rather than in the loop: a run that is resumed behind its last step looks, too.
-  if (training.watch !== undefined) validate(model, text, config, training.watch);
+  if (training.watch !== undefined) await validate(model, text, config, training.watch);
   optimizer.dispose();
   trained.memory.dispose();
   return {
@@ -124,12 +124,12 @@ export async function trainLanguageModel<Key extends Readonly<Record<string, str
 }
 
 /** Mean loss of a token over the validation text, in nats. */
-function validate(
+async function validate(
   model: TransformerXl,
   text: Text,
   { length, validationBatchSize, validationMemoryLength }: LanguageModelConfig,
   watch?: LanguageModelTraining['watch'],
-): number {
+): Promise<number> {
   model.eval();
   const streams: ContiguousBatches = contiguousBatches(text.validation, { batchSize: validationBatchSize, length });
   let state: TransformerXlState | undefined;
@@ -143,8 +143,8 @@ function validate(
       const mean = softmaxCrossEntropy(result.logits, targets) as tf.Scalar;
       return { loss: mean, after: result.state.memories };
     });
-    sum += loss.dataSync()[0] as number;
-    tf.dispose([loss, ...(before?.memories ?? [])]);
+    tf.dispose(before?.memories ?? []);
+    sum += await readScalar(loss);
     state = { memories: after };
   }
   tf.dispose(state?.memories ?? []);

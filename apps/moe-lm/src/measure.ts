@@ -1,6 +1,7 @@
 /** What a differentiable computation takes: time of the forward pass and of a training step, and what it keeps in between. */
 
 import { type Module, valueAndGradients } from '@fwp/core';
+import { readScalar, readValues } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 
 /** What {@link measure} found. */
@@ -20,25 +21,22 @@ const [LEAST_ROUNDS, ENOUGH_MS] = [5, 1500];
  * Measures a computation and its gradients with respect to a module's parameters. Of all rounds the fastest counts: what else
  * happens on a machine only makes it slower.
  */
-export function measure(module: Module, compute: () => tf.Tensor): Measurement {
+export async function measure(module: Module, compute: () => tf.Tensor): Promise<Measurement> {
   const variables = module.parameters();
   let activationBytes = 0;
-  const forward = () =>
-    tf.tidy(() => {
-      compute().dataSync();
-    });
-  const step = () => {
+  const forward = () => readValues(tf.tidy(compute));
+  const step = async () => {
     const before = liveBytes();
     const { value, gradients } = valueAndGradients(() => {
       const output = compute();
       activationBytes = liveBytes() - before;
       return tf.sum(output) as tf.Scalar;
     }, variables);
-    value.dataSync();
+    await readScalar(value);
     // Kernels run where they are called; a gradient that is there has been computed.
-    tf.dispose([value, gradients]);
+    tf.dispose(gradients);
   };
-  return { forwardMs: fastest(forward), stepMs: fastest(step), activationBytes };
+  return { forwardMs: await fastest(forward), stepMs: await fastest(step), activationBytes };
 }
 
 /** Bytes in use: those of the heap on this project's engines, where copies share memory; else the sizes of all tensors. */
@@ -47,13 +45,13 @@ function liveBytes(): number {
   return numBytesLive ?? numBytes;
 }
 
-function fastest(run: () => void): number {
-  run();
+async function fastest(run: () => Promise<unknown>): Promise<number> {
+  await run();
   let best = Number.POSITIVE_INFINITY;
   const begin = performance.now();
   for (let round = 0; round < LEAST_ROUNDS || performance.now() - begin < ENOUGH_MS; round++) {
     const start = performance.now();
-    run();
+    await run();
     best = Math.min(best, performance.now() - start);
   }
   return best;

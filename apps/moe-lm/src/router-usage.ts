@@ -4,7 +4,7 @@
  */
 
 import { Adam } from '@fwp/core';
-import { defineExperiment, type TrialContext } from '@fwp/lab';
+import { defineExperiment, readScalar, type TrialContext } from '@fwp/lab';
 import { MixtureOfExperts, type MixtureOfExpertsOptions, preNormScale, type Usage, UsageCounter } from '@fwp/moe';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -160,13 +160,13 @@ async function trainRouter({ config, key, random, steps, log, artifact }: TrialC
     });
     tf.dispose([loss, { ...batch }]);
     if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
-    const { usage, loss: error } = evaluate(block, test);
+    const { usage, loss: error } = await evaluate(block, test);
     history.looks.push(step);
     history.shares.push([...usage.shares]);
     history.loss = error;
     log({ loss: error, usage: usage.relativePerplexity, dead: usage.dead });
   }
-  const { usage, loss } = evaluate(block, test);
+  const { usage, loss } = await evaluate(block, test);
   const title = `Experts of ${key.router}`;
   await artifact('usage.svg', usagePicture({ title, rows: [{ name: key.router, ...usage }] }));
   const picture = usageHistoryPicture({ title, steps: history.looks, shares: history.shares });
@@ -179,13 +179,16 @@ async function trainRouter({ config, key, random, steps, log, artifact }: TrialC
 }
 
 /** Squared error and use of experts on tokens that are not for training. */
-function evaluate(block: MixtureOfExperts, { inputs, targets }: DomainBatch): { usage: Usage; loss: number } {
+async function evaluate(
+  block: MixtureOfExperts,
+  { inputs, targets }: DomainBatch,
+): Promise<{ usage: Usage; loss: number }> {
   block.eval();
   const counter = new UsageCounter(block.experts);
   const loss = tf.tidy(() => {
     const { outputs, selections } = block.apply(inputs);
     for (const selection of selections) counter.add(selection);
-    return tf.losses.meanSquaredError(targets, outputs).dataSync()[0] as number;
+    return tf.losses.meanSquaredError(targets, outputs) as tf.Scalar;
   });
-  return { usage: counter.usage()[0] as Usage, loss };
+  return { usage: counter.usage()[0] as Usage, loss: await readScalar(loss) };
 }

@@ -111,7 +111,7 @@ async function measureBlock({ config, key, random }: TrialContext<Config, Key>):
       ? new DenseBlock({ size, hiddenSize: experts * expertSize, random })
       : new MixtureOfExperts({ size, experts, expertSize, active, random });
   const inputs: tf.Tensor = randomNormal(random.split('inputs'), [tokens, size]);
-  const measured = measure(block, () => block.forward(inputs));
+  const measured = await measure(block, () => block.forward(inputs));
   const { multiplyAdds } = block;
   inputs.dispose();
   block.dispose();

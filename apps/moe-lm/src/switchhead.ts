@@ -167,7 +167,7 @@ async function runTrial(context: TrialContext<Config, Key>): Promise<Result> {
   const block = makeAttention(key.model, config, random.split('layer'));
   const draw = () => randomNormal(random.split('inputs'), [1, key.length, size]) as tf.Tensor3D;
   const [inputs, memory] = [draw(), draw()];
-  const measured = measure(block, () => tf.tidy(() => block.apply(inputs, { memory }).outputs));
+  const measured = await measure(block, () => tf.tidy(() => block.apply(inputs, { memory }).outputs));
   const { parameterCount: parameters } = block;
   block.dispose();
   tf.dispose([inputs, memory]);

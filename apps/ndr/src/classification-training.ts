@@ -7,7 +7,7 @@
 
 import { AdamW, linearWarmup, type RandomStream, softmaxCrossEntropy } from '@fwp/core';
 import { type ClassificationBatch, type ClassificationSet, orderedBatches } from '@fwp/datasets';
-import { readScalar, type TrialContext } from '@fwp/lab';
+import { readScalar, readValues, type TrialContext } from '@fwp/lab';
 import { COLUMN_LAYERS, type ColumnLayerName, LstmClassifier, SequenceClassifier } from '@fwp/ndr';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -88,7 +88,7 @@ export interface TrainedClassifier {
   /** Step of that evaluation. */
   readonly bestStep: number;
   /** Evaluates the model on another set. */
-  measure(set: ClassificationSet): Evaluated;
+  measure(set: ClassificationSet): Promise<Evaluated>;
 }
 
 /** The settings of one of the models. */
@@ -132,10 +132,10 @@ export async function trainClassifier<Key extends { readonly model: string }>(
   const model = createClassifier(key.model as (typeof CLASSIFIERS)[number], config, data, random.split('weights'));
   const { learningRate, weightDecay, clipNorm, warmupSteps, steps: total } = config;
   const optimizer = new AdamW(model, { learningRate, weightDecay, clipNorm, schedule: linearWarmup(warmupSteps) });
-  const measure = (set: ClassificationSet): Evaluated => {
+  const measure = async (set: ClassificationSet): Promise<Evaluated> => {
     const { evaluationLayers = config.layers } = isRouter(key.model) ? config : {};
     if (model instanceof SequenceClassifier) model.layers = evaluationLayers;
-    const evaluated = evaluate(model, set, config.evaluationBatchSize);
+    const evaluated = await evaluate(model, set, config.evaluationBatchSize);
     if (model instanceof SequenceClassifier) model.layers = config.layers;
     return evaluated;
   };
@@ -151,15 +151,15 @@ export async function trainClassifier<Key extends { readonly model: string }>(
     if (loss === undefined) continue;
     if (step % LOG_EVERY === 0) log({ loss });
     if (!isEvaluated) continue;
-    const validation = measure(data.validation);
+    const validation = await measure(data.validation);
     const accuracy = accuracyOf(validation);
     log({ loss, validationAccuracy: accuracy });
-    if (step === total || dryRun) state.iid = accuracyOf(measure(data.iid));
+    if (step === total || dryRun) state.iid = accuracyOf(await measure(data.iid));
     if (accuracy < state.best) continue;
     state.best = accuracy;
     state.bestStep = step;
     state.validation = toRows(validation);
-    state.test = toRows(measure(data.test));
+    state.test = toRows(await measure(data.test));
   }
   optimizer.dispose();
   const { iid, bestStep } = state;
@@ -174,12 +174,12 @@ const fromRows = (rows: readonly number[][]): Evaluated =>
   new Map(rows.map(([depth, right, count]) => [depth as number, { right: right as number, count: count as number }]));
 
 /** Right answers by depth, in evaluation mode. */
-export function evaluate(model: Classifier, set: ClassificationSet, batchSize: number): Evaluated {
+export async function evaluate(model: Classifier, set: ClassificationSet, batchSize: number): Promise<Evaluated> {
   const results = new Map<number, { right: number; count: number }>();
   model.eval();
   for (const batch of orderedBatches(set, { batchSize })) {
-    const answers = onSentences(batch, (inputs, lengths) =>
-      tf.tidy(() => tf.argMax(model.forward(inputs, lengths), 1).dataSync()),
+    const answers = await onSentences(batch, (inputs, lengths) =>
+      readValues<'int32'>(tf.tidy(() => tf.argMax(model.forward(inputs, lengths), 1))),
     );
     for (const [row, depth] of batch.depths.entries()) {
       const result = results.get(depth) ?? { right: 0, count: 0 };

@@ -52,7 +52,7 @@ export async function trainOnDepths<Key extends { readonly model: string }>(
     test: deeper,
   });
   if (model instanceof SequenceClassifier) {
-    await context.artifact('routing.svg', recordRouting(model, deeper, vocabulary));
+    await context.artifact('routing.svg', await recordRouting(model, deeper, vocabulary));
   }
   model.dispose();
   const depths = [...test.keys()];

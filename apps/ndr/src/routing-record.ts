@@ -14,30 +14,33 @@ import { type HeatMap, heatMapPicture } from './heat-map-picture.ts';
  * @param vocabulary names of its tokens
  * @returns an SVG document
  */
-export function recordRouting(
+export async function recordRouting(
   model: SequenceClassifier,
   set: ClassificationSet,
   vocabulary: SentenceVocabulary,
-): string {
+): Promise<string> {
   const longest = set.inputLengths.reduce((most, length) => Math.max(most, length), 0);
   const batch = set.take([set.inputLengths.indexOf(longest)]);
   const words = Array.from(batch.inputs, (token) => vocabulary.names[token] ?? '?');
-  return onSentences(batch, (inputs) =>
+  const { attention, openness } = onSentences(batch, (inputs) =>
     tf.tidy(() => {
-      const { attention, gates } = model.trace(inputs);
-      const maps = attention.map((weights, l): HeatMap => {
-        const [first] = (weights.arraySync() as number[][][][])[0] as number[][][];
-        const values = first as number[][];
-        return { title: `layer ${l + 1}`, values, columns: words, ...(l === 0 ? { rows: words } : {}) };
-      });
-      const open = gates.map((gate, l): HeatMap => {
-        const means = tf.mean(gate, 2).arraySync() as number[][];
-        const values = [means[0] as number[]];
-        return { title: '', values, columns: words, ...(l === 0 ? { rows: ['gate'] } : {}) };
-      });
-      const note = 'Rows attend to columns; below: mean openness of the gate of each column. Dark is 1.';
-      const lines = open.length > 0 ? [maps, open] : [maps];
-      return heatMapPicture(`${words.slice(1, -1).join(' ')}`, lines, note) as unknown as tf.TensorContainer;
+      const trace = model.trace(inputs);
+      return { attention: [...trace.attention], openness: trace.gates.map((gate) => tf.mean(gate, 2)) };
     }),
-  ) as unknown as string;
+  );
+  const maps: HeatMap[] = [];
+  for (const [l, weights] of attention.entries()) {
+    const [first] = ((await weights.array()) as number[][][][])[0] as number[][][];
+    const values = first as number[][];
+    maps.push({ title: `layer ${l + 1}`, values, columns: words, ...(l === 0 ? { rows: words } : {}) });
+  }
+  const open: HeatMap[] = [];
+  for (const [l, means] of openness.entries()) {
+    const values = [((await means.array()) as number[][])[0] as number[]];
+    open.push({ title: '', values, columns: words, ...(l === 0 ? { rows: ['gate'] } : {}) });
+  }
+  tf.dispose([attention, openness]);
+  const note = 'Rows attend to columns; below: mean openness of the gate of each column. Dark is 1.';
+  const lines = open.length > 0 ? [maps, open] : [maps];
+  return heatMapPicture(`${words.slice(1, -1).join(' ')}`, lines, note);
 }

@@ -32,10 +32,10 @@ const task = compositionalTableLookup({
 });
 const data = { vocabularySize: task.vocabulary.size, classes: 4, readOut: 'last' } as const;
 
-it.each(CLASSIFIERS)('%s can be made, and is evaluated by depth', (name) => {
+it.each(CLASSIFIERS)('%s can be made, and is evaluated by depth', async (name) => {
   const before = tf.memory().numTensors;
   const model = createClassifier(name, config, data, new RandomStream(1));
-  const evaluated = evaluate(model, task.sets.deeper, 16);
+  const evaluated = await evaluate(model, task.sets.deeper, 16);
   expect([...evaluated.keys()]).toEqual([7, 8]);
   expect([...evaluated.values()].reduce((sum, { count }) => sum + count, 0)).toBe(40);
   expect(accuracyOf(evaluated)).toBeLessThan(0.8);
@@ -68,9 +68,9 @@ it('lengths are given only where there is padding', () => {
   expect(lengths([0, task.sets.train.size - 1])).toBe(2);
 });
 
-it('pictures show each layer, and are well-formed', () => {
+it('pictures show each layer, and are well-formed', async () => {
   const model = createClassifier('neuralDataRouter', config, data, new RandomStream(1)) as SequenceClassifier;
-  const picture = recordRouting(model, task.sets.deeper, task.vocabulary);
+  const picture = await recordRouting(model, task.sets.deeper, task.vocabulary);
   expect(picture).toContain('layer 2');
   expect(picture).toContain('>gate<');
   expect(picture.match(/<g /g)?.length).toBe(picture.match(/<\/g>/g)?.length);

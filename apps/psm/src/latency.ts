@@ -5,7 +5,7 @@
  */
 
 import type { RandomStream } from '@fwp/core';
-import { defineExperiment, type TrialContext } from '@fwp/lab';
+import { defineExperiment, readValues, type TrialContext } from '@fwp/lab';
 import type { PrefixScannableState } from '@fwp/psm';
 import type { SequenceTagger } from '@fwp/rfwp';
 import * as tf from '@tensorflow/tfjs-core';
@@ -73,10 +73,10 @@ async function run({ config, key, random, steps, log, artifact }: TrialContext<L
   const record = { milliseconds: [] as number[], numbers: [] as number[], roots: [] as number[], unexpectedRoots: 0 };
   let state = model.initialState(1);
   let position = 0;
-  const read = (end: number): Extent => {
+  const read = async (end: number): Promise<Extent> => {
     const most = { numbers: 0, roots: 0, unexpectedRoots: 0 };
     while (position < end) {
-      const next = advance(model, state, input);
+      const next = await advance(model, state, input);
       tf.dispose(state);
       state = next;
       position++;
@@ -90,9 +90,9 @@ async function run({ config, key, random, steps, log, artifact }: TrialContext<L
   };
   for await (const step of steps({ total: PARTS, module: model, state: record })) {
     // A resumed run has its record, but has to come to where the stream was.
-    read((step - 1) * part);
+    await read((step - 1) * part);
     const begin = performance.now();
-    const most = read(step * part);
+    const most = await read(step * part);
     const milliseconds = (performance.now() - begin) / part;
     record.milliseconds.push(milliseconds);
     record.numbers.push(most.numbers);
@@ -129,11 +129,15 @@ interface Extent {
 }
 
 /** One more token; the state before it stays. */
-function advance(model: SequenceTagger, state: tf.TensorContainer[], input: RandomStream): tf.TensorContainer[] {
+async function advance(
+  model: SequenceTagger,
+  state: tf.TensorContainer[],
+  input: RandomStream,
+): Promise<tf.TensorContainer[]> {
   const token = tf.tensor1d([Math.floor((input.uniform(1)[0] as number) * 256)], 'int32');
   const { logits, state: next } = model.step(token, state);
-  logits.dataSync();
-  tf.dispose([token, logits]);
+  await readValues(logits);
+  token.dispose();
   return next;
 }
 

@@ -61,7 +61,7 @@ async function train(context: TrialContext<LmConfig, ChunkedKey>): Promise<LmRes
   const model = makeModel(key.model, sizesOf(config, key), sizes, random.split('weights'));
   // Nobody predicts all bytes: training ends with its steps.
   await trainTagger(context, model, task, { ...config, solved: 2, settleSteps: 0 });
-  const { nats } = labelScore(model, task, { split: 'test', sequences: config.testSequences });
+  const { nats } = await labelScore(model, task, { split: 'test', sequences: config.testSequences });
   const { parameterCount: parameters } = model;
   model.dispose();
   return { bitsPerByte: nats / Math.LN2, parameters };

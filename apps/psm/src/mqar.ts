@@ -49,7 +49,7 @@ async function train(context: TrialContext<MqarConfig, ChunkedKey>): Promise<Mqa
   const sizes = { vocabularySize, targetCount: vocabularySize, maximumLength: length };
   const model = makeModel(key.model, sizesOf(config, key), sizes, random.split('weights'));
   const { steps } = await trainTagger(context, model, task, config);
-  const { accuracy } = labelScore(model, task, { split: 'test', sequences: config.testSequences });
+  const { accuracy } = await labelScore(model, task, { split: 'test', sequences: config.testSequences });
   const { parameterCount: parameters } = model;
   model.dispose();
   return { accuracy, steps, parameters };

@@ -97,10 +97,12 @@ async function train(context: TrialContext<StateTrackingConfig, StateTrackingKey
   const model = makeModel(key.model, sizes, { vocabularySize, targetCount, maximumLength }, random.split('weights'));
   const training = isPsm ? config : { ...config, ...config.transformer };
   const { steps, solvedAt } = await trainTagger(context, model, task, training);
-  const accuracies = tasks.map((longer, i) => {
+  const accuracies: number[] = [];
+  for (const [i, longer] of tasks.entries()) {
     const from = FACTORS[i] === 1 ? 0 : 0.5;
-    return labelScore(model, longer, { split: 'test', sequences: config.testSequences, from }).accuracy;
-  });
+    const { accuracy } = await labelScore(model, longer, { split: 'test', sequences: config.testSequences, from });
+    accuracies.push(accuracy);
+  }
   if (isPsm) await artifact('tree.svg', treePicture(Math.min(24, config.trainElements[1]), config.chunkSize));
   const { parameterCount: parameters } = model;
   model.dispose();

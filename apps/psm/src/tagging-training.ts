@@ -68,7 +68,7 @@ export async function trainTagger(
     if (loss === undefined) continue;
     if (isEvaluated) {
       const sequences = settings.validationSequences;
-      const { accuracy } = labelScore(model, task, { split: 'validation', sequences });
+      const { accuracy } = await labelScore(model, task, { split: 'validation', sequences });
       log({ loss, accuracy });
       if (accuracy >= settings.solved) state.solvedAt ??= step;
       if (state.solvedAt !== null && step >= state.solvedAt + settleSteps) break;
@@ -92,17 +92,17 @@ export interface ScoredSequences {
 }
 
 /** Fraction of labels that are right, and their mean cross-entropy in nats, in evaluation mode. */
-export function labelScore(
+export async function labelScore(
   model: SequenceTagger,
   task: TokenTask,
   { split, sequences, from = 0 }: ScoredSequences,
-): { accuracy: number; nats: number } {
+): Promise<{ accuracy: number; nats: number }> {
   const batchSize = Math.min(EVALUATION_BATCH, sequences);
   const scored = [...batches(task, { batchSize, split, end: Math.ceil(sequences / batchSize) })];
   model.eval();
   try {
     const parts = scored.map((batch) => lastPart(batch, from));
-    const { labels, rightLabels, crossEntropy } = scoreTagging(model, parts);
+    const { labels, rightLabels, crossEntropy } = await scoreTagging(model, parts);
     return { accuracy: rightLabels / labels, nats: crossEntropy / labels };
   } finally {
     model.train();

@@ -105,13 +105,13 @@ export async function train<Key>(
     if (loss === undefined) continue;
     if (isEvaluated) {
       model.eval();
-      const validation = measure(model, task, 'validation', config.validationSequences, blank);
+      const validation = await measure(model, task, 'validation', config.validationSequences, blank);
       log({ loss, ...validation });
       // Where no sequence is right yet, single labels tell which model is best.
       const score = validation.sequenceAccuracy + 1e-3 * validation.labelAccuracy;
       if (score > state.validation) {
         state.validation = score;
-        Object.assign(state, measure(model, task, 'test', config.testSequences, blank));
+        Object.assign(state, await measure(model, task, 'test', config.testSequences, blank));
       }
     } else {
       log({ loss });
@@ -126,15 +126,15 @@ export async function train<Key>(
 const LOG_EVERY = 10;
 const EVALUATION_BATCH = 50;
 
-function measure(
+async function measure(
   model: SequenceTagger,
   task: SymbolTask,
   split: 'validation' | 'test',
   count: number,
   blank: number | undefined,
-): { sequenceAccuracy: number; labelAccuracy: number } {
+): Promise<{ sequenceAccuracy: number; labelAccuracy: number }> {
   const end = Math.ceil(count / EVALUATION_BATCH);
-  const { sequences, rightSequences, labels, rightLabels } = scoreTagging(
+  const { sequences, rightSequences, labels, rightLabels } = await scoreTagging(
     model,
     Array.from(batches(task, { batchSize: EVALUATION_BATCH, split, end }), trimPadding),
     { blank },

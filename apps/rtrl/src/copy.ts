@@ -123,7 +123,7 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
     if (loss === undefined) continue;
     const validation = task.batch(0, evaluationSequences, 'validation');
     const evaluated = tokenTensors(validation, vocabularySize);
-    const { sequences, tokens } = accuracies(model.predict(evaluated), validation, isBitOfCopy);
+    const { sequences, tokens } = accuracies(await model.predict(evaluated), validation, isBitOfCopy);
     tf.dispose(evaluated);
     state.sequences = sequences;
     state.bits = tokens;

@@ -85,7 +85,7 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
     if (loss === undefined) continue;
     const batch = task.batch(0, evaluationSequences, 'validation');
     const evaluated = tokenTensors(batch, vocabularySize);
-    state.accuracy = accuracies(model.predict(evaluated), batch, () => false).sequences;
+    state.accuracy = accuracies(await model.predict(evaluated), batch, () => false).sequences;
     tf.dispose(evaluated);
     log({ loss, accuracy: state.accuracy });
     if (state.accuracy === 1) break;

@@ -4,7 +4,7 @@
  */
 
 import { type ElementwiseLstm, type RandomStream, randomNormal } from '@fwp/core';
-import { defineExperiment, type TrialContext, type Verdict } from '@fwp/lab';
+import { defineExperiment, readValues, type TrialContext, type Verdict } from '@fwp/lab';
 import { type ElstmLearner, ElstmRtrl, ElstmTbptt } from '@fwp/rtrl';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
@@ -38,7 +38,7 @@ interface Key {
 const FLOAT64 = { inputs: 3, hidden: 5, time: 70 };
 
 /** Runs a sequence in pieces; the gradients added up, and the most bytes that were held besides those held before. */
-function measure(model: TokenModel, learner: ElstmLearner, time: number, piece: number, random: RandomStream) {
+async function measure(model: TokenModel, learner: ElstmLearner, time: number, piece: number, random: RandomStream) {
   const before = tf.memory().numBytes;
   let peak = 0;
   let sums: tf.Tensor[] | undefined;
@@ -58,8 +58,7 @@ function measure(model: TokenModel, learner: ElstmLearner, time: number, piece: 
     tf.dispose(sums ?? []);
     sums = next;
   }
-  const values = (sums as tf.Tensor[]).map((sum) => sum.dataSync());
-  tf.dispose(sums as tf.Tensor[]);
+  const values = await Promise.all((sums as tf.Tensor[]).map((sum) => readValues(sum)));
   return { peak, values };
 }
 
@@ -87,12 +86,12 @@ async function check({ config, key, random }: TrialContext<Config, Key>) {
   const learner = key.gradient === 'rtrl' ? new ElstmRtrl(options) : new ElstmTbptt(options);
   const piece = key.gradient === 'rtrl' ? config.piece : key.time;
   const inputs = random.split('inputs');
-  const { peak, values } = measure(model, learner, key.time, piece, inputs);
+  const { peak, values } = await measure(model, learner, key.time, piece, inputs);
   const carried = [...learner.namedBuffers().values()].reduce((sum, { size }) => sum + 4 * size, 0);
   let float32Error: number | null = null;
   if (key.gradient === 'rtrl' && key.time <= config.comparedUpTo) {
     const full = new ElstmTbptt(options);
-    const expected = measure(model, full, key.time, key.time, inputs).values;
+    const { values: expected } = await measure(model, full, key.time, key.time, inputs);
     float32Error = Math.max(...values.map((value, i) => relativeError(value, expected[i] as Float32Array)));
     full.dispose();
   }

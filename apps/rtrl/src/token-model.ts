@@ -2,6 +2,7 @@
 
 import { ElementwiseLstm, Linear, Lstm, Module, type RandomStream, softmaxCrossEntropy } from '@fwp/core';
 import type { TokenBatch } from '@fwp/datasets';
+import { readValues } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 
 /** Sizes of a {@link TokenModel}. */
@@ -29,8 +30,8 @@ export class TokenModel extends Module {
   }
 
   /** Targets that the model would give, `[batchSize, length]`, in a row. */
-  predict(tensors: TokenTensors): Int32Array {
-    return tf.tidy(() => tf.argMax(this.head.forward(this.layer.apply(tensors.inputs)), -1).dataSync() as Int32Array);
+  predict(tensors: TokenTensors): Promise<Int32Array> {
+    return readValues<'int32'>(tf.tidy(() => tf.argMax(this.head.forward(this.layer.apply(tensors.inputs)), -1)));
   }
 }
 

@@ -90,11 +90,12 @@ async function trainBootstrapped({
   );
   const model = makeLearner(config.model, config, { shape: task.exampleShape, ways }, random.split('weights'));
   const optimizer = makeOptimizer(model, config);
-  const score = (split: 'validation' | 'test', episodes: number) =>
-    tests.map((test) => {
-      const batches = Math.ceil(episodes / EVALUATION_BATCH);
-      return accuracyOf(evaluate(model, test, split, { batches, batchSize: EVALUATION_BATCH }));
-    }) as [number, number];
+  const score = async (split: 'validation' | 'test', episodes: number) => {
+    const extent = { batches: Math.ceil(episodes / EVALUATION_BATCH), batchSize: EVALUATION_BATCH };
+    const accuracies: number[] = [];
+    for (const test of tests) accuracies.push(accuracyOf(await evaluate(model, test, split, extent)));
+    return accuracies as [number, number];
+  };
 
   for await (const step of steps({ total: config.steps, module: model, optimizer, perStep: { episodes: batchSize } })) {
     const batch = task.batch(step, batchSize);
@@ -109,11 +110,11 @@ async function trainBootstrapped({
     const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     if (loss === undefined) continue;
     if (isEvaluated) {
-      const [validationAccuracy, validationFutureAccuracy] = score('validation', config.validationEpisodes);
+      const [validationAccuracy, validationFutureAccuracy] = await score('validation', config.validationEpisodes);
       log({ loss, validationAccuracy, validationFutureAccuracy });
     } else log({ loss });
   }
-  const [accuracy, futureAccuracy] = score('test', config.testEpisodes);
+  const [accuracy, futureAccuracy] = await score('test', config.testEpisodes);
   const result = { accuracy, futureAccuracy, steps: config.steps, parameters: model.parameterCount };
   optimizer.dispose();
   model.dispose();

@@ -2,6 +2,7 @@
 
 import { softmaxCrossEntropy } from '@fwp/core';
 import type { FewShotBatch, FewShotTask } from '@fwp/datasets';
+import { readValues } from '@fwp/lab';
 import type { FewShotModel } from '@fwp/srwm';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -40,21 +41,22 @@ export interface Score {
 }
 
 /** Scores a model on `batches` batches of a split, the same ones every time. */
-export function evaluate(
+export async function evaluate(
   model: FewShotModel,
   task: FewShotTask,
   split: 'validation' | 'test',
   { batches, batchSize }: { readonly batches: number; readonly batchSize: number },
   placeOf: (batch: FewShotBatch, row: number, position: number) => number = (_batch, _row, position) => position,
-): Score {
+): Promise<Score> {
   const score: Score = { right: [], asked: [] };
   model.eval();
   for (let index = 0; index < batches; index++) {
     const batch = task.batch(index, batchSize, split);
-    const predicted = tf.tidy(() => {
+    const answers = tf.tidy(() => {
       const { examples, labels } = toTensors(batch, task.exampleShape);
-      return tf.argMax(model.apply(examples, labels), -1).dataSync();
+      return tf.argMax(model.apply(examples, labels), -1);
     });
+    const predicted = await readValues<'int32'>(answers);
     batch.mask.forEach((counts, i) => {
       if (counts === 0) return;
       const place = placeOf(batch, Math.floor(i / batch.length), i % batch.length);

@@ -58,9 +58,12 @@ async function trainFewShot({ config, key, random, seed, steps, log }: TrialCont
   const task = fewShot({ classes, ways, shots: key.shots, labels, seed });
   const model = makeLearner(key.model, config, { shape: task.exampleShape, ways }, random.split('weights'));
   const optimizer = makeOptimizer(model, config);
-  const score = (split: 'validation' | 'test', episodes: number) =>
+  const score = async (split: 'validation' | 'test', episodes: number) =>
     accuracyOf(
-      evaluate(model, task, split, { batches: Math.ceil(episodes / EVALUATION_BATCH), batchSize: EVALUATION_BATCH }),
+      await evaluate(model, task, split, {
+        batches: Math.ceil(episodes / EVALUATION_BATCH),
+        batchSize: EVALUATION_BATCH,
+      }),
     );
   for await (const step of steps({ total: config.steps, module: model, optimizer, perStep: { episodes: batchSize } })) {
     const batch = task.batch(step, batchSize);
@@ -71,9 +74,9 @@ async function trainFewShot({ config, key, random, seed, steps, log }: TrialCont
     const isEvaluated = step % config.evaluateEvery === 0;
     const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     if (loss === undefined) continue;
-    log({ loss, ...(isEvaluated ? { validationAccuracy: score('validation', validationEpisodes) } : {}) });
+    log({ loss, ...(isEvaluated ? { validationAccuracy: await score('validation', validationEpisodes) } : {}) });
   }
-  const result = { accuracy: score('test', testEpisodes), parameters: model.parameterCount };
+  const result = { accuracy: await score('test', testEpisodes), parameters: model.parameterCount };
   optimizer.dispose();
   model.dispose();
   return result;

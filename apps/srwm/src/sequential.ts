@@ -82,8 +82,8 @@ async function trainSequential({ config, key, random, seed, steps, log }: TrialC
   }
 
   const extent = { batches: Math.ceil(testSequences / EVALUATION_BATCH), batchSize: EVALUATION_BATCH };
-  const byShot = evaluate(model, task, 'test', extent, shotOf(shots));
-  const byPosition = evaluate(model, task, 'test', extent);
+  const byShot = await evaluate(model, task, 'test', extent, shotOf(shots));
+  const byPosition = await evaluate(model, task, 'test', extent);
   // Positions of a test sequence take the place of steps, so that the report can draw them.
   for await (const position of steps({ total: task.lengths.test })) {
     log({ accuracyAtPosition: accuracyOf(byPosition, position - 1, position) });

@@ -51,13 +51,13 @@ it('the warm-up ends at 1 / √(size · steps)', () => {
   model.dispose();
 });
 
-it('scores count what the mask says, place by place', () => {
+it('scores count what the mask says, place by place', async () => {
   const model = makeLearner('lstm', settings, { shape: [4], ways: 3 }, new RandomStream(1));
-  const score = evaluate(model, task, 'test', { batches: 3, batchSize: 8 });
+  const score = await evaluate(model, task, 'test', { batches: 3, batchSize: 8 });
   expect(score.asked[3]).toBe(24);
   expect(score.asked.slice(0, 3).every((count) => count === undefined)).toBe(true);
   expect(accuracyOf({ right: [1, 2, 3], asked: [2, 2, 4] }, 1)).toBeCloseTo(5 / 6, 10);
-  expect(evaluate(model, task, 'test', { batches: 3, batchSize: 8 })).toEqual(score);
+  expect(await evaluate(model, task, 'test', { batches: 3, batchSize: 8 })).toEqual(score);
   model.dispose();
 });
 

@@ -43,7 +43,7 @@ export {
   type RunInfo,
   textProgress,
 } from './progress.ts';
-export { readScalar } from './read-scalar.ts';
+export { readScalar, readValues } from './read-values.ts';
 export {
   type ExperimentOrigin,
   type FoundExperiment,

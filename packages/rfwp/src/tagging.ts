@@ -66,16 +66,16 @@ export interface ScoreTaggingOptions<Batch extends TaggedBatch = TaggedBatch> {
  * @param batches sequences, padded at the end; what is counted is the sum over all batches
  * @param options a label to leave out, and labels to count apart
  */
-export function scoreTagging<Batch extends TaggedBatch>(
+export async function scoreTagging<Batch extends TaggedBatch>(
   model: TokenModel,
   batches: Iterable<Batch>,
   { blank, marks }: ScoreTaggingOptions<Batch> = {},
-): TaggingScore {
+): Promise<TaggingScore> {
   let [sequences, rightSequences, labels, rightLabels, crossEntropy] = [0, 0, 0, 0, 0];
   let [markedLabels, rightMarkedLabels] = [0, 0];
   for (const batch of batches) {
     const { batchSize, length, targets, mask } = batch;
-    const { predicted, nats } = predict(model, batch);
+    const { predicted, nats } = await predict(model, batch);
     const marked = marks?.(batch);
     sequences += batchSize;
     crossEntropy += nats;
@@ -99,15 +99,18 @@ export function scoreTagging<Batch extends TaggedBatch>(
 }
 
 /** The likeliest labels, and the sum of the cross-entropies of those that count. */
-function predict(model: TokenModel, batch: TaggedBatch): { predicted: ArrayLike<number>; nats: number } {
-  const [predicted, nats] = tf.tidy(() => {
+async function predict(model: TokenModel, batch: TaggedBatch): Promise<{ predicted: ArrayLike<number>; nats: number }> {
+  const tensors = tf.tidy(() => {
     const { inputs, targets, mask } = tensorsOf(batch);
     const logits = model.apply(inputs);
     return [tf.argMax(logits, -1), softmaxCrossEntropy(logits, targets, { mask, reduction: 'sum' })];
   }) as [tf.Tensor, tf.Tensor];
-  const result = { predicted: predicted.dataSync(), nats: nats.dataSync()[0] as number };
-  tf.dispose([predicted, nats]);
-  return result;
+  try {
+    const [predicted, nats] = await Promise.all(tensors.map((tensor) => tensor.data()));
+    return { predicted: predicted as ArrayLike<number>, nats: nats?.[0] as number };
+  } finally {
+    tf.dispose(tensors);
+  }
 }
 
 function tensorsOf({ batchSize, length, inputs, targets, mask }: TaggedBatch) {

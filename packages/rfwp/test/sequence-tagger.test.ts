@@ -83,7 +83,7 @@ describe('SequenceTagger', () => {
     model.dispose();
   }, 60_000);
 
-  it('scores are summed over batches; a blank label makes a sequence wrong, but is none of the labels', () => {
+  it('scores are summed over batches; a blank label makes a sequence wrong, but is none of the labels', async () => {
     // A tagger whose logits are the rows of a table: symbol 1 gets label 0, symbol 2 label 1.
     const random = new RandomStream(1);
     const model = new SequenceTagger({ vocabularySize: 3, targetCount: 2, size: 2, blocks: [], random });
@@ -95,26 +95,34 @@ describe('SequenceTagger', () => {
     });
     const right = batch([0, 1, 0, 1, 1, 0]);
     const wrong = batch([1, 1, 0, 1, 0, 1]);
-    expect(scoreTagging(model, [right])).toMatchObject({ sequences: 2, rightSequences: 2, labels: 5, rightLabels: 5 });
-    expect(scoreTagging(model, [right, wrong])).toMatchObject({
+    expect(await scoreTagging(model, [right])).toMatchObject({
+      sequences: 2,
+      rightSequences: 2,
+      labels: 5,
+      rightLabels: 5,
+    });
+    expect(await scoreTagging(model, [right, wrong])).toMatchObject({
       sequences: 4,
       rightSequences: 2,
       labels: 10,
       rightLabels: 8,
     });
-    const scored = scoreTagging(model, [right, wrong], { blank: 0 });
+    const scored = await scoreTagging(model, [right, wrong], { blank: 0 });
     expect(scored).toMatchObject({ sequences: 4, rightSequences: 2, labels: 6, rightLabels: 5 });
     const none = { sequences: 0, rightSequences: 0, labels: 0, rightLabels: 0, crossEntropy: 0 };
-    expect(scoreTagging(model, [])).toEqual({ ...none, markedLabels: 0, rightMarkedLabels: 0 });
+    expect(await scoreTagging(model, [])).toEqual({ ...none, markedLabels: 0, rightMarkedLabels: 0 });
     // Of the marked labels the last one is masked, and in the second batch the first one is wrong.
     const marks = () => Float32Array.of(1, 0, 1, 0, 0, 1);
-    expect(scoreTagging(model, [right, wrong], { marks })).toMatchObject({ markedLabels: 4, rightMarkedLabels: 3 });
-    expect(scoreTagging(model, [right, wrong])).toMatchObject({ markedLabels: 0, rightMarkedLabels: 0 });
+    expect(await scoreTagging(model, [right, wrong], { marks })).toMatchObject({
+      markedLabels: 4,
+      rightMarkedLabels: 3,
+    });
+    expect(await scoreTagging(model, [right, wrong])).toMatchObject({ markedLabels: 0, rightMarkedLabels: 0 });
     const [ofRight, ofWrong] = [right, wrong].map((labels) => {
       return 5 * (tf.tidy(() => taggingLoss(model, labels).dataSync()[0]) as number);
     }) as [number, number];
     expect(ofWrong).toBeGreaterThan(10);
-    expect(scoreTagging(model, [right, wrong]).crossEntropy).toBeCloseTo(ofRight + ofWrong, 4);
+    expect((await scoreTagging(model, [right, wrong])).crossEntropy).toBeCloseTo(ofRight + ofWrong, 4);
     model.dispose();
   });
 
