@@ -7,14 +7,14 @@
  *   x [batch, time, inputs]   W [inputs, 4 · hidden]   R [hidden, 4 · hidden]   bias [4 · hidden]   output = h [batch, time, hidden]
  *
  * The gates come in the order i, f, g, o, as in PyTorch (whose weights are the transposes, and whose two biases add up to
- * this one). A forget bias of 1 or so at the start is up to the caller. All steps run in one kernel (`csrc/lstm.c`), and so do
- * those of the gradient, which is exact for everything, the initial state included.
+ * this one). A forget bias of 1 or so at the start is up to the caller. All steps run in one kernel (`csrc/lstm.c`, on a GPU
+ * `webgpu/lstm.ts`), and so do those of the gradient, which is exact for everything, the initial state included.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { BACKEND_NAME } from '../backend/backend.ts';
 import { assertFloatShape, assertShape, assertTensor } from '../shape-checks.ts';
-import { type Gradient, gradientDepth } from './gradients/support.ts';
+import { canFuse, runFused } from './fused.ts';
+import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
@@ -87,7 +87,7 @@ export function lstm(x: tf.Tensor, weights: LstmWeights, options: LstmOptions = 
   }
 
   const start: Start = { initialHidden, initialCell, resetMask };
-  const fused = tf.getBackend() === BACKEND_NAME && gradientDepth() <= 1 && hidden <= MAX_HIDDEN;
+  const fused = canFuse('FwpLstm') && hidden <= MAX_HIDDEN;
   return inTidy(() => (fused ? fusedLstm : composedLstm)(x, weights, start, hidden));
 }
 
@@ -122,16 +122,12 @@ const MAX_HIDDEN = 16384;
 /** The options, checked. */
 type Start = Readonly<Record<'initialHidden' | 'initialCell' | 'resetMask', tf.Tensor | undefined>>;
 
-// ---- on the CPU engine ---------------------------------------------------------------------------
-
-function run(kernel: string, inputs: tf.NamedTensorMap): tf.Tensor[] {
-  return tf.engine().runKernel(kernel, inputs) as unknown as tf.Tensor[];
-}
+// ---- as one kernel ------------------------------------------------------------------------------
 
 function fusedLstm(x: tf.Tensor, weights: LstmWeights, start: Start, hidden: number): LstmResult {
   const [batch, time] = x.shape as [number, number];
   const { inputWeight, recurrentWeight, bias } = weights;
-  const [output, finalHidden, finalCell] = run('FwpLstm', {
+  const [output, finalHidden, finalCell] = runFused('FwpLstm', {
     x,
     inputWeight,
     recurrentWeight,
@@ -162,7 +158,7 @@ export const lstmGradients: readonly Gradient[] = [
       const inputs: tf.NamedTensorMap = { dOutput, dFinalHidden, dFinalCell };
       for (const [index, name] of [...SAVED_INPUTS, 'output'].entries()) inputs[name] = saved[index] as tf.Tensor;
       const { x, inputWeight } = inputs as { x: tf.Tensor; inputWeight: tf.Tensor };
-      const [dz, dWeight, dHidden, dCell, dBias] = run('FwpLstmGradient', inputs) as Five;
+      const [dz, dWeight, dHidden, dCell, dBias] = runFused('FwpLstmGradient', inputs) as Five;
       return {
         x: () => linearInputGradient(dz, inputWeight),
         inputWeight: () => linearWeightGradient(x, dz),

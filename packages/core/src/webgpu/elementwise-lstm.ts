@@ -1,8 +1,7 @@
 /** The LSTM with elementwise recurrence on the GPU, in the place of the engine's `backend/kernels/elementwise-lstm.ts`. */
 
-import * as tf from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { ElementwiseLstmInputs } from '../backend/kernels/elementwise-lstm.ts';
-import type { WebGpuBackend } from './backend.ts';
 import {
   type GpuKernelCall,
   type GpuKernelTable,
@@ -13,12 +12,10 @@ import {
   withResults,
   withWorkspace,
 } from './kernel-table.ts';
-import { columnSums, SUMMED_COLUMNS } from './kernels/column-sums.ts';
 import { ELEMENTWISE_LSTM_LANES, elementwiseLstm } from './kernels/elementwise-lstm.ts';
 import { elementwiseLstmGradient } from './kernels/elementwise-lstm-gradient.ts';
+import { sumColumns, withLinear } from './products.ts';
 import { runKernel } from './program.ts';
-
-type TensorInfo = tf.TensorInfo;
 
 /** Kernels as the operation calls them: see the engine's. */
 export const elementwiseLstmKernels: GpuKernelTable = {
@@ -59,7 +56,7 @@ function forward({ inputs, backend }: GpuKernelCall): TensorInfo[] {
         passState(backend, given.initialState, finalState, [cells]);
         return;
       }
-      withSums(backend, given, (sums) =>
+      withLinear(backend, { x: given.x, weight: given.inputWeight, bias: given.bias }, (sums) =>
         runKernel(backend, elementwiseLstm, {
           tensors: {
             ...{ sums, recurrent: given.recurrentWeight, gates: given.gates, cells, final_state: finalState },
@@ -71,30 +68,6 @@ function forward({ inputs, backend }: GpuKernelCall): TensorInfo[] {
       );
     },
   );
-}
-
-/** Runs something with x W + bias, from tfjs's kernel. */
-function withSums(
-  backend: WebGpuBackend,
-  { x, inputWeight, bias }: ForwardInputs,
-  use: (sums: TensorInfo) => void,
-): void {
-  const asBatch = ({ dataId, dtype, shape }: TensorInfo): TensorInfo => ({
-    ...{ dataId, dtype },
-    shape: [1, tf.util.sizeFromShape(shape.slice(0, -1)), shape.at(-1) as number],
-  });
-  const product = tf.getKernel('_FusedMatMul', 'webgpu');
-  const added = ifGiven(bias);
-  const sums = product?.kernelFunc({
-    inputs: { a: asBatch(x), b: asBatch(inputWeight), ...(added ? { bias: added } : {}) },
-    attrs: { transposeA: false, transposeB: false, activation: 'linear' },
-    backend,
-  }) as TensorInfo;
-  try {
-    use(sums);
-  } finally {
-    backend.disposeData(sums.dataId);
-  }
 }
 
 /** Gradients of (z, f) before their activations, of the recurrent weight, of the bias and of the initial state. */
@@ -120,14 +93,8 @@ function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
           }),
         ),
       );
-      const sum = (x: TensorInfo, rows: number, y: TensorInfo) =>
-        runKernel(backend, columnSums, {
-          tensors: { x, y },
-          parameters: { rows, columns, stride: columns, offset: 0 },
-          groups: Math.ceil(columns / SUMMED_COLUMNS),
-        });
-      sum(partial as TensorInfo, batch, dRecurrent);
-      sum(dGates, batch * steps, dBias);
+      sumColumns(backend, partial as TensorInfo, dRecurrent, batch, columns);
+      sumColumns(backend, dGates, dBias, batch * steps, columns);
     });
   });
 }

@@ -11,6 +11,7 @@ import { fastWeightScans } from './fast-weight-scans.ts';
 import { geometricAttentionKernels } from './geometric-attention.ts';
 import type { GpuKernelTable } from './kernel-table.ts';
 import { lossKernels } from './loss.ts';
+import { lstmKernels } from './lstm.ts';
 import { normalizationKernels } from './normalization.ts';
 import { productKernels } from './products.ts';
 import { recurrentScans } from './recurrent-scans.ts';
@@ -28,6 +29,7 @@ const TABLES: readonly GpuKernelTable[] = [
   fastWeightScans,
   geometricAttentionKernels,
   lossKernels,
+  lstmKernels,
   normalizationKernels,
   productKernels,
   recurrentScans,

@@ -16,9 +16,9 @@ import {
   withResults,
   withWorkspace,
 } from './kernel-table.ts';
-import { columnSums, SUMMED_COLUMNS } from './kernels/column-sums.ts';
 import { selfReferential } from './kernels/self-referential.ts';
 import { selfReferentialGradient, selfReferentialNotes } from './kernels/self-referential-gradient.ts';
+import { sumColumns } from './products.ts';
 import { runKernel } from './program.ts';
 import { headsAtATime } from './scan-memory.ts';
 
@@ -100,11 +100,7 @@ function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
           }
         }),
       );
-      runKernel(backend, columnSums, {
-        tensors: { x: parts, y: dWeights },
-        parameters: { rows: batch, columns: size, stride: size, offset: 0 },
-        groups: Math.ceil(size / SUMMED_COLUMNS),
-      });
+      sumColumns(backend, parts as TensorInfo, dWeights, batch, size);
     });
   });
 }

@@ -16,7 +16,8 @@ export const lstmKernels: KernelTable = {
   FwpLstmGradient: lstmGradient,
 };
 
-interface LstmInputs {
+/** Inputs of `FwpLstm`. */
+export interface LstmInputs {
   /** [batch, steps, inputs]. */
   readonly x: TensorInfo;
   /** [inputs, 4 · hidden]. */
@@ -34,6 +35,16 @@ interface LstmInputs {
   readonly resetMask: TensorInfo;
   /** [batch, steps, hidden]. */
   readonly cells: TensorInfo;
+}
+
+/** Inputs of `FwpLstmGradient`: those of the forward, its output, and the gradients of its three results. */
+export interface LstmGradientInputs extends LstmInputs {
+  /** [batch, steps, hidden]. */
+  readonly output: TensorInfo;
+  readonly dOutput: TensorInfo;
+  /** [batch, hidden]. */
+  readonly dFinalHidden: TensorInfo;
+  readonly dFinalCell: TensorInfo;
 }
 
 /** Columns that packing may add: the widest vector of `simd.h`. */
@@ -81,10 +92,9 @@ function lstm({ inputs, backend }: KernelCall): TensorInfo[] {
 type Three = [number, number, number];
 type Five = [...Three, number, number];
 
-/** Inputs: those of the forward, `output`, and the gradients of its three results. */
 function lstmGradient({ inputs, backend }: KernelCall): TensorInfo[] {
-  const { gates, recurrentWeight, initialHidden, initialCell, cells } = inputs as LstmInputs;
-  const upstream = inputs as Record<'output' | 'dOutput' | 'dFinalHidden' | 'dFinalCell', TensorInfo>;
+  const given = inputs as LstmGradientInputs;
+  const { gates, recurrentWeight, initialHidden, initialCell, cells } = given;
   const [batch, steps, hidden] = cells.shape as [number, number, number];
   const outputs = allOrNothing(
     backend,
@@ -99,8 +109,8 @@ function lstmGradient({ inputs, backend }: KernelCall): TensorInfo[] {
         backend.withWorkspace(batch * 4 * hidden * 4, (partial) => {
           backend.engine.run(
             'lstm_backward',
-            ...common(backend, inputs, backend.offsetOf(upstream.output), packed),
-            ...[upstream.dOutput, upstream.dFinalHidden, upstream.dFinalCell].map((tensor) => backend.offsetOf(tensor)),
+            ...common(backend, given, backend.offsetOf(given.output), packed),
+            ...[given.dOutput, given.dFinalHidden, given.dFinalCell].map((tensor) => backend.offsetOf(tensor)),
             ...[dGates, dHidden, dCell, previous, dBias, partial],
           );
         });
