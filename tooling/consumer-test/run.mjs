@@ -170,7 +170,7 @@ async function testBrowser() {
     });
   }
   await browser?.close();
-  await test('Chromium, device webgpu: the delta rule and its gradients', async () => {
+  await test('Chromium, device webgpu: five families of operations and their gradients', async () => {
     if (!bundled) return 'skip: there is no bundle';
     if (!executable) return `skip: ${NO_CHROMIUM}`;
     const withGpu = await launch(executable, { softwareGpu: true });
@@ -179,8 +179,13 @@ async function testBrowser() {
       if (outcome.skipped) return `skip: ${outcome.skipped}`;
       if (outcome.error) throw new Error(outcome.error);
       assert.equal(outcome.device.name, 'webgpu');
-      assert.equal(outcome.differences.length, 5);
-      for (const difference of outcome.differences) assert.ok(difference < 1e-5, `differences ${outcome.differences}`);
+      assert.deepEqual(
+        Object.values(outcome.differences).map((differences) => differences.length),
+        [5, 9, 4, 5, 5],
+      );
+      for (const [family, differences] of Object.entries(outcome.differences)) {
+        for (const difference of differences) assert.ok(difference < 1e-5, `${family}: differences ${differences}`);
+      }
     } finally {
       await withGpu.close();
     }

@@ -7,6 +7,7 @@
 import { loadTensorflow, missingTensorflow } from '../src/device/tensorflow.ts';
 import { hasNativeAddon } from '../src/engine/native-module.ts';
 import { DeviceUnavailableError, dispose, type InitOptions, init } from '../src/index.ts';
+import { loadWebGpu } from '../src/webgpu/load.ts';
 
 /** Options for `init()` and a name for the test report. */
 export interface TestDevice {
@@ -49,11 +50,16 @@ export const tfjsCpu: TestDevice = { name: 'tfjs-cpu', options: { device: 'cpu' 
 /** TensorFlow, where they're composed as well; none if it isn't there. */
 export const tensorflow: readonly TestDevice[] = await findTensorflow();
 
-/** All devices on which operations of ours are composed of tfjs's; a GPU, where many are, with `FWP_WEBGPU=gpu` (or `all`). */
-export const composedDevices: readonly TestDevice[] = [
-  ...[tfjsCpu, ...tensorflow],
-  ...(['gpu', 'all'].includes(process.env['FWP_WEBGPU'] ?? '') ? await webGpuDevices() : []),
-];
+/** A GPU with `FWP_WEBGPU=gpu`, or with `all` one in software: then it runs all tests of operations, too. */
+const webGpu: readonly TestDevice[] = ['gpu', 'all'].includes(process.env['FWP_WEBGPU'] ?? '')
+  ? await webGpuDevices()
+  : [];
+
+/** Those beside the CPU engine and tfjs's own backend. */
+export const otherDevices: readonly TestDevice[] = [...tensorflow, ...webGpu];
+
+/** All devices on which operations of ours are composed of tfjs's; on a GPU only some are. */
+export const composedDevices: readonly TestDevice[] = [tfjsCpu, ...otherDevices];
 
 /** Whether operations are composed on a device. They take longer, and tfjs finds no gradient of those that do nothing. */
 export function isComposed(name: string): boolean {
@@ -61,7 +67,8 @@ export function isComposed(name: string): boolean {
 }
 
 /** Names of their backends, for `tf.setBackend()`. */
-export const composedBackends: readonly string[] = ['cpu', ...tensorflow.map(() => 'tensorflow')];
+export const composedBackends: readonly string[] = ['cpu', ...otherDevices.map(({ name }) => name)];
+if (webGpu.length > 0) (await loadWebGpu()).register?.();
 
 async function findTensorflow(): Promise<TestDevice[]> {
   const wanted = process.env['FWP_TENSORFLOW'];

@@ -32,6 +32,7 @@ const STATUS_BY_ERROR: Readonly<Record<string, number>> = {
   UsageError: USAGE_STATUS,
   DeviceUnavailableError: USAGE_STATUS,
   CorruptFileError: 1,
+  DeviceLostError: 1,
   InterruptedError: 130,
   NonFiniteError: 1,
   OutOfMemoryError: 1,

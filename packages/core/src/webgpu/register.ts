@@ -19,6 +19,7 @@ import { segmentKernels } from './segments.ts';
 import { selectionKernels } from './selection.ts';
 import { selfReferentialScan } from './self-referential.ts';
 import { repairTfjsKernels } from './tfjs-repairs.ts';
+import { vectorQuantizationKernels } from './vector-quantization.ts';
 
 const TABLES: readonly GpuKernelTable[] = [
   affineScanKernels,
@@ -36,6 +37,7 @@ const TABLES: readonly GpuKernelTable[] = [
   segmentKernels,
   selectionKernels,
   selfReferentialScan,
+  vectorQuantizationKernels,
 ];
 
 let registered = false;

@@ -46,14 +46,19 @@ function unsortedSegmentSum({ inputs, attrs, backend, fallback }: GpuKernelCall)
 }
 
 /** values [rows, …] → sums [segments, …], counts [segments] */
-interface Sums {
+export interface SegmentTensors {
   readonly values: TensorInfo;
   readonly ids: TensorInfo;
   readonly sums: TensorInfo;
   readonly counts?: TensorInfo | undefined;
 }
 
-function sumSegments(backend: WebGpuBackend, { values, ids, sums, counts }: Sums, segments: number): void {
+/** Fills sums, and counts if they are given. */
+export function sumSegments(
+  backend: WebGpuBackend,
+  { values, ids, sums, counts }: SegmentTensors,
+  segments: number,
+): void {
   const rows = util.sizeFromShape(ids.shape);
   const size = util.sizeFromShape(values.shape.slice(1));
   if (rows === 0 || segments === 0) {

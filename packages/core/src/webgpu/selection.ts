@@ -1,9 +1,7 @@
-/** What is chosen on the GPU: the largest numbers of rows, and the nearest codes of vectors. */
+/** The largest numbers of rows on the GPU. */
 
 import { type TensorInfo, util } from '@tensorflow/tfjs-core';
 import { clear, type GpuKernelCall, type GpuKernelTable, outputsOf } from './kernel-table.ts';
-import { nearestCodes } from './kernels/nearest-codes.ts';
-import { TILE } from './kernels/tile-product.ts';
 import { topK } from './kernels/top-k.ts';
 import { topKGradient } from './kernels/top-k-gradient.ts';
 import { runKernel } from './program.ts';
@@ -11,7 +9,7 @@ import { runKernel } from './program.ts';
 /** Numbers that are looked for one after another; more of them are left to tfjs's sort, which may take equal ones in any order. */
 const MOST_PASSES = 64;
 
-/** tfjs's kernel of this name, the kernel of its gradient, and `vqAssign`'s: see the engine's `vector-quantization.ts`. */
+/** tfjs's kernel of this name, and the kernel of its gradient. */
 export const selectionKernels: GpuKernelTable = {
   TopK: largest,
   FwpTopKGradient: ({ inputs, attrs, backend }) => {
@@ -31,19 +29,6 @@ export const selectionKernels: GpuKernelTable = {
     };
     const shape = [...dy.shape.slice(0, -1), columns];
     return outputsOf(backend, [shape], (dx) => fill(dx as TensorInfo))[0] as TensorInfo;
-  },
-  FwpVqAssign: ({ inputs, backend }) => {
-    const { vectors, codebook } = inputs as { vectors: TensorInfo; codebook: TensorInfo };
-    const [codes, size] = codebook.shape as [number, number];
-    const shape = vectors.shape.slice(0, -1);
-    const rows = util.sizeFromShape(shape);
-    const fill = (indices: TensorInfo) =>
-      runKernel(backend, nearestCodes, {
-        tensors: { vectors, codebook, indices },
-        parameters: { rows, codes, size },
-        groups: Math.ceil(rows / TILE),
-      });
-    return outputsOf(backend, [shape], (indices) => fill(indices as TensorInfo), ['int32'])[0] as TensorInfo;
   },
 };
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
 import { type AttentionOptions, attention, dispose, init, selfAttention } from '../../src/index.ts';
-import { availableDevices, tensorflow } from '../devices.ts';
+import { availableDevices, otherDevices } from '../devices.ts';
 import { type AttentionSizes, attentionReference } from '../reference/attention.ts';
 import {
   expectMatchesReference,
@@ -409,7 +409,7 @@ describe('attention', () => {
     const run = () => variants.map((options) => valueAndGradients(sizes, options));
     await init({ device: 'cpu' });
     const composed = run();
-    for (const { options } of [...devices, ...tensorflow]) {
+    for (const { options } of [...devices, ...otherDevices]) {
       await init(options);
       for (const [variant, arrays] of run().entries()) {
         for (const [index, values] of arrays.entries()) {

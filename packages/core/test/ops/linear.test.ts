@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
 import { dispose, init, LINEAR_ACTIVATIONS, type LinearActivation, linear } from '../../src/index.ts';
-import { availableDevices, tensorflow } from '../devices.ts';
+import { availableDevices, otherDevices } from '../devices.ts';
 import { linearReference } from '../reference/linear.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
 
@@ -125,7 +125,7 @@ describe('linear', () => {
   it.each(LINEAR_ACTIVATIONS)('%s composed of tfjs operations equals the kernel', async (activation) => {
     await init({ device: 'cpu' });
     const composed = valueAndGradients(activation, [4, 9], 7, 11);
-    for (const { options } of [...devices, ...tensorflow]) {
+    for (const { options } of [...devices, ...otherDevices]) {
       await init(options);
       for (const [index, values] of valueAndGradients(activation, [4, 9], 7, 11).entries()) {
         expectWithin(values, composed[index]!, 3e-6, `${activation}, array ${index}`);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
 import { dispose, init, lstm, lstmStep } from '../../src/index.ts';
-import { availableDevices, tensorflow } from '../devices.ts';
+import { availableDevices, otherDevices } from '../devices.ts';
 import { type LstmSizes, lstmReference } from '../reference/lstm.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noise } from './against-reference.ts';
 import { apply, noiseInputs, resetsOf, valueAndGradients } from './lstm-cases.ts';
@@ -162,7 +162,7 @@ describe('lstm', () => {
     const sizes = { batch: 5, time: 4, inputs: 3, hidden: 6 };
     await init({ device: 'cpu' });
     const composed = [false, true].map((resets) => valueAndGradients(sizes, resets));
-    for (const { options } of [...devices, ...tensorflow]) {
+    for (const { options } of [...devices, ...otherDevices]) {
       await init(options);
       for (const resets of [0, 1]) {
         for (const [index, values] of valueAndGradients(sizes, resets === 1).entries()) {

@@ -4,7 +4,7 @@ import { dispose, init } from '../../src/index.ts';
 import { webGpuDevices } from '../devices.ts';
 import { expectMatchesReference, expectSameBits, noise } from '../ops/against-reference.ts';
 import { apply, noiseInputs, resetsOf, valueAndGradients } from '../ops/lstm-cases.ts';
-import { type LstmSizes, lstmReference } from '../reference/lstm.ts';
+import { type LstmSizes, type LstmValues, lstmReference } from '../reference/lstm.ts';
 
 const [gpu] = await webGpuDevices();
 
@@ -28,7 +28,7 @@ describe.skipIf(gpu === undefined)('lstm on webgpu', { timeout: 240_000 }, () =>
       inputs: noiseInputs(sizes),
       operation: (tensors) =>
         apply(tensors, resets ? tf.tensor2d(reset, [sizes.batch, sizes.time], 'bool') : undefined),
-      reference: (values) => lstmReference({ ...(values as never), ...(resets ? { reset } : {}) }, sizes),
+      reference: (values) => lstmReference({ ...(values as never as LstmValues), ...(resets ? { reset } : {}) }, sizes),
       tolerance: 1e-5,
     });
   });

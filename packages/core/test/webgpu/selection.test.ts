@@ -1,19 +1,14 @@
-/** The largest of rows, the nearest codes, and rows sorted and summed by segment, on webgpu. */
+/** The largest of rows, and rows sorted and summed by segment, on webgpu. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dispose, embedding, init, segmentSum, vqAssign } from '../../src/index.ts';
+import { dispose, embedding, init, segmentSum } from '../../src/index.ts';
 import { webGpuDevices } from '../devices.ts';
 import { expectSameBits, expectWithin, noise, noiseInput } from '../ops/against-reference.ts';
 import { expectRelativeErrors, valuesAndGradients } from '../ops/scan-cases.ts';
-import { nearestCode, segmentSums } from '../reference/vector-quantization.ts';
+import { segmentSums } from '../reference/vector-quantization.ts';
 
 const [gpu] = await webGpuDevices();
-
-/** Rows of a matrix. */
-function rowsOf(values: Float32Array, size: number): number[][] {
-  return Array.from({ length: values.length / size }, (_, i) => Array.from(values.subarray(i * size, (i + 1) * size)));
-}
 
 describe.skipIf(gpu === undefined)('selection on webgpu', { timeout: 240_000 }, () => {
   beforeAll(async () => {
@@ -54,30 +49,6 @@ describe.skipIf(gpu === undefined)('selection on webgpu', { timeout: 240_000 }, 
     await init(gpu?.options);
     expectSameBits(few, expected[0]!);
     expectSameBits(many, expected[1]!);
-  });
-
-  it('finds the nearest codes, of several the first', () => {
-    tf.tidy(() => {
-      const [z, w] = [noise(37 * 19, 1), noise(70 * 19, 2)];
-      const [vectors, codes] = [rowsOf(z, 19), rowsOf(w, 19)];
-      const indices = vqAssign(tf.tensor2d(vectors), tf.tensor2d(codes));
-      expect([...indices.dataSync()]).toEqual(vectors.map((vector) => nearestCode(vector, codes)));
-      const some = vqAssign(
-        tf.tensor3d([
-          [
-            [9, 9],
-            [Number.NaN, 0],
-          ],
-        ]),
-        tf.tensor2d([
-          [0, 0],
-          [1, 1],
-          [1, 1],
-        ]),
-      );
-      expect(some.arraySync()).toEqual([[1, 0]]);
-      expect(vqAssign(tf.zeros([0, 2]), tf.ones([3, 2])).shape).toEqual([0]);
-    });
   });
 
   it('sums rows by segment in their order, those of no segment left out', () => {

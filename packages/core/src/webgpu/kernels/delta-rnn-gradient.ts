@@ -18,6 +18,7 @@ import type { WgslKernel } from '../program.ts';
 import type { DeltaRnnConstants } from './delta-rnn.ts';
 import { RECURRENT_SEGMENT } from './recurrent-delta-gradient.ts';
 import { dot, elementOf, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
+import { ownHeadInSegments } from './scan-heads.ts';
 import { unrolled } from './wgsl.ts';
 
 /** Elements of `notes` for each head. */
@@ -78,12 +79,8 @@ ${gradients.map((of) => of.reader('final', `results[${gradientAt}]`) + of.writer
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let local_head = group_index(group, groups);
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
-  let steps = parameters.all_heads * parameters.time;
+${ownHeadInSegments(segment)}
   let rows = ${gates}u * steps;
-  let segments = (parameters.time + ${segment - 1}u) / ${segment}u;
 ${[...states, ...gradients].map((of) => of.declare()).join('\n')}
 ${gradients.map((of, gate) => of.load('final', `head * ${gates}u + ${gate}u`)).join('\n')}
 ${shared(n, lanes, `d_cell[i] = results[${lastOf} + (parameters.all_heads + head) * ${n}u + i];`)}

@@ -25,6 +25,7 @@ import {
   vectorAt,
   workgroupVectors,
 } from './register-matrix.ts';
+import { headResets } from './scan-heads.ts';
 import { unrolled } from './wgsl.ts';
 
 /** Largest heads: vectors and partial sums are in workgroup memory, matrices in registers. */
@@ -143,9 +144,6 @@ ${shared(n, lanes, 'query[i] = hidden[i];')}
 ${matrices.map((of, gate) => of.store('final', `head * ${gates}u + ${gate}u`)).join('\n')}
 ${shared(n, lanes, `finals[parameters.heads * ${gates * n * n}u + head * ${n}u + i] = cell[i];`)}
 }
-
-fn is_reset(head: u32, t: u32) -> bool {
-  return ${has('resets') ? 'resets[head / parameters.heads_per_batch * parameters.time + t] != 0' : 'false'};
-}`;
+${headResets(has('resets'))}`;
   },
 };

@@ -19,6 +19,7 @@
 import type { WgslKernel } from '../program.ts';
 import { type RecurrentDeltaConstants, recurrentWeightRows } from './recurrent-delta.ts';
 import { dot, elementOf, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
+import { ownHeadInSegments } from './scan-heads.ts';
 
 /** Steps between `boundaries`, whose states are noted at once. */
 export const RECURRENT_SEGMENT = 16;
@@ -69,11 +70,7 @@ ${gradient.writer('initial', `results[${gradientAt}] = x[i]`)}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let local_head = group_index(group, groups);
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
-  let steps = parameters.all_heads * parameters.time;
-  let segments = (parameters.time + ${segment - 1}u) / ${segment}u;
+${ownHeadInSegments(segment)}
 ${state.declare()}
 ${gradient.declare()}
 ${recurrent.declare()}

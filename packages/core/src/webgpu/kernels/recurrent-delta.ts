@@ -23,6 +23,7 @@ import {
   vectorAt,
   workgroupVectors,
 } from './register-matrix.ts';
+import { headResets } from './scan-heads.ts';
 
 /** Longest keys and values: vectors and partial sums are in workgroup memory, matrices in registers. */
 export const MAX_RECURRENT_DELTA_DIM = 64;
@@ -138,9 +139,6 @@ ${state.add(elementOf('write'), vectorAt('k'))}
   }
 ${state.store('final', 'head')}
 }
-
-fn is_reset(head: u32, t: u32) -> bool {
-  return ${has('resets') ? 'resets[head / parameters.heads_per_batch * parameters.time + t] != 0' : 'false'};
-}`;
+${headResets(has('resets'))}`;
   },
 };

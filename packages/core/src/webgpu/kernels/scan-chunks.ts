@@ -13,6 +13,7 @@
 
 import type { Constants } from '../program.ts';
 import { SCAN_CHUNK } from './scan-chunk-gradients.ts';
+import { ownHead } from './scan-heads.ts';
 import { SUM_OF, vectorAccess, vectorsOf } from './wgsl.ts';
 
 /** Rows of S in a workgroup. */
@@ -66,9 +67,7 @@ fn scaled(factor: f32, x: f32) -> f32 {
 
 /** Beginning of `main`: which head and rows, and what of them an invocation has. */
 export const CHUNK_ROW: string = `  let tiles = (parameters.value_dim + ${CHUNK_ROWS - 1}u) / ${CHUNK_ROWS}u;
-  let local_head = group_index(group, groups) / tiles;
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
+${ownHead('group_index(group, groups) / tiles')}
   let chunks = (parameters.time + ${SCAN_CHUNK - 1}u) / ${SCAN_CHUNK}u;
   let own_row = lane % ${CHUNK_ROWS}u;
   let part = lane / ${CHUNK_ROWS}u;

@@ -14,6 +14,7 @@
  */
 
 import type { Constants, WgslKernel } from '../program.ts';
+import { ownHead } from './scan-heads.ts';
 import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Rows of S in a workgroup. */
@@ -63,9 +64,7 @@ export function stagedInputs(vectors: number, has: (tensor: string) => boolean):
 
 /** Which head and which row of S an invocation has; behind the last head there is nothing to do. */
 export const OWN_ROW: string = `  let tiles = (parameters.value_dim + ${SCAN_ROWS - 1}u) / ${SCAN_ROWS}u;
-  let local_head = group_index(group, groups) / tiles;
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
+${ownHead('group_index(group, groups) / tiles')}
   let row = (group_index(group, groups) % tiles) * ${SCAN_ROWS}u + lane;
   let is_row = row < parameters.value_dim;
   let state_row = head * parameters.value_dim + row;`;

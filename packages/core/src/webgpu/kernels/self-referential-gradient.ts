@@ -17,6 +17,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { dot, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
+import { headResets, ownHeadInSegments } from './scan-heads.ts';
 import { blocks, SELF_REFERENTIAL_SEGMENT, type SelfReferentialConstants } from './self-referential.ts';
 
 /** Steps of a short segment. */
@@ -62,11 +63,10 @@ export const selfReferentialGradient: WgslKernel = {
     const [initialAt, partAt] = [0, 1].map(
       (index) => `parameters.all_heads * (parameters.time * ${d}u + ${index * d * c}u) + ${stateAt}`,
     );
-    const reset = has('resets') ? 'resets[head / parameters.heads_per_batch * parameters.time + t] != 0' : 'false';
     // W, from before step t to behind it.
     const forward = `
 let step = head * parameters.time + t;
-if (${reset}) {
+if (is_reset(head, t)) {
 ${state.load('weights', 'head')}
 }`;
     const write = state.add(
@@ -82,6 +82,7 @@ ${workgroupVectors(
   Math.max(gradient.columnSums, gradient.rowSums + state.rowSums),
 )}
 ${blocks(d, o)}
+${headResets(has('resets'))}
 fn key(step: u32, i: u32) -> f32 {
   if (i < ${d}u) { return sequences[step * ${activations}u + ${d}u + i]; }
   return 0.0;
@@ -100,11 +101,7 @@ ${gradient.writer('give', `results[${partAt}] += x[i]`)}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let local_head = group_index(group, groups);
-  if (local_head >= parameters.heads) { return; }
-  let head = parameters.first_head + local_head;
-  let steps = parameters.all_heads * parameters.time;
-  let segments = (parameters.time + ${long - 1}u) / ${long}u;
+${ownHeadInSegments(long)}
   let own_notes = local_head * ${NOTES}u;
 ${state.declare()}
 ${gradient.declare()}
@@ -189,7 +186,7 @@ ${state.multiply('logits', 0)}
         workgroupBarrier();
 ${shared(d, lanes, `results[step * ${d}u + i] = ${state.product(0, 'i')};`)}
 ${gradient.add((at) => `input[${at}]`, vectorAt('logits'))}
-        if (${reset}) {
+        if (is_reset(head, t)) {
 ${gradient.store('give', 'head')}
 ${gradient.clear()}
         }

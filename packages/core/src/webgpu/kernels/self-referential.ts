@@ -22,6 +22,7 @@ import {
   vectorAt,
   workgroupVectors,
 } from './register-matrix.ts';
+import { headResets } from './scan-heads.ts';
 
 /** Longest inputs and outputs: vectors and partial sums are in workgroup memory, W in registers. */
 export const MAX_SELF_REFERENTIAL_DIM = 64;
@@ -72,6 +73,7 @@ ${workgroupVectors(
   state.rowSums,
 )}
 ${blocks(d, o)}
+${headResets(has('resets'))}
 ${state.reader('weights', weight)}
 ${has('initial_state') ? state.reader('initial', `${weight} + initial_state[${stateAt}]`) : ''}
 ${state.writer('final', `final_state[${stateAt}] = x[i] - ${weight}`)}
@@ -86,7 +88,7 @@ ${state.declare()}
 ${state.load(has('initial_state') ? 'initial' : 'weights', 'head')}
   for (var t = 0u; t < parameters.time; t++) {
     let step = head * parameters.time + t;
-    if (${has('resets') ? 'resets[head / parameters.heads_per_batch * parameters.time + t] != 0' : 'false'}) {
+    if (is_reset(head, t)) {
 ${state.load('weights', 'head')}
     }
 ${
