@@ -68,6 +68,10 @@ export function isComposed(name: string): boolean {
 
 /** Names of their backends, for `tf.setBackend()`. */
 export const composedBackends: readonly string[] = ['cpu', ...otherDevices.map(({ name }) => name)];
+
+/** Those of them and the engine's that name an index which is out of range. A GPU, which nobody waits for, cannot: it gives NaN. */
+export const checkingBackends: readonly string[] = ['fwp', ...composedBackends.filter((name) => name !== 'webgpu')];
+
 if (webGpu.length > 0) (await loadWebGpu()).register?.();
 
 async function findTensorflow(): Promise<TestDevice[]> {

@@ -229,18 +229,29 @@ function composed(
   const matches = tf.mul(tf.sigmoid(z), allowed);
 
   const { order, rank } = visits(time);
-  const flat = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [batch, heads, time * time]);
-  const rearranged = (x: tf.Tensor, indices: Int32Array): tf.Tensor4D =>
-    tf.reshape(tf.gather(flat(x), tf.tensor1d(indices, 'int32'), 2), [batch, heads, time, time]);
-  const visited = rearranged(matches, order);
+  const rearranged = (x: tf.Tensor, to: Int32Array, from: Int32Array): tf.Tensor4D =>
+    tf.reshape(permuted(tf.reshape(x, [batch * heads, time * time]), to, from), [batch, heads, time, time]);
+  const visited = rearranged(matches, order, rank);
   const unmatched = tf.cumprod(tf.sub(1, visited), 3, true);
-  const walked = rearranged(tf.mul(visited, unmatched), rank);
+  const walked = rearranged(tf.mul(visited, unmatched), rank, order);
   const weights = normalize ? tf.div(walked, tf.maximum(tf.sum(walked, 3, true), 1e-12)) : walked;
   const output = tf.transpose(tf.matMul(weights, inHeads(part(2 * width, width), dim)), [0, 2, 1, 3]);
   return {
     output: tf.reshape(output, [batch, time, width]),
     weights: weights as tf.Tensor4D,
   };
+}
+
+/**
+ * The columns of a matrix in another order. Its gradient puts them back by `back`, the inverse, where that of `tf.gather` would add
+ * them up one by one, and cannot on a GPU if there are more than a dispatch has workgroups.
+ */
+function permuted(x: tf.Tensor2D, order: Int32Array, back: Int32Array): tf.Tensor2D {
+  const operation = tf.customGrad((given) => ({
+    value: tf.gather(given as tf.Tensor2D, tf.tensor1d(order, 'int32'), 1),
+    gradFunc: (dy) => permuted(dy as tf.Tensor2D, back, order),
+  }));
+  return operation(x) as tf.Tensor2D;
 }
 
 /**

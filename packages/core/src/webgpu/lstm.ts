@@ -88,10 +88,15 @@ function forward({ inputs, backend }: GpuKernelCall): TensorInfo[] {
     withLinear(backend, { x: given.x, weight: given.inputWeight, bias: given.bias }, (sums) =>
       withJoined(backend, [initialHidden, initialCell], (initial) =>
         withResults(backend, [finalHidden, finalCell], {}, (finals) =>
-          overTime(backend, lstm, { ...sizes, places: steps, backward: false }, {
-            ...{ sums, weight: given.recurrentWeight, initial, resets: ifGiven(given.resetMask) },
-            ...{ gates, cells, output, finals },
-          }),
+          overTime(
+            backend,
+            lstm,
+            { ...sizes, places: steps, backward: false },
+            {
+              ...{ sums, weight: given.recurrentWeight, initial, resets: ifGiven(given.resetMask) },
+              ...{ gates, cells, output, finals },
+            },
+          ),
         ),
       ),
     );
@@ -119,10 +124,15 @@ function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
     withResults(backend, [dHidden, dCell], { 0: given.dFinalHidden, 1: given.dFinalCell }, (states) =>
       withTransposed(backend, recurrentWeight, (weight) =>
         // The place before the first step gives the gradients of the initial state.
-        overTime(backend, lstmGradient, { ...sizes, places: steps + 1, backward: true }, {
-          ...{ weight, gates, cells, initial_cell: initialCell, resets },
-          ...{ d_output: given.dOutput, d_gates: dGates, d_states: states },
-        }),
+        overTime(
+          backend,
+          lstmGradient,
+          { ...sizes, places: steps + 1, backward: true },
+          {
+            ...{ weight, gates, cells, initial_cell: initialCell, resets },
+            ...{ d_output: given.dOutput, d_gates: dGates, d_states: states },
+          },
+        ),
       ),
     );
     const product = { rows: hidden, columns, inner: batch * steps };

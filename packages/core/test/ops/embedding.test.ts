@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, embedding, init } from '../../src/index.ts';
 import { expectValues } from '../backend/kernels/same-as-tfjs.ts';
-import { availableDevices, composedBackends } from '../devices.ts';
+import { availableDevices, checkingBackends, composedBackends } from '../devices.ts';
 import { embeddingGradient, noise, toRows } from '../reference/rows.ts';
 
 const cases = fc
@@ -111,8 +111,8 @@ describe.each(await availableDevices())('embedding on $name', ({ options }) => {
     await init(options);
   });
 
-  it('names the first id that is out of range, on every backend, and leaves nothing behind', async () => {
-    for (const backend of ['fwp', ...composedBackends]) {
+  it('names the first id that is out of range, on every backend that can, and leaves nothing behind', async () => {
+    for (const backend of checkingBackends) {
       await tf.setBackend(backend);
       const table = tf.tensor2d(noise(12, 1), [4, 3]);
       const ids = tf.tensor2d([0, 1, 2, 3, 4, -1], [2, 3], 'int32');

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, type Reduction, softmaxCrossEntropy } from '../../src/index.ts';
 import { expectValues } from '../backend/kernels/same-as-tfjs.ts';
-import { availableDevices, composedBackends } from '../devices.ts';
+import { availableDevices, checkingBackends, composedBackends } from '../devices.ts';
 import { crossEntropy, directionalDerivative, dot, noise, toRows } from '../reference/rows.ts';
 
 /** A case: logits [rows, classes], targets, weights of which some are 0. */
@@ -223,8 +223,8 @@ describe.each(await availableDevices())('softmaxCrossEntropy on $name', ({ optio
     tf.dispose([logits, good, bad]);
   });
 
-  it('names the first target that is out of range, on every backend', async () => {
-    for (const backend of ['fwp', ...composedBackends]) {
+  it('names the first target that is out of range, on every backend that can', async () => {
+    for (const backend of checkingBackends) {
       await tf.setBackend(backend);
       tf.tidy(() => {
         const logits = tf.zeros([2, 3, 5]);

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, geometricAttention, init } from '../../src/index.ts';
+import { MAX_GPU_GEOMETRIC_TIME } from '../../src/webgpu/kernels/geometric-walk.ts';
 import { webGpuDevices } from '../devices.ts';
 import { COEFFICIENTS, expectGeometricMatches, type GeometricCase, inputsOf, rowOf } from '../ops/geometric-cases.ts';
+import { expectRelativeErrors, valuesAndGradients } from '../ops/scan-cases.ts';
 import type { GeometricSizes } from '../reference/geometric-attention.ts';
 
 const [gpu] = await webGpuDevices();
@@ -23,6 +25,27 @@ describe.skipIf(gpu === undefined)('geometric attention on webgpu', { timeout: 2
     ],
     [{ batch: 2, time: 1, heads: 1, dim: 1 }, { normalize: true }],
   ])('takes the nearest matches, with exact gradients: %o, %o', expectGeometricMatches);
+
+  // A million matches, of which a GPU in software makes some dozen tensors.
+  it('is composed where a sequence is longer than the kernels take: the same as on the CPU, gradients included', {
+    timeout: 600_000,
+  }, async () => {
+    const inputs = inputsOf({ batch: 1, time: MAX_GPU_GEOMETRIC_TIME + 1, heads: 1, dim: 1 });
+    const run = () =>
+      valuesAndGradients(inputs, ({ projections, coefficients }) => [
+        geometricAttention(projections!, coefficients!, { heads: 1 }),
+      ]);
+    const results: Float32Array[] = [];
+    const { kernelNames } = await tf.profile(() => {
+      results.push(...run());
+      return tf.scalar(0);
+    });
+    expect(kernelNames).toContain('Cumprod');
+    expect(kernelNames.filter((name) => name.startsWith('FwpGeometric'))).toEqual([]);
+    await init({ device: 'wasm', threads: 1 });
+    expectRelativeErrors(results, run(), 1e-5);
+    await init(gpu?.options);
+  });
 
   it('does not look at what padding holds', () => {
     tf.tidy(() => {

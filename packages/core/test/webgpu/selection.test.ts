@@ -85,13 +85,17 @@ describe.skipIf(gpu === undefined)('selection on webgpu', { timeout: 240_000 }, 
     });
   });
 
-  it('gives the table of an embedding the same gradient as on the CPU', async () => {
+  it('gives the table of an embedding the same gradient as on the CPU, and zeros for what is outside', async () => {
     const ids = [3, 0, 3, 3, 5, 0, 1, 3];
     const run = () =>
       valuesAndGradients({ table: noiseInput([7, 65], 1) }, ({ table }) => [
         embedding(table as tf.Tensor2D, tf.tensor2d(ids, [2, 4], 'int32')),
       ]);
     const actual = run();
+    tf.tidy(() => {
+      const outside = embedding(tf.ones([3, 2]), tf.tensor1d([1, 3, -1], 'int32'));
+      expect([...outside.dataSync()]).toEqual([1, 1, 0, 0, 0, 0]);
+    });
     await init({ device: 'wasm', threads: 1 });
     expectRelativeErrors(actual, run(), 1e-7);
     await init(gpu?.options);

@@ -116,7 +116,9 @@ describe.skipIf(gpu === undefined)('vector quantisation on webgpu', { timeout: 2
       quantize();
       tf.tidy(() => {
         const none = [tf.zeros([0]) as tf.Tensor1D, tf.zeros([0, 3]) as tf.Tensor2D] as const;
-        expect(codebookAverage({ counts: none[0], sums: none[1], codebook: none[1] }, ...none).sums.shape).toEqual([0, 3]);
+        expect(codebookAverage({ counts: none[0], sums: none[1], codebook: none[1] }, ...none).sums.shape).toEqual([
+          0, 3,
+        ]);
       });
     };
     step();
