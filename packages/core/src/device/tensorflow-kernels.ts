@@ -6,26 +6,28 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { type CpuFerry, type Inputs, runOnCpu } from '../backend/fallback.ts';
+import { WINDOW_REPAIRS } from './tensorflow-windows.ts';
 
 const BACKEND = 'tensorflow';
 
 /** Adds and repairs kernels; those of tfjs-node are registered before. */
 export function completeTensorflowKernels(): void {
-  for (const [kernelName, repair] of Object.entries(REPAIRS)) {
+  for (const [kernelName, repair] of Object.entries({ ...REPAIRS, ...WINDOW_REPAIRS })) {
     const stock = tf.getKernel(kernelName, BACKEND);
     if (stock === undefined) continue;
     tf.unregisterKernel(kernelName, BACKEND);
-    tf.registerKernel({ ...stock, kernelFunc: repair(stock.kernelFunc) });
+    tf.registerKernel({ ...stock, kernelFunc: repair(stock.kernelFunc, onCpu(kernelName)) });
   }
   for (const { kernelName } of tf.getKernelsForBackend('cpu')) {
     if (tf.getKernel(kernelName, BACKEND) !== undefined) continue;
-    tf.registerKernel({
-      kernelName,
-      backendName: BACKEND,
-      kernelFunc: ({ inputs, attrs, backend }) =>
-        runOnCpu(kernelName, inputs as unknown as Inputs, attrs, ferry(backend as tf.KernelBackend)),
-    });
+    tf.registerKernel({ kernelName, backendName: BACKEND, kernelFunc: onCpu(kernelName) });
   }
+}
+
+/** tfjs's own kernel, on copies. */
+function onCpu(kernelName: string): tf.KernelFunc {
+  return ({ inputs, attrs, backend }) =>
+    runOnCpu(kernelName, inputs as unknown as Inputs, attrs, ferry(backend as tf.KernelBackend));
 }
 
 /** The same kernel where it's given what it can't do. */

@@ -137,6 +137,62 @@ describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined
     for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-6, `kernel ${i}`);
   });
 
+  it('pads convolutions and pools by numbers of pixels', async () => {
+    await init({ device: 'tensorflow' });
+    const all = (): number[][] =>
+      tf.tidy(() => {
+        const x = tf.reshape(tf.sin(tf.range(0, 60)), [1, 5, 6, 2]) as tf.Tensor4D;
+        const filter = tf.reshape(tf.cos(tf.range(0, 36)), [3, 3, 2, 2]) as tf.Tensor4D;
+        const convolved = (pad: number | tf.backend_util.ExplicitPadding, rounding?: 'floor' | 'ceil') => {
+          const run = (image: tf.Tensor4D, weights: tf.Tensor4D) =>
+            tf.sum(tf.square(tf.conv2d(image, weights, 2, pad, 'NHWC', 1, rounding))) as tf.Scalar;
+          return [
+            run(x, filter),
+            ...tf.grads((image, weights) => run(image as tf.Tensor4D, weights as tf.Tensor4D))([x, filter]),
+          ];
+        };
+        const pooled = (pool: typeof tf.avgPool) => {
+          const run = (image: tf.Tensor4D) => tf.sum(tf.square(pool(image, 3, 2, 1, 'floor'))) as tf.Scalar;
+          return [run(x), tf.grad((image) => run(image as tf.Tensor4D))(x)];
+        };
+        const margins: tf.backend_util.ExplicitPadding = [
+          [0, 0],
+          [0, 2],
+          [2, 1],
+          [0, 0],
+        ];
+        return [
+          ...[...convolved(1, 'floor'), ...convolved(1, 'ceil'), ...convolved(margins, 'floor')],
+          ...[...pooled(tf.avgPool), ...pooled(tf.maxPool)],
+          tf.depthwiseConv2d(x, filter, 1, 1),
+        ].map((t) => Array.from(t.dataSync()));
+      });
+    const before = tf.memory().numTensors;
+    const ours = all();
+    expect(tf.memory().numTensors).toBe(before);
+    await tf.setBackend('cpu');
+    const expected = all();
+    expect(ours.length).toBe(14);
+    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-5, `result ${i}`);
+  });
+
+  it('has the whole gradient of a convolution of one channel, and its transpose', async () => {
+    await init({ device: 'tensorflow' });
+    const all = (): Float32Array[] =>
+      tf.tidy(() => {
+        const x = tf.reshape(tf.sin(tf.range(0, 25)), [1, 5, 5, 1]) as tf.Tensor4D;
+        const filter = tf.reshape(tf.cos(tf.range(0, 9)), [3, 3, 1, 1]) as tf.Tensor4D;
+        const run = (image: tf.Tensor) => tf.sum(tf.sin(tf.conv2d(image as tf.Tensor4D, filter, 1, 'valid')));
+        return [tf.grad(run)(x), tf.conv2dTranspose(x, filter, [1, 7, 7, 1], 1, 'valid')].map(
+          (t) => t.dataSync() as Float32Array,
+        );
+      });
+    const ours = all();
+    await tf.setBackend('cpu');
+    const expected = all();
+    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-5, `result ${i}`);
+  });
+
   it('throws an error of its own where memory is used up, and goes on', async () => {
     await init({ device: 'tensorflow' });
     const before = tf.memory().numTensors;

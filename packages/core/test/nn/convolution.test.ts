@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Conv2d, ConvTranspose2d, dispose, init, RandomStream } from '../../src/index.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, composedDevices } from '../devices.ts';
 import { expectMatchesReference, noiseInput } from '../ops/against-reference.ts';
 
 interface Sizes {
@@ -53,7 +53,7 @@ function pairs(
   }
 }
 
-describe.each(await availableDevices())('convolution layers on $name', ({ options }) => {
+describe.each([...(await availableDevices()), ...composedDevices])('convolution layers on $name', ({ options }) => {
   beforeAll(() => init(options));
   afterAll(dispose);
 

@@ -230,8 +230,9 @@ interface WindowAttributes {
  * gradient kernel knows it.
  */
 function coverage(xShape: number[], y: tf.Tensor, attrs: WindowAttributes): tf.Tensor | undefined {
-  if (tf.getBackend() === 'tensorflow') return undefined;
   const { filterSize, strides, pad, dimRoundingMode } = attrs;
+  // Pools that are padded by numbers run on tfjs's CPU backend there.
+  if (tf.getBackend() === 'tensorflow' && (typeof pad === 'string' || pad === 0)) return undefined;
   const windows =
     xShape.length === 5
       ? tf.backend_util.computePool3DInfo(
