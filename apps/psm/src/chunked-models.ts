@@ -29,6 +29,8 @@ export interface ChunkedConfig {
   readonly layers: number;
   readonly aggregatorLayers: number;
   readonly dropout: number;
+  /** See {@link ModelSizes.convolution}. */
+  readonly convolution?: number;
 }
 
 /** Names a trial: `chunkSize` is `null` for models without chunks. */

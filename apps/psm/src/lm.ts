@@ -15,6 +15,11 @@ import { labelScore, trainTagger } from './tagging-training.ts';
 
 const settings = z.object({
   ...modelSettings,
+  convolution: z
+    .int()
+    .min(0)
+    .default(4)
+    .describe('elements that a convolution of the embeddings sees, before the blocks of every model; 0: none'),
   names: z.int().min(1).max(26).default(4).describe('names in a line: what the memory has to hold'),
   statements: z.int().min(1).default(28).describe('statements of a line'),
   trainBytes: z.int().min(1000).default(2_000_000),
@@ -22,7 +27,7 @@ const settings = z.object({
   length: z.int().min(8).default(128).describe('bytes of a sequence'),
   batchSize: z.int().min(1).default(16),
   steps: z.int().min(1).default(1000),
-  learningRate: z.number().positive().default(2e-3),
+  learningRate: z.number().positive().default(3e-3),
   weightDecay: z.number().min(0).default(0.01),
   warmup: z.int().min(0).default(100),
   evaluateEvery: z.int().min(1).default(100),
@@ -83,8 +88,8 @@ export const lm = defineExperiment({
       config: { chunkSizes: [8, 32], baselines: ['transformer'], steps: 400 },
     },
     standard: {
-      summary: 'chunks of 4 to 64 in 128 bytes, a Transformer and a DeltaNet, size 64',
-      config: { chunkSizes: [4, 16, 64], size: 64, heads: 4, steps: 1000 },
+      summary: 'chunks of 8 to 64 in 128 bytes, a Transformer and a DeltaNet, size 64',
+      config: { chunkSizes: [8, 16, 64], size: 64, heads: 4, steps: 600 },
     },
     paper: {
       summary: "the paper's size, 768 with 6 blocks each, on 512 bytes of synthetic text instead of WikiText-103",
@@ -95,6 +100,7 @@ export const lm = defineExperiment({
         layers: 6,
         aggregatorLayers: 6,
         dropout: 0.1,
+        convolution: 0,
         trainBytes: 100_000_000,
         length: 512,
         batchSize: 32,

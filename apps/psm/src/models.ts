@@ -13,6 +13,7 @@ import { lecunNormal, type RandomStream, type SequenceMixer, TransformerBlock } 
 import { DeltaNet2024 } from '@fwp/deltanet';
 import { FeedForwardAggregator, PrefixScannableLayer, TransformerPsm, TransformerStack } from '@fwp/psm';
 import { SequenceTagger } from '@fwp/rfwp';
+import { EmbeddingConvolution } from './embedding-convolution.ts';
 import { LearnedPositions } from './learned-positions.ts';
 
 /** Names of the models. */
@@ -31,6 +32,8 @@ export interface ModelSizes {
   readonly inferenceLayers: number;
   readonly chunkSize: number;
   readonly dropout: number;
+  /** Elements that a convolution of the embeddings sees; 0, or absent: none. */
+  readonly convolution?: number;
 }
 
 /** Its symbols, labels and longest sequence. */
@@ -47,7 +50,7 @@ export function makeModel(
   { vocabularySize, targetCount, maximumLength }: TaskSizes,
   random: RandomStream,
 ): SequenceTagger {
-  const { size, heads, layers, aggregatorLayers, inferenceLayers, chunkSize, dropout } = sizes;
+  const { size, heads, layers, aggregatorLayers, inferenceLayers, chunkSize, dropout, convolution = 0 } = sizes;
   const weightInitializer = lecunNormal();
   const feedForward = { activation: 'gelu', dropout, weightInitializer } as const;
   const stack = (mixer: () => SequenceMixer | { heads: number; weightInitializer: typeof weightInitializer }) =>
@@ -67,9 +70,10 @@ export function makeModel(
     ],
     deltaNet: () => stack(() => new DeltaNet2024({ size, heads, random })),
   };
+  const first = convolution === 0 ? [] : [new EmbeddingConvolution({ size, width: convolution, random })];
   return new SequenceTagger({
     ...{ vocabularySize, targetCount, size, random },
-    blocks: blocks[name](),
+    blocks: [...first, ...blocks[name]()],
     finalNorm: true,
   });
 }

@@ -4,6 +4,7 @@ import { type AffineElement, dispose, init, Module, prefixScan, RandomStream } f
 import { wordProblem } from '@fwp/datasets';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EmbeddingConvolution } from '../src/embedding-convolution.ts';
 import { LearnedPositions } from '../src/learned-positions.ts';
 import { MODELS, makeModel } from '../src/models.ts';
 
@@ -16,9 +17,10 @@ describe('models', () => {
   });
   afterAll(dispose);
 
-  it.each(MODELS)('%s: a stream has the logits of the whole, and nothing stays', (name) => {
+  const all = MODELS.flatMap((name) => [0, 3].map((convolution) => [name, convolution] as const));
+  it.each(all)('%s, convolution of %i: a stream has the logits of the whole, and nothing stays', (name, convolution) => {
     const { numTensors } = tf.memory();
-    const model = makeModel(name, sizes, task, new RandomStream(1));
+    const model = makeModel(name, { ...sizes, convolution }, task, new RandomStream(1));
     tf.tidy(() => {
       const tokens = tf.tensor2d([[1, 5, 2, 6, 3, 3, 4, 1, 2, 6, 5]], [1, 11], 'int32');
       const expected = model.apply(tokens).dataSync();
@@ -31,6 +33,21 @@ describe('models', () => {
       for (const [i, value] of logits.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5);
     });
     model.dispose();
+    expect(tf.memory().numTensors).toBe(numTensors);
+  });
+
+  it('a convolution of embeddings sees the elements just before, and goes on from its state', () => {
+    const { numTensors } = tf.memory();
+    const layer = new EmbeddingConvolution({ size: 1, width: 3, random: new RandomStream(1) });
+    tf.tidy(() => {
+      layer.convolution.weight.assign(tf.tensor2d([1, 10, 100], [3, 1]));
+      const x = tf.tensor3d([1, 2, 3, 4], [1, 4, 1]);
+      expect(Array.from(layer.apply(x).dataSync())).toEqual([1, 12, 123, 234]);
+      const { state } = layer.forward(tf.slice(x, [0, 0, 0], [1, 2, 1]));
+      const rest = layer.forward(tf.slice(x, [0, 2, 0], [1, 2, 1]), state).output;
+      expect(Array.from(rest.dataSync())).toEqual([123, 234]);
+    });
+    layer.dispose();
     expect(tf.memory().numTensors).toBe(numTensors);
   });
 
