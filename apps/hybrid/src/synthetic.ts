@@ -197,7 +197,8 @@ export const synthetic = defineExperiment({
       seeds: [1, 2, 3],
     },
     arithmetic: {
-      summary: "arithmetic modulo 5, two layers of size 32, the value so far asked for at every number; the paper's models",
+      summary:
+        "arithmetic modulo 5, two layers of size 32, the value so far asked for at every number; the paper's models",
       config: {
         tasks: ['modularArithmetic'],
         models: [...PUBLISHED_MODELS],

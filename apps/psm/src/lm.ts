@@ -4,11 +4,11 @@
  * the smallest possible loss is known, with a memory and without.
  */
 
-import { randomCrops, syntheticText, syntheticTextEntropy, type TokenTask } from '@fwp/datasets';
+import { randomCrops, syntheticText, type TokenTask } from '@fwp/datasets';
 import { defineExperiment, type TrialContext } from '@fwp/lab';
 import { z } from 'zod';
 import { type ChunkedKey, chunkedTrials, modelSettings, sizesOf } from './chunked-models.ts';
-import { lmClaims } from './lm-claims.ts';
+import { ENTROPY, lmClaims, TEXT } from './lm-claims.ts';
 import { makeModel } from './models.ts';
 import { paper } from './paper.ts';
 import { labelScore, trainTagger } from './tagging-training.ts';
@@ -20,8 +20,8 @@ const settings = z.object({
     .min(0)
     .default(4)
     .describe('elements that a convolution of the embeddings sees, before the blocks of every model; 0: none'),
-  names: z.int().min(1).max(26).default(4).describe('names in a line: what the memory has to hold'),
-  statements: z.int().min(1).default(28).describe('statements of a line'),
+  names: z.int().min(1).max(26).default(TEXT.names).describe('names in a line: what the memory has to hold'),
+  statements: z.int().min(1).default(TEXT.statements).describe('statements of a line'),
   trainBytes: z.int().min(1000).default(2_000_000),
   validationBytes: z.int().min(1000).default(50_000),
   length: z.int().min(8).default(128).describe('bytes of a sequence'),
@@ -71,8 +71,6 @@ async function train(context: TrialContext<LmConfig, ChunkedKey>): Promise<LmRes
   model.dispose();
   return { bitsPerByte: nats / Math.LN2, parameters };
 }
-
-const entropy = syntheticTextEntropy({ names: 4, statements: 28 });
 
 export const lm = defineExperiment({
   id: 'psm/lm',
@@ -126,7 +124,7 @@ export const lm = defineExperiment({
         y: 'loss',
         series: 'chunkSize',
         facet: 'model',
-        rule: { y: entropy.noMemory * Math.LN2, label: 'the best without a memory' },
+        rule: { y: ENTROPY.noMemory * Math.LN2, label: 'the best without a memory' },
       },
     ],
   },

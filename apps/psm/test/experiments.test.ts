@@ -69,6 +69,8 @@ describe('the claims of psm/mqar and psm/lm', () => {
     expect(verdicts(mqar, () => ({ accuracy: 0.02 }))).toEqual([false, false]);
     expect(verdicts(lm, () => ({ bitsPerByte: 4 }))[0]).toBe(false);
     expect(verdicts(lm, (size) => ({ bitsPerByte: size === null ? 1.2 : 4 + 1 / size }))).toEqual([true, false]);
+    // To be near a Transformer that looks nothing up is nothing.
+    expect(verdicts(lm, () => ({ bitsPerByte: 1.4 }))).toEqual([false, undefined]);
   });
 });
 

@@ -18,23 +18,26 @@ describe('models', () => {
   afterAll(dispose);
 
   const all = MODELS.flatMap((name) => [0, 3].map((convolution) => [name, convolution] as const));
-  it.each(all)('%s, convolution of %i: a stream has the logits of the whole, and nothing stays', (name, convolution) => {
-    const { numTensors } = tf.memory();
-    const model = makeModel(name, { ...sizes, convolution }, task, new RandomStream(1));
-    tf.tidy(() => {
-      const tokens = tf.tensor2d([[1, 5, 2, 6, 3, 3, 4, 1, 2, 6, 5]], [1, 11], 'int32');
-      const expected = model.apply(tokens).dataSync();
-      let state = model.initialState(1);
-      const logits = tf.unstack(tokens, 1).flatMap((token) => {
-        const result = model.step(token as tf.Tensor1D, state);
-        state = result.state;
-        return Array.from(result.logits.dataSync());
+  it.each(all)(
+    '%s, convolution of %i: a stream has the logits of the whole, and nothing stays',
+    (name, convolution) => {
+      const { numTensors } = tf.memory();
+      const model = makeModel(name, { ...sizes, convolution }, task, new RandomStream(1));
+      tf.tidy(() => {
+        const tokens = tf.tensor2d([[1, 5, 2, 6, 3, 3, 4, 1, 2, 6, 5]], [1, 11], 'int32');
+        const expected = model.apply(tokens).dataSync();
+        let state = model.initialState(1);
+        const logits = tf.unstack(tokens, 1).flatMap((token) => {
+          const result = model.step(token as tf.Tensor1D, state);
+          state = result.state;
+          return Array.from(result.logits.dataSync());
+        });
+        for (const [i, value] of logits.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5);
       });
-      for (const [i, value] of logits.entries()) expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5);
-    });
-    model.dispose();
-    expect(tf.memory().numTensors).toBe(numTensors);
-  });
+      model.dispose();
+      expect(tf.memory().numTensors).toBe(numTensors);
+    },
+  );
 
   it('a convolution of embeddings sees the elements just before, and goes on from its state', () => {
     const { numTensors } = tf.memory();
