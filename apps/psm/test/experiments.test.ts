@@ -56,7 +56,7 @@ describe('the claims of psm/state-tracking', () => {
 describe('the claims of psm/mqar and psm/lm', () => {
   const verdicts = (experiment: unknown, measure: (chunkSize: number | null) => object) => {
     const keys = keysOf(experiment as Experiment, 'standard') as { chunkSize: number | null }[];
-    const rows = keys.map((key) => ({ ...key, seed: 1, ...measure(key.chunkSize) }));
+    const rows = keys.map((key) => ({ ...key, seed: 1, perfectMemory: 1, noMemory: 1.5, ...measure(key.chunkSize) }));
     return (experiment as Experiment).claims.map(({ holds }) => holds(rows as never)?.pass);
   };
 
