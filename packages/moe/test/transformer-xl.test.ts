@@ -133,7 +133,8 @@ describe.each(await availableDevices(core))('TransformerXl on $name', ({ options
     const tokens = tokensOf(8);
     const { weight } = model.embedding;
     // Symbol 0 is in the first segment only; its vector matters for the second one, which does not change it.
-    const marked = tf.concat([tf.zeros([2, 4], 'int32'), tf.maximum(part(tokens, 4, 8), 1)], 1) as tf.Tensor2D;
+    const notZero = tf.maximum(part(tokens, 4, 8), tf.scalar(1, 'int32'));
+    const marked = tf.concat([tf.zeros([2, 4], 'int32'), notZero], 1) as tf.Tensor2D;
     const gradientOf = (loss: () => tf.Scalar) => {
       const { gradients } = core.valueAndGradients(loss, [weight]);
       return tf.slice(gradients[weight.name] as tf.Tensor, [0, 0], [1, SIZE]).dataSync();
