@@ -68,6 +68,19 @@ describe.skipIf(gpu === undefined)('device webgpu', { timeout: 240_000 }, () => 
     });
   });
 
+  it('says that there is no more room, once, and goes on', async () => {
+    await init({ device: 'webgpu' });
+    const x = tf.add(tf.ones([2000]), 1);
+    x.dataSync();
+    // As WebGPU reports it; to fill a GPU in software would fill the machine's memory.
+    const { device: gpuDevice } = backend();
+    const event = new Event('uncapturederror', { cancelable: true });
+    gpuDevice.dispatchEvent(Object.assign(event, { error: new GPUOutOfMemoryError('no room') }));
+    expect(event.defaultPrevented).toBe(true);
+    expect(() => tf.add(x, 1)).toThrow(OutOfMemoryError);
+    expect(tf.tidy(() => tf.sum(tf.add(x, 1)).dataSync()[0])).toBe(6000);
+  });
+
   it('says that the GPU was lost, until there is a new one', async () => {
     await init({ device: 'webgpu' });
     const x = tf.add(tf.ones([2000]), 1);

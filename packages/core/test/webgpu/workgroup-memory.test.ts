@@ -4,6 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { affineScanMatrix } from '../../src/webgpu/kernels/affine-scan-matrix.ts';
 import { deltaRnn, MAX_DELTA_RNN_DIM } from '../../src/webgpu/kernels/delta-rnn.ts';
 import { deltaRnnGradient } from '../../src/webgpu/kernels/delta-rnn-gradient.ts';
+import { lstm } from '../../src/webgpu/kernels/lstm.ts';
+import { lstmGradient } from '../../src/webgpu/kernels/lstm-gradient.ts';
 import { MAX_RECURRENT_DELTA_DIM, recurrentDelta } from '../../src/webgpu/kernels/recurrent-delta.ts';
 import { recurrentDeltaGradient } from '../../src/webgpu/kernels/recurrent-delta-gradient.ts';
 import { scanChunkStateGradients } from '../../src/webgpu/kernels/scan-chunk-state-gradients.ts';
@@ -70,6 +72,13 @@ describe('workgroups of scans', () => {
         if (keyDim <= 64) expectToFit(kernel, constants, ['boundaries', 'decay']);
         expect(workgroupBytes(kernel.code(constants, () => true)), `${kernel.name} ${keyDim}`).toBe(chunkBytes(keyDim));
       }
+    }
+  });
+
+  it('fit every adapter: units of an LSTM', () => {
+    for (const lanes of [32, 256]) {
+      expectToFit(lstm, { lanes });
+      expectToFit(lstmGradient, { lanes });
     }
   });
 
