@@ -15,6 +15,7 @@ import { lstmKernels } from './lstm.ts';
 import { normalizationKernels } from './normalization.ts';
 import { productKernels } from './products.ts';
 import { recurrentScans } from './recurrent-scans.ts';
+import { runningKernels } from './running.ts';
 import { segmentKernels } from './segments.ts';
 import { selectionKernels } from './selection.ts';
 import { selfReferentialScan } from './self-referential.ts';
@@ -34,6 +35,7 @@ const TABLES: readonly GpuKernelTable[] = [
   normalizationKernels,
   productKernels,
   recurrentScans,
+  runningKernels,
   segmentKernels,
   selectionKernels,
   selfReferentialScan,

@@ -1,4 +1,4 @@
-/** The largest of rows, and rows sorted and summed by segment, on webgpu. */
+/** The largest of rows, running sums and products, and rows sorted and summed by segment, on webgpu. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -99,5 +99,33 @@ describe.skipIf(gpu === undefined)('selection on webgpu', { timeout: 240_000 }, 
     await init({ device: 'wasm', threads: 1 });
     expectRelativeErrors(actual, run(), 1e-7);
     await init(gpu?.options);
+  });
+
+  it('adds and multiplies along an axis from either end, whatever length was there before', () => {
+    tf.tidy(() => {
+      for (const length of [3, 5, 2, 0]) {
+        for (const reverse of [false, true]) {
+          for (const exclusive of [false, true]) {
+            const values = noise(2 * length * 3, 7);
+            const x = tf.tensor3d(values, [2, length, 3]);
+            const order = Array.from({ length }, (_, t) => (reverse ? length - 1 - t : t));
+            const expected = [new Float32Array(values.length), new Float32Array(values.length)] as const;
+            for (let place = 0; place < 6; place++) {
+              let [sum, product] = [0, 1];
+              for (const t of order) {
+                const at = (Math.floor(place / 3) * length + t) * 3 + (place % 3);
+                if (exclusive) [expected[0][at], expected[1][at]] = [sum, product];
+                [sum, product] = [sum + values[at]!, product * values[at]!];
+                if (!exclusive) [expected[0][at], expected[1][at]] = [sum, product];
+              }
+            }
+            const name = `length ${length}, reverse ${reverse}, exclusive ${exclusive}`;
+            expectWithin(tf.cumsum(x, 1, exclusive, reverse).dataSync(), expected[0], 1e-6, name);
+            expectWithin(tf.cumprod(x, 1, exclusive, reverse).dataSync(), expected[1], 1e-6, name);
+          }
+        }
+      }
+      expect([...tf.cumsum(tf.tensor1d([1, 2, 3], 'int32'), 0, true, true).dataSync()]).toEqual([5, 3, 0]);
+    });
   });
 });
