@@ -13,8 +13,8 @@ export const PREFIX_ROWS = {
   nodes: 'tree of 1024 chunks, node by node',
 };
 
-/** Matrix products of the 2026 nodes that the exclusive prefixes of 1024 chunks need: projections and feed-forward parts. */
-const FLOPS = 2026 * 2 * TREE.chunkSize * 24 * TREE.size ** 2;
+/** Matrix products of the 2026 nodes that the exclusive prefixes of 1024 chunks need: projections, and the feed-forward part of a half. */
+const FLOPS = 2026 * 2 * TREE.chunkSize * (8 + 16 / 2) * TREE.size ** 2;
 
 export const prefixCases: readonly Case[] = [
   { name: PREFIX_ROWS.levels, parameters: { ...TREE, mode: 'blelloch' } },
