@@ -30,8 +30,8 @@ function onCpu(kernelName: string): tf.KernelFunc {
     runOnCpu(kernelName, inputs as unknown as Inputs, attrs, ferry(backend as tf.KernelBackend));
 }
 
-/** The same kernel where it's given what it can't do. */
-type Repair = (stock: tf.KernelFunc) => tf.KernelFunc;
+/** A kernel that does what its stock can't, on TensorFlow or by tfjs's CPU backend. */
+export type Repair = (stock: tf.KernelFunc, onCpu: tf.KernelFunc) => tf.KernelFunc;
 
 /** They call methods of tensors (`x.toInt()`) that there are only where all of tfjs's are loaded. */
 const withoutMethods = (...dtypes: tf.DataType[]): Repair => {

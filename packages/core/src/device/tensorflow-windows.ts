@@ -5,6 +5,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { Repair } from './tensorflow-kernels.ts';
 
 type Pair = [number, number];
 
@@ -16,9 +17,6 @@ interface Geometry {
   readonly dilations?: Pair | number;
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
-
-/** A kernel that does what its stock can't. */
-type Repair = (stock: tf.KernelFunc, onCpu: tf.KernelFunc) => tf.KernelFunc;
 
 /** Zeros before and after each axis of the input; undefined where the stock knows what to do. */
 function marginsOf(inputShape: number[], filterShape: number[], geometry: Geometry): Pair[] | undefined {

@@ -32,6 +32,23 @@ export function withWorkspace<R>(backend: WebGpuBackend, sizes: number[], use: (
   }
 }
 
+/** Runs something with the result of another operation's kernel, which is gone afterwards. */
+export function withResultOf<R>(
+  backend: WebGpuBackend,
+  kernelName: string,
+  inputs: Record<string, tf.TensorInfo>,
+  attrs: object,
+  use: (result: tf.TensorInfo) => R,
+): R {
+  const { kernelFunc } = tf.getKernel(kernelName, 'webgpu') as tf.KernelConfig;
+  const result = kernelFunc({ inputs, attrs: attrs as tf.NamedAttrMap, backend }) as tf.TensorInfo;
+  try {
+    return use(result);
+  } finally {
+    backend.disposeData(result.dataId);
+  }
+}
+
 /**
  * New tensors, filled by `fill`, and disposed of again if it throws.
  *

@@ -1,6 +1,6 @@
 /** The LSTM on the GPU, in the place of the engine's `backend/kernels/lstm.ts`. */
 
-import * as tf from '@tensorflow/tfjs-core';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
 import type { LstmGradientInputs, LstmInputs } from '../backend/kernels/lstm.ts';
 import type { WebGpuBackend } from './backend.ts';
 import {
@@ -10,6 +10,7 @@ import {
   outputsOf,
   passState,
   withJoined,
+  withResultOf,
   withResults,
 } from './kernel-table.ts';
 import { LSTM_ROWS, lstm } from './kernels/lstm.ts';
@@ -17,8 +18,6 @@ import { lstmGradient } from './kernels/lstm-gradient.ts';
 import { lstmWeightGradient } from './kernels/lstm-weight-gradient.ts';
 import { inParts, sumColumns, withLinear } from './products.ts';
 import { runKernel, type WgslKernel } from './program.ts';
-
-type TensorInfo = tf.TensorInfo;
 
 /** Kernels as the operation calls them: see the engine's. */
 export const lstmKernels: GpuKernelTable = {
@@ -122,7 +121,7 @@ function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
       return;
     }
     withResults(backend, [dHidden, dCell], { 0: given.dFinalHidden, 1: given.dFinalCell }, (states) =>
-      withTransposed(backend, recurrentWeight, (weight) =>
+      withResultOf(backend, 'Transpose', { x: recurrentWeight }, { perm: [1, 0] }, (weight) =>
         // The place before the first step gives the gradients of the initial state.
         overTime(
           backend,
@@ -145,15 +144,4 @@ function gradient({ inputs, backend }: GpuKernelCall): TensorInfo[] {
     );
     sumColumns(backend, dGates, dBias, batch * steps, columns);
   });
-}
-
-/** Runs something with the transpose of a matrix. */
-function withTransposed(backend: WebGpuBackend, matrix: TensorInfo, use: (transposed: TensorInfo) => void): void {
-  const kernel = tf.getKernel(tf.Transpose, 'webgpu') as tf.KernelConfig;
-  const transposed = kernel.kernelFunc({ inputs: { x: matrix }, attrs: { perm: [1, 0] }, backend }) as TensorInfo;
-  try {
-    use(transposed);
-  } finally {
-    backend.disposeData(transposed.dataId);
-  }
 }

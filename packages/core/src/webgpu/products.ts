@@ -5,7 +5,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
-import { type GpuKernelCall, type GpuKernelTable, ifGiven, outputsOf, withWorkspace } from './kernel-table.ts';
+import {
+  type GpuKernelCall,
+  type GpuKernelTable,
+  ifGiven,
+  outputsOf,
+  withResultOf,
+  withWorkspace,
+} from './kernel-table.ts';
 import { columnSums, SUMMED_COLUMNS } from './kernels/column-sums.ts';
 import { splitProduct } from './kernels/split-product.ts';
 import { TILE } from './kernels/tile-product.ts';
@@ -128,18 +135,10 @@ export function withLinear(
     ...{ dataId, dtype },
     shape: [1, tf.util.sizeFromShape(shape.slice(0, -1)), shape.at(-1) as number],
   });
-  const product = tf.getKernel('_FusedMatMul', 'webgpu') as tf.KernelConfig;
   const added = ifGiven(bias);
-  const sums = product.kernelFunc({
-    inputs: { a: asBatch(x), b: asBatch(weight), ...(added ? { bias: added } : {}) },
-    attrs: { transposeA: false, transposeB: false, activation: 'linear' } as unknown as tf.NamedAttrMap,
-    backend,
-  }) as tf.TensorInfo;
-  try {
-    use(sums);
-  } finally {
-    backend.disposeData(sums.dataId);
-  }
+  const inputs = { a: asBatch(x), b: asBatch(weight), ...(added ? { bias: added } : {}) };
+  const attrs = { transposeA: false, transposeB: false, activation: 'linear' };
+  withResultOf(backend, '_FusedMatMul', inputs, attrs, use);
 }
 
 /** Flag of tfjs's environment, and its value for small tiles instead of atomic additions. */

@@ -35,6 +35,17 @@ afterEach(async () => {
 });
 
 // Before TensorFlow is loaded, which is once in a process.
+/** What was computed on TensorFlow leaves no tensors, and is the same on tfjs's CPU backend. Returns how many results there are. */
+async function expectSameOnCpu(compute: () => ArrayLike<number>[], tolerance: number): Promise<number> {
+  const before = tf.memory().numTensors;
+  const ours = compute();
+  expect(tf.memory().numTensors).toBe(before);
+  await tf.setBackend('cpu');
+  const expected = compute();
+  for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, tolerance, `result ${i}`);
+  return ours.length;
+}
+
 describe('a TensorFlow that is not there', () => {
   it('is looked for in the chosen folder, else in the user’s cache', async () => {
     choose('somewhere');
@@ -129,12 +140,7 @@ describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined
           tf.denseBincount(tf.tensor1d([0, 2, 2], 'int32'), tf.tensor1d([]), 3),
         ].map((t) => Array.from(t.dataSync()));
       });
-    const before = tf.memory().numTensors;
-    const ours = all();
-    expect(tf.memory().numTensors).toBe(before);
-    await tf.setBackend('cpu');
-    const expected = all();
-    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-6, `kernel ${i}`);
+    await expectSameOnCpu(all, 1e-6);
   });
 
   it('pads convolutions and pools by numbers of pixels', async () => {
@@ -167,13 +173,7 @@ describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined
           tf.depthwiseConv2d(x, filter, 1, 1),
         ].map((t) => Array.from(t.dataSync()));
       });
-    const before = tf.memory().numTensors;
-    const ours = all();
-    expect(tf.memory().numTensors).toBe(before);
-    await tf.setBackend('cpu');
-    const expected = all();
-    expect(ours.length).toBe(14);
-    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-5, `result ${i}`);
+    expect(await expectSameOnCpu(all, 1e-5)).toBe(14);
   });
 
   it('has the whole gradient of a convolution of one channel, and its transpose', async () => {
@@ -187,10 +187,7 @@ describe.skipIf(missing !== undefined)(`device tensorflow${missing === undefined
           (t) => t.dataSync() as Float32Array,
         );
       });
-    const ours = all();
-    await tf.setBackend('cpu');
-    const expected = all();
-    for (const [i, values] of ours.entries()) expectWithin(values, expected[i]!, 1e-5, `result ${i}`);
+    await expectSameOnCpu(all, 1e-5);
   });
 
   it('throws an error of its own where memory is used up, and goes on', async () => {

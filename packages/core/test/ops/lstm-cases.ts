@@ -2,8 +2,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { lstm } from '../../src/index.ts';
-import type { LstmSizes } from '../reference/lstm.ts';
-import { type Inputs, noise, noiseInput } from './against-reference.ts';
+import { type LstmSizes, type LstmValues, lstmReference } from '../reference/lstm.ts';
+import { expectMatchesReference, type Inputs, noise, noiseInput } from './against-reference.ts';
 
 /** Random inputs. */
 export function noiseInputs({ batch, time, inputs, hidden }: LstmSizes): Inputs {
@@ -23,6 +23,17 @@ export function apply(tensors: Record<string, tf.Tensor>, resetMask?: tf.Tensor)
   const weights = { inputWeight: inputWeight!, recurrentWeight: recurrentWeight!, bias };
   const { output, finalHidden, finalCell } = lstm(x!, weights, { initialHidden, initialCell, resetMask });
   return [output, finalHidden, finalCell];
+}
+
+/** The operation with all inputs follows its equations, with exact gradients. */
+export function expectFollowsEquations(sizes: LstmSizes, resets = false): void {
+  const reset = resets ? resetsOf(sizes) : undefined;
+  expectMatchesReference({
+    inputs: noiseInputs(sizes),
+    operation: (tensors) => apply(tensors, reset && tf.tensor2d(reset, [sizes.batch, sizes.time], 'bool')),
+    reference: (values) => lstmReference({ ...(values as never as LstmValues), ...(reset ? { reset } : {}) }, sizes),
+    tolerance: 1e-5,
+  });
 }
 
 /** Results, and gradients of all inputs for fixed upstream gradients. */

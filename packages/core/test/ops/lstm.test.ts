@@ -6,7 +6,7 @@ import { dispose, init, lstm, lstmStep } from '../../src/index.ts';
 import { availableDevices, otherDevices } from '../devices.ts';
 import { type LstmSizes, lstmReference } from '../reference/lstm.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noise } from './against-reference.ts';
-import { apply, noiseInputs, resetsOf, valueAndGradients } from './lstm-cases.ts';
+import { apply, expectFollowsEquations, noiseInputs, valueAndGradients } from './lstm-cases.ts';
 
 const devices = await availableDevices();
 const sizesArbitrary = fc.record<LstmSizes>({
@@ -25,18 +25,7 @@ describe.each(devices)('lstm on $name', ({ options }) => {
   it('follows its equations, with exact gradients of everything, initial state and resets included', () => {
     fc.assert(
       fc.property(sizesArbitrary, fc.boolean(), (sizes, resets) => {
-        const reset = resetsOf(sizes);
-        expectMatchesReference({
-          inputs: noiseInputs(sizes),
-          operation: (tensors) =>
-            apply(tensors, resets ? tf.tensor2d(reset, [sizes.batch, sizes.time], 'bool') : undefined),
-          reference: (values) =>
-            lstmReference(
-              { ...(values as never as Parameters<typeof lstmReference>[0]), ...(resets ? { reset } : {}) },
-              sizes,
-            ),
-          tolerance: 1e-5,
-        });
+        expectFollowsEquations(sizes, resets);
       }),
       { numRuns: 25 },
     );
@@ -44,13 +33,7 @@ describe.each(devices)('lstm on $name', ({ options }) => {
 
   it.each([150, 256])('is right for wide layers: %i units', (hidden) => {
     // The gradient's weights are packed in several slabs; those of 256 units are too many to add x W step by step.
-    const sizes = { batch: 2, time: 4, inputs: 2, hidden };
-    expectMatchesReference({
-      inputs: noiseInputs(sizes),
-      operation: (tensors) => apply(tensors),
-      reference: (values) => lstmReference(values as never, sizes),
-      tolerance: 1e-5,
-    });
+    expectFollowsEquations({ batch: 2, time: 4, inputs: 2, hidden });
   });
 
   it('starts from zeros and has no bias unless given', () => {

@@ -2,9 +2,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init } from '../../src/index.ts';
 import { webGpuDevices } from '../devices.ts';
-import { expectMatchesReference, expectSameBits, noise } from '../ops/against-reference.ts';
-import { apply, noiseInputs, resetsOf, valueAndGradients } from '../ops/lstm-cases.ts';
-import { type LstmSizes, type LstmValues, lstmReference } from '../reference/lstm.ts';
+import { expectSameBits, noise } from '../ops/against-reference.ts';
+import { apply, expectFollowsEquations, noiseInputs, valueAndGradients } from '../ops/lstm-cases.ts';
+import type { LstmSizes } from '../reference/lstm.ts';
 
 const [gpu] = await webGpuDevices();
 
@@ -23,14 +23,7 @@ describe.skipIf(gpu === undefined)('lstm on webgpu', { timeout: 240_000 }, () =>
     { sizes: APART, resets: true },
     { sizes: { batch: 1, time: 4, inputs: 1, hidden: 1 }, resets: false },
   ])('follows its equations, with exact gradients: $sizes, resets $resets', ({ sizes, resets }) => {
-    const reset = resetsOf(sizes);
-    expectMatchesReference({
-      inputs: noiseInputs(sizes),
-      operation: (tensors) =>
-        apply(tensors, resets ? tf.tensor2d(reset, [sizes.batch, sizes.time], 'bool') : undefined),
-      reference: (values) => lstmReference({ ...(values as never as LstmValues), ...(resets ? { reset } : {}) }, sizes),
-      tolerance: 1e-5,
-    });
+    expectFollowsEquations(sizes, resets);
   });
 
   it('adds up the gradient of the weights in parts, the same ones each time', () => {
@@ -38,12 +31,7 @@ describe.skipIf(gpu === undefined)('lstm on webgpu', { timeout: 240_000 }, () =>
     const sizes = { batch: 3, time: 300, inputs: 1, hidden: 3 };
     const first = valueAndGradients(sizes);
     expectSameBits(valueAndGradients(sizes), first);
-    expectMatchesReference({
-      inputs: noiseInputs(sizes),
-      operation: (tensors) => apply(tensors),
-      reference: (values) => lstmReference(values as never, sizes),
-      tolerance: 1e-5,
-    });
+    expectFollowsEquations(sizes);
   });
 
   it('forgets everything at a reset, NaN included', () => {
