@@ -6,6 +6,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { DeviceLostError, formatBytes, OutOfMemoryError } from '../errors.ts';
 import type { GpuDevice } from './adapter.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { startTask, waitForTask } from './dawn.ts';
 
 /** A tensor's data, where it is at the moment. */
@@ -16,20 +17,13 @@ interface TensorData {
   resource?: GPUBuffer | null;
 }
 
-/** tfjs's pool of buffers. */
-interface BufferManager {
-  readonly numBytesUsed: number;
-  readonly numBytesAllocated: number;
-  acquireBuffer(size: number, usage: GPUBufferUsageFlags, mappedAtCreation?: boolean, reuse?: boolean): GPUBuffer;
-  releaseBuffer(buffer: GPUBuffer, reuse?: boolean): void;
-}
-
 /** The fields of tfjs's `WebGPUBackend` that are used here and by the runner of our kernels. */
 export interface TfjsWebGpuBackend extends tf.KernelBackend {
   readonly device: GPUDevice;
   readonly queue: GPUQueue;
   readonly tensorMap: { get(dataId: object): TensorData; has(dataId: object): boolean };
-  readonly bufferManager: BufferManager;
+  /** Replaced in {@link createWebGpuBackend}. */
+  bufferManager: BufferPool;
   readonly commandQueueOwnedIds: WeakSet<object>;
   readonly uniformPendingDisposal: GPUBuffer[];
   readonly commandEncoder: GPUCommandEncoder | null;
@@ -84,7 +78,9 @@ export function createWebGpuBackend(
         event.preventDefault();
         this.#problem ??= this.#uncaptured((event as GPUUncapturedErrorEvent).error);
       });
-      this.#limitBuffers();
+      const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+      const largest = Math.min(maxBufferSize, maxStorageBufferBindingSize);
+      this.bufferManager = new BufferPool((descriptor) => this.#createBuffer(descriptor), largest);
     }
 
     assertWorking(): void {
@@ -153,40 +149,33 @@ export function createWebGpuBackend(
       device.destroy();
     }
 
-    /** Says no to buffers that the device cannot have, before it makes an invalid one. */
-    #limitBuffers(): void {
-      const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
-      const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-      const manager = this.bufferManager;
-      const acquire = manager.acquireBuffer.bind(manager);
-      manager.acquireBuffer = (size, ...others) => {
-        if (size > limit) throw new OutOfMemoryError(size, manager.numBytesUsed, limit, tooLarge(size, limit));
-        return acquire(size, ...others);
-      };
+    /** Dawn says at once where there is no room; browsers say it later. */
+    #createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer | OutOfMemoryError {
+      const earlier = this.#problem;
+      const buffer = device.createBuffer(descriptor);
+      const problem = this.#problem;
+      if (earlier !== undefined || !(problem instanceof OutOfMemoryError)) return buffer;
+      this.#problem = undefined;
+      return problem;
     }
 
     #uncaptured(error: GPUError): Error {
+      if (error.constructor.name !== 'GPUOutOfMemoryError') {
+        return new Error(`WebGPU (${description}): ${error.message}`);
+      }
       const { numBytesUsed, numBytesAllocated } = this.bufferManager;
-      return error.constructor.name === 'GPUOutOfMemoryError'
-        ? new OutOfMemoryError(
-            undefined,
-            numBytesUsed,
-            numBytesAllocated,
-            full(description, numBytesUsed, numBytesAllocated),
-          )
-        : new Error(`WebGPU (${description}): ${error.message}`);
+      this.bufferManager.startAfresh();
+      return new OutOfMemoryError(
+        undefined,
+        numBytesUsed,
+        numBytesAllocated,
+        full(description, numBytesUsed, numBytesAllocated),
+      );
     }
   }
 
   const task = <R>(start: () => R): R => (onDawn ? startTask(start) : start());
   return new Backend();
-}
-
-function tooLarge(size: number, limit: number): string {
-  return (
-    `Out of memory: a tensor of ${formatBytes(size)} was asked for, and one of this GPU may have ${formatBytes(limit)}. ` +
-    'Use smaller batches.'
-  );
 }
 
 function full(description: string, used: number, allocated: number): string {

@@ -78,7 +78,7 @@ async function dawnGpu(): Promise<GPU> {
   }
   const { create, globals } = module as unknown as DawnModule;
   Object.assign(globalThis, globals);
-  dawn = create([]);
+  dawn = create((process.env['FWP_DAWN'] ?? '').split(' ').filter((option) => option !== ''));
   return dawn;
 }
 

@@ -6,7 +6,8 @@
 import { type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
 import { clear, type GpuKernelCall, type GpuKernelTable, outputsOf, withWorkspace } from './kernel-table.ts';
-import { SEGMENT_COLUMNS, segmentSums } from './kernels/segment-sums.ts';
+import { OFFSET_LANES, segmentOffsets } from './kernels/segment-offsets.ts';
+import { SEGMENT_LANES, segmentSums } from './kernels/segment-sums.ts';
 import { sortBlockOffsets } from './kernels/sort-block-offsets.ts';
 import { SORT_BLOCK, sortCounts } from './kernels/sort-counts.ts';
 import { sortOffsets } from './kernels/sort-offsets.ts';
@@ -26,18 +27,10 @@ export const segmentKernels: GpuKernelTable = {
   UnsortedSegmentSum: unsortedSegmentSum,
 };
 
-/** Most counts of the sort; beyond them, 64 MiB, tfjs's atomic additions have to do. */
-const MOST_COUNTS = 2 ** 24;
-
-/** Counts of every block of rows, and of all. */
-function countsOf({ shape }: TensorInfo, segments: number): number {
-  return (Math.ceil(util.sizeFromShape(shape) / SORT_BLOCK) + 1) * (segments + 1);
-}
-
 function unsortedSegmentSum({ inputs, attrs, backend, fallback }: GpuKernelCall): TensorInfo | TensorInfo[] {
   const { x, segmentIds } = inputs as { x: TensorInfo; segmentIds: TensorInfo };
   const { numSegments } = attrs as { numSegments: number };
-  if (x.dtype !== 'float32' || countsOf(segmentIds, numSegments) > MOST_COUNTS) return fallback();
+  if (x.dtype !== 'float32') return fallback();
   const shape = [numSegments, ...x.shape.slice(1)];
   const [sums] = outputsOf(backend, [shape], (filled) =>
     sumSegments(backend, { values: x, ids: segmentIds, sums: filled as TensorInfo }, numSegments),
@@ -70,13 +63,19 @@ export function sumSegments(
     runKernel(backend, segmentSums, {
       tensors: { values, order, offsets, sums: size > 0 ? sums : undefined, counts },
       parameters: { segments, size },
-      groups: segments * Math.max(1, Math.ceil(size / SEGMENT_COLUMNS)),
+      groups: Math.ceil((segments * Math.max(1, size)) / SEGMENT_LANES),
     });
   });
 }
 
+/** Digits of a sort in several passes. */
+const DIGITS = 256;
+/** Up to so many segments, one pass, whose digits are the segments themselves, costs no more than two. */
+const MOST_IN_ONE_PASS = 2 * DIGITS;
+
 /**
- * Sorts rows by segment; those of equal segments stay in their order, and those of none come last.
+ * Sorts rows by segment; those of equal segments stay in their order, and those of none come last. Many segments are sorted by one
+ * digit after the other, from the last one on (radix sort: Knuth, section 5.2.5, algorithm R).
  *
  * @param ids int32 [rows], at least one
  * @param segments number of segments
@@ -90,17 +89,58 @@ export function sortBySegment(
   order: TensorInfo,
   offsets: TensorInfo,
 ): void {
+  if (segments < MOST_IN_ONE_PASS) {
+    sortByDigit(backend, { ids, order, offsets }, { segments, shift: 0, digits: segments + 1 });
+    return;
+  }
+  const rows = util.sizeFromShape(ids.shape);
+  const passes = Math.ceil(Math.log2(segments + 1) / Math.log2(DIGITS));
+  withWorkspace(backend, [rows, DIGITS], (other, digitOffsets) => {
+    let before: TensorInfo | undefined;
+    for (let pass = 0; pass < passes; pass++) {
+      // The last pass fills `order`.
+      const filled = (passes - pass) % 2 === 1 ? order : (other as TensorInfo);
+      const tensors = { ids, before, order: filled, offsets: digitOffsets as TensorInfo };
+      sortByDigit(backend, tensors, { segments, shift: pass * Math.log2(DIGITS), digits: DIGITS });
+      before = filled;
+    }
+  });
+  runKernel(backend, segmentOffsets, {
+    tensors: { ids, order, offsets },
+    parameters: { rows, segments },
+    groups: Math.ceil((segments + 1) / OFFSET_LANES),
+  });
+}
+
+/** ids [rows], before [rows] → order [rows], offsets [digits] */
+interface SortTensors {
+  readonly ids: TensorInfo;
+  /** The order until now. */
+  readonly before?: TensorInfo | undefined;
+  readonly order: TensorInfo;
+  readonly offsets: TensorInfo;
+}
+
+/** One pass: see `kernels/sort-counts.ts`. */
+function sortByDigit(
+  backend: WebGpuBackend,
+  { ids, before, order, offsets }: SortTensors,
+  by: { segments: number; shift: number; digits: number },
+): void {
+  const { digits } = by;
   const rows = util.sizeFromShape(ids.shape);
   const blocks = Math.ceil(rows / SORT_BLOCK);
-  withWorkspace(backend, [countsOf(ids, segments)], (counts) => {
-    const [ofRows, ofBlocks] = [
-      { rows, segments },
-      { blocks, segments },
-    ];
-    runKernel(backend, sortCounts, { tensors: { ids, counts }, parameters: ofRows, groups: blocks });
-    const groups = Math.ceil((segments + 1) / 64);
+  withWorkspace(backend, [(blocks + 1) * digits], (counts) => {
+    const ofRows = { rows, ...by };
+    const ofBlocks = { blocks, digits };
+    runKernel(backend, sortCounts, { tensors: { ids, before, counts }, parameters: ofRows, groups: blocks });
+    const groups = Math.ceil(digits / 64);
     runKernel(backend, sortBlockOffsets, { tensors: { counts }, parameters: ofBlocks, groups });
     runKernel(backend, sortOffsets, { tensors: { counts, offsets }, parameters: ofBlocks, groups: 1 });
-    runKernel(backend, sortOrder, { tensors: { ids, counts, offsets, order }, parameters: ofRows, groups: blocks });
+    runKernel(backend, sortOrder, {
+      tensors: { ids, before, counts, offsets, order },
+      parameters: ofRows,
+      groups: blocks,
+    });
   });
 }

@@ -8,10 +8,10 @@
 
 import type { WgslKernel } from '../program.ts';
 
-/** Columns of a workgroup. */
-export const SEGMENT_COLUMNS = 64;
+/** Sums of a workgroup. */
+export const SEGMENT_LANES = 64;
 
-/** Workgroup: {@link SEGMENT_COLUMNS} columns of one segment. */
+/** Workgroup: {@link SEGMENT_LANES} of the sums, of one segment or of several. */
 export const segmentSums: WgslKernel = {
   name: 'segment_sums',
   storage: () => ({
@@ -20,11 +20,12 @@ export const segmentSums: WgslKernel = {
   }),
   parameters: { segments: 'u32', size: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${SEGMENT_COLUMNS})
+@compute @workgroup_size(${SEGMENT_LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let tiles = max(1u, (parameters.size + ${SEGMENT_COLUMNS - 1}u) / ${SEGMENT_COLUMNS}u);
-  let segment = group_index(group, groups) / tiles;
-  let column = (group_index(group, groups) % tiles) * ${SEGMENT_COLUMNS}u + lane;
+  let columns = max(1u, parameters.size);
+  let element = group_index(group, groups) * ${SEGMENT_LANES}u + lane;
+  let segment = element / columns;
+  let column = element % columns;
   if (segment >= parameters.segments) { return; }
   let begin = offsets[segment];
   let end = offsets[segment + 1u];
@@ -34,6 +35,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var place = begin; place < end; place++) {
     sum += values[u32(order[place]) * parameters.size + column];
   }
-  sums[segment * parameters.size + column] = sum;
+  sums[element] = sum;
 }`,
 };

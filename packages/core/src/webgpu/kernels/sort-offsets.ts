@@ -1,7 +1,7 @@
 /**
- * The third step of the sort of `sort-counts.ts`: where each segment begins.
+ * The third step of the sort of `sort-counts.ts`: where each digit begins.
  *
- *   offsets[s] = Σ_{r < s} counts[blocks, r]        offsets [segments + 1]
+ *   offsets[d] = Σ_{c < d} counts[blocks, c]        offsets [digits]
  */
 
 import type { WgslKernel } from '../program.ts';
@@ -12,26 +12,26 @@ const LANES = 64;
 export const sortOffsets: WgslKernel = {
   name: 'sort_offsets',
   storage: () => ({ counts: 'read i32', offsets: 'write i32' }),
-  parameters: { blocks: 'u32', segments: 'u32' },
+  parameters: { blocks: 'u32', digits: 'u32' },
   code: () => `
 var<workgroup> sums: array<i32, ${LANES}>;
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(local_invocation_index) lane: u32) {
-  let all = parameters.segments + 1u;
+  let all = parameters.digits;
   let share = (all + ${LANES - 1}u) / ${LANES}u;
   let begin = min(all, lane * share);
   let end = min(all, begin + share);
   let totals = parameters.blocks * all;
   var sum = 0;
-  for (var s = begin; s < end; s++) { sum += counts[totals + s]; }
+  for (var d = begin; d < end; d++) { sum += counts[totals + d]; }
   sums[lane] = sum;
   workgroupBarrier();
   var offset = 0;
   for (var i = 0u; i < lane; i++) { offset += sums[i]; }
-  for (var s = begin; s < end; s++) {
-    offsets[s] = offset;
-    offset += counts[totals + s];
+  for (var d = begin; d < end; d++) {
+    offsets[d] = offset;
+    offset += counts[totals + d];
   }
 }`,
 };
