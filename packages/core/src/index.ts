@@ -15,6 +15,7 @@ export {
   init,
   VERSION,
 } from './device/device.ts';
+export { synchronize } from './device/synchronize.ts';
 export { TENSORFLOW_FILES, tensorflowFolder } from './device/tensorflow.ts';
 export {
   CorruptFileError,

@@ -8,7 +8,7 @@
 
 import { join, normalize, sep } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type CheckpointParts, loadCheckpoint, RandomStream, writeFileAtomically } from '@fwp/core';
+import { type CheckpointParts, loadCheckpoint, RandomStream, synchronize, writeFileAtomically } from '@fwp/core';
 import type { TrialCheckpoints, UsableCheckpoint } from './checkpoints.ts';
 import { InterruptedError, NonFiniteError } from './errors.ts';
 import type { StepsOptions, TrialContext, TrialKey } from './experiment.ts';
@@ -145,6 +145,8 @@ export class Trial {
         this.steps++;
         const began = performance.now();
         yield this.#step;
+        // A GPU would be timed for taking the step's work, not for doing it.
+        if (this.#setup.dryRun) await synchronize();
         record.stepSeconds = (performance.now() - began) / 1000;
         progress.stepDone(this.#step);
         await this.#betweenSteps(save);

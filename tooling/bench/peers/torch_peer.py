@@ -1,4 +1,4 @@
-"""The peer `pytorch`: `python3 torch_peer.py THREADS`.
+"""The peers `pytorch` and `pytorch-cuda`: `python3 torch_peer.py THREADS [cuda]`.
 
 Answers the requests of src/harness/protocol.ts, one JSON object per line. The programs are those of src/programs: the
 same shapes and the same numbers (`uniform`, `integers`), written as a user of PyTorch would write them, with its
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 SHORTEST_SAMPLE = 1.0
+SHORTEST_AWAITED_SAMPLE = 20.0
 DIGEST_LENGTH = 64
 LEARNING_RATE = 1e-3
 CHECKED_STEPS = 3
@@ -54,8 +55,8 @@ def digest(*results):
 
 
 class Forward:
-    def __init__(self, compute):
-        self.compute = compute
+    def __init__(self, compute, arrange=lambda result: result):
+        self.compute, self.arrange = compute, arrange
 
     def run(self):
         with torch.no_grad():
@@ -63,7 +64,7 @@ class Forward:
 
     def check(self):
         with torch.no_grad():
-            return digest(self.compute())
+            return digest(self.arrange(self.compute()))
 
 
 class Backward:
@@ -496,10 +497,19 @@ def delta_rule_loop_backward(p):
     return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_steps)
 
 
-def gated_delta_rule_backward(p):
+def gated_delta_rule_inputs(p):
     inputs = delta_rule_inputs(p)
-    decay = uniform(inputs[3].shape, 6, 0.05) + 0.95
-    return Backward([*inputs, decay], uniform(inputs[0].shape, 5), delta_rule_over_chunks)
+    return [*inputs, uniform(inputs[3].shape, 6, 0.05) + 0.95]
+
+
+def gated_delta_rule(p):
+    inputs = gated_delta_rule_inputs(p)
+    return Forward(lambda: delta_rule_over_chunks(*inputs))
+
+
+def gated_delta_rule_backward(p):
+    inputs = gated_delta_rule_inputs(p)
+    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_chunks)
 
 
 # ---- linear attention, over chunks of time; for chunks of 64 steps, decays near 1 may be divided by ----
@@ -903,6 +913,7 @@ PROGRAMS = {
     "delta rule": delta_rule,
     "delta rule backward": delta_rule_backward,
     "delta rule loop backward": delta_rule_loop_backward,
+    "gated delta rule": gated_delta_rule,
     "gated delta rule backward": gated_delta_rule_backward,
     "linear attention": linear_attention,
     "linear attention backward": linear_attention_backward,
@@ -938,9 +949,17 @@ class Unsupported(Exception):
     pass
 
 
+def nothing():
+    pass
+
+
 class Peer:
-    def __init__(self):
+    """`settle` waits for a device that works on while the program goes ahead."""
+
+    def __init__(self, programs, settle=nothing):
+        self.programs, self.settle = programs, settle
         self.program, self.inner = None, 1
+        self.shortest = SHORTEST_SAMPLE if settle is nothing else SHORTEST_AWAITED_SAMPLE
 
     def answer(self, request):
         command = request["command"]
@@ -954,20 +973,21 @@ class Peer:
         return None
 
     def prepare(self, request):
-        if request["program"] not in PROGRAMS:
+        if request["program"] not in self.programs:
             raise Unsupported(f"no program '{request['program']}'")
-        self.program = PROGRAMS[request["program"]](request["parameters"])
+        self.program = self.programs[request["program"]](request["parameters"])
         checked = self.program.check()
         begin = now = milliseconds()
         call = math.inf
         while True:
             before = now
             self.program.run()
+            self.settle()
             now = milliseconds()
             call = min(call, now - before)
             if now - begin >= request["warmUp"]:
                 break
-        self.inner = max(1, math.ceil(SHORTEST_SAMPLE / max(call, 1e-4)))
+        self.inner = max(1, math.ceil(self.shortest / max(call, 1e-4)))
         return {"digest": checked, "call": call}
 
     def measure(self, duration):
@@ -977,6 +997,7 @@ class Peer:
         while True:
             for _ in range(inner):
                 run()
+            self.settle()
             now = milliseconds()
             samples.append((now - before) / inner)
             before = now
@@ -988,17 +1009,19 @@ def milliseconds():
     return time.perf_counter() * 1000
 
 
-def main():
-    torch.set_num_threads(int(sys.argv[1]))
+def serve(programs, version, on_cuda):
+    """Answers requests until `quit` or the end of the input."""
+    if on_cuda:
+        torch.set_default_device("cuda")
     # The first optimiser loads half of PyTorch; not during a measurement.
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     identity = {
-        "version": torch.__version__,
+        "version": version,
         "threads": torch.get_num_threads(),
-        "detail": torch.backends.cpu.get_cpu_capability(),
+        "detail": torch.cuda.get_device_name() if on_cuda else torch.backends.cpu.get_cpu_capability(),
     }
     send({"id": 0, "result": identity})
-    peer = Peer()
+    peer = Peer(programs, torch.cuda.synchronize if on_cuda else nothing)
     for line in sys.stdin:
         request = json.loads(line)
         if request["command"] == "quit":
@@ -1015,4 +1038,6 @@ def send(reply):
     sys.stdout.flush()
 
 
-main()
+if __name__ == "__main__":
+    torch.set_num_threads(int(sys.argv[1]))
+    serve(PROGRAMS, torch.__version__, sys.argv[2:] == ["cuda"])

@@ -4,6 +4,7 @@ import { attentionCases } from './attention-cases.ts';
 import { deltaRuleCases } from './delta-rule-cases.ts';
 import { expertCases } from './expert-cases.ts';
 import { fastRecurrenceCases } from './fast-recurrence-cases.ts';
+import { gpuCases } from './gpu-cases.ts';
 import type { Parameters } from './harness/protocol.ts';
 import { linearAttentionCases } from './linear-attention-cases.ts';
 import { peakCases } from './peak-cases.ts';
@@ -12,6 +13,7 @@ import { quantizerCases } from './quantizer-cases.ts';
 import { routingCases } from './routing-cases.ts';
 import { rtrlCases } from './rtrl-cases.ts';
 import { selfReferentialCases } from './self-referential-cases.ts';
+import { transformerFlops } from './transformer-flops.ts';
 
 /** One line of the tables. */
 export interface Case {
@@ -202,12 +204,6 @@ const training: Case[] = [
   },
 ].map((row) => ({ suite: 'training', tolerance: 1e-3, ...row }));
 
-/** Matrix products only. */
-function transformerFlops({ layers, width, feedForward, length, batch, vocabulary }: typeof TRANSFORMER): number {
-  const perToken = layers * (4 * width * width + 2 * width * feedForward + 2 * length * width) + width * vocabulary;
-  return 6 * batch * length * perToken;
-}
-
 /** All cases, in the order of the tables. */
 export const CASES: readonly Case[] = [
   ...peakCases,
@@ -229,7 +225,11 @@ export const CASES: readonly Case[] = [
   ...expertCases,
   ...rtrlCases,
   ...training,
+  ...gpuCases,
 ];
+
+/** For graphics cards, and only measured where it is asked for. */
+export const GPU_SUITE = 'gpu';
 
 /** The memory test is not a timing and has no case. */
 export const MEMORY_SUITE = 'memory';

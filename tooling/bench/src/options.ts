@@ -1,7 +1,7 @@
 /** The command line. */
 
 import { parseArgs } from 'node:util';
-import { SUITES } from './catalog.ts';
+import { GPU_SUITE, SUITES } from './catalog.ts';
 import { DEVICES, type DeviceName, PEERS, type PeerName } from './harness/peers.ts';
 
 /** What was asked for. */
@@ -11,7 +11,8 @@ export interface Options {
   readonly cases: RegExp | undefined;
   /** Those that are there, if undefined. */
   readonly devices: readonly DeviceName[] | undefined;
-  readonly peers: readonly PeerName[];
+  /** Those that are there, if undefined. */
+  readonly peers: readonly PeerName[] | undefined;
   readonly threads: readonly number[];
   readonly quick: boolean;
   /** Milliseconds that the run may wait in all for other programs to become quiet. */
@@ -35,11 +36,13 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
 
   pnpm bench [options]
 
-  --suite a,b      ${SUITES.join(', ')} (default: all)
+  --suite a,b      ${SUITES.join(', ')} (default: all but ${GPU_SUITE})
   --cases PATTERN  only cases whose names match a regular expression, for example '^delta rule' (default: all)
-  --device a,b     ours: ${DEVICES.join(', ')} (default: both; native where it was built)
-  --peers a,b      ${PEERS.join(', ')}, or none (default: those that are there)
-  --threads 1,2    thread counts (default: 1,2)
+  --device a,b     ours: ${DEVICES.join(', ')} (default: native, where it was built, and wasm; webgpu for
+                   --suite ${GPU_SUITE})
+  --peers a,b      ${PEERS.join(', ')}, or none
+                   (default: those that are there and compute on a processor; on a GPU for --suite ${GPU_SUITE})
+  --threads 1,2    thread counts of native, wasm and pytorch (default: 1,2)
   --quick          fewer cases, fewer and shorter rounds: a look, not a result
   --patience N     seconds to wait in all for other programs to become quiet (default: 600)
   --note TEXT      a circumstance that readers of the page must know
@@ -57,12 +60,15 @@ export const HELP: string = `Measures @fwp/core against tfjs and PyTorch, in tur
  */
 export function parseOptions(args: readonly string[]): Options {
   const { values } = parse(args);
-  const chosenPeers = values.peers === 'none' ? [] : choices('--peers', values.peers, PEERS);
   return {
-    suites: choices('--suite', values.suite, SUITES),
+    suites:
+      values.suite === undefined
+        ? SUITES.filter((suite) => suite !== GPU_SUITE)
+        : choices('--suite', values.suite, SUITES),
     cases: values.cases === undefined ? undefined : pattern(values.cases),
     devices: values.device === undefined ? undefined : choices('--device', values.device, DEVICES),
-    peers: chosenPeers,
+    peers:
+      values.peers === undefined ? undefined : values.peers === 'none' ? [] : choices('--peers', values.peers, PEERS),
     threads: values.threads === undefined ? [1, 2] : values.threads.split(',').map(threadCount),
     quick: values.quick === true,
     patience: 1000 * seconds(values.patience ?? '600'),
@@ -100,8 +106,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-function choices<T extends string>(option: string, text: string | undefined, known: readonly T[]): T[] {
-  if (text === undefined) return [...known];
+function choices<T extends string>(option: string, text: string, known: readonly T[]): T[] {
   const wanted = text.split(',').map((word) => word.trim());
   for (const word of wanted) {
     if ((known as readonly string[]).includes(word)) continue;

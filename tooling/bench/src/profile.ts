@@ -2,7 +2,7 @@
 
 import { CASES } from './catalog.ts';
 import { PeerProcess } from './harness/peer-process.ts';
-import { commandFor, configurations, DEVICES, hasNativeKernels, keyOf } from './harness/peers.ts';
+import { commandFor, configurations, defaultDevices, keyOf } from './harness/peers.ts';
 import type { CallProfile } from './harness/protocol.ts';
 import type { Options } from './options.ts';
 import { digits, percent, textTable } from './report/format.ts';
@@ -15,7 +15,7 @@ const DEADLINE = 120_000;
 
 /** Prints one table for each training step, device and thread count. */
 export async function profileTraining(options: Options): Promise<void> {
-  const devices = options.devices ?? DEVICES.filter((name) => name !== 'native' || hasNativeKernels());
+  const devices = options.devices ?? defaultDevices(false);
   for (const entry of configurations(devices, [], options.threads)) {
     const peer = await PeerProcess.start(commandFor(entry, ''));
     for (const { suite, name, program, parameters } of CASES) {

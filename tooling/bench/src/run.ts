@@ -2,17 +2,20 @@
 
 import { spawnSync } from 'node:child_process';
 import { cpus, release, totalmem, type } from 'node:os';
-import { CASES, type Case, MEMORY_SUITE } from './catalog.ts';
+import { CASES, type Case, GPU_SUITE, MEMORY_SUITE } from './catalog.ts';
 import { type CaseResult, FULL, measureCase, QUICK } from './harness/measure.ts';
 import { PeerProcess } from './harness/peer-process.ts';
 import {
+  availablePeers,
   type Configuration,
   commandFor,
   configurations,
   DEVICES,
-  findPython,
+  defaultDevices,
+  GPU_PEERS,
   hasNativeKernels,
   keyOf,
+  PEERS,
   PeerPool,
 } from './harness/peers.ts';
 import { type Options, UsageError } from './options.ts';
@@ -34,18 +37,16 @@ const LONG = 6;
  */
 export async function runBenchmarks(options: Options): Promise<ResultsDocument> {
   const begin = new Date();
-  const python = options.peers.includes('pytorch') ? findPython() : undefined;
-  if (python === undefined && options.peers.includes('pytorch')) {
-    process.stderr.write('No python3 with torch here: PyTorch is left out. Install it with: pip install torch\n');
-  }
-  const peers = options.peers.filter((name) => name !== 'pytorch' || python !== undefined);
-  const native = hasNativeKernels();
-  if (!native && options.devices === undefined) {
+  const onGpu = options.suites.every((suite) => suite === GPU_SUITE);
+  const wanted = options.peers ?? PEERS.filter((name) => GPU_PEERS.includes(name) === onGpu);
+  const { peers, python } = availablePeers(wanted, (name, why) =>
+    process.stderr.write(`${why}. Peer '${name}' is left out.\n`),
+  );
+  if (options.devices === undefined && !onGpu && !hasNativeKernels()) {
     process.stderr.write('The native kernels were not built (no C compiler?): native is left out.\n');
   }
-  const devices = options.devices ?? DEVICES.filter((name) => name !== 'native' || native);
-  const all = configurations(devices, peers, options.threads);
-  const pool = new PeerPool(new Map(all.map((entry) => [keyOf(entry), commandFor(entry, python ?? 'python3')])));
+  const all = configurations(options.devices ?? defaultDevices(onGpu), peers, options.threads);
+  const pool = new PeerPool(new Map(all.map((entry) => [keyOf(entry), commandFor(entry, python)])));
   try {
     return await measureAll(options, all, pool, begin);
   } finally {

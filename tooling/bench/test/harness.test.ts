@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Case } from '../src/catalog.ts';
 import { difference, disagreements } from '../src/harness/agreement.ts';
@@ -17,6 +18,7 @@ import { digestOf, integers, uniform } from '../src/programs/values.ts';
 const FAKE_PEER = `
 const value = Number(process.argv[2]);
 let hasYardstick = false;
+let fragile = false;
 console.log('a banner');
 console.log(JSON.stringify({ id: 0, result: { version: 'fake', threads: 1, detail: '' } }));
 require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
@@ -25,9 +27,25 @@ require('node:readline').createInterface({ input: process.stdin }).on('line', (l
   if (command === 'quit') process.exit(0);
   if (program === 'endless') { for (;;); }
   if (program === 'crash') process.exit(3);
+  if (program === 'fragile' && command === 'prepare') fragile = value > 1;
+  if (fragile && command === 'measure') return console.log(JSON.stringify({ id, error: 'no room' }));
   if (program === 'missing') return console.log(JSON.stringify({ id, error: 'none here', unsupported: true }));
   const results = { prepare: { digest: { values: [value], scale: 1 }, call: 1 }, measure: { samples: [3, 1, 2], ...(hasYardstick && { yardstick: [8, 8] }) } };
   console.log(JSON.stringify({ id, result: results[command] ?? null }));
+});
+`;
+
+/** A peer whose device works on, which counts calls and how often it was waited for. */
+const ASYNCHRONOUS_PEER = `
+import { serve } from SERVE;
+let calls = 0;
+let waits = 0;
+await serve({
+  identity: { version: 'fake', threads: 1, detail: '' },
+  programs: {
+    count: () => ({ run: () => void calls++, check: () => ({ values: [calls, waits], scale: 1 }), dispose: () => {} }),
+  },
+  settle: async () => void waits++,
 });
 `;
 
@@ -92,6 +110,44 @@ describe('protocol', () => {
     expect(crash.outcomes.get('a/1')).toMatchObject({ kind: 'failed', reason: expect.stringContaining('status 3') });
   });
 
+  it('goes on without a peer that has no room for as much as is measured', async () => {
+    const peers = new Map([
+      ['a/1', await start(1)],
+      ['b/1', await start(1.00001)],
+    ]);
+    const { outcomes } = await measureCase(caseOf('fragile'), peers, EFFORT);
+    expect(outcomes.get('a/1')).toMatchObject({ kind: 'measured', samples: 6 });
+    expect(outcomes.get('b/1')).toEqual({ kind: 'failed', reason: 'no room' });
+  });
+
+  it('expects fewer digits of a peer that computes in fewer', async () => {
+    const peers = new Map([
+      ['native/1', await start(1)],
+      ['flash-linear-attention/1', await start(1.05)],
+    ]);
+    const { outcomes } = await measureCase(caseOf('anything'), peers, EFFORT);
+    expect(outcomes.get('flash-linear-attention/1')).toMatchObject({ kind: 'measured' });
+  });
+
+  it('waits for a device that works on before it looks at the clock', async () => {
+    const source = JSON.stringify(new URL('../src/harness/serve.ts', import.meta.url).href);
+    const peer = await PeerProcess.start({
+      program: process.execPath,
+      args: ['--import', 'tsx', '--input-type=module', '--eval', ASYNCHRONOUS_PEER.replace('SERVE', source)],
+      directory: fileURLToPath(new URL('..', import.meta.url)),
+    });
+    started.push(peer);
+    const request = { program: 'count', parameters: {}, warmUp: 0 };
+    const { digest: before } = await peer.prepare(request, 30_000);
+    const { samples } = await peer.measure(0);
+    const { digest: after } = await peer.prepare(request, 30_000);
+    // One settled call of warming up, then one settled sample of many calls.
+    expect(before.values).toEqual([0, 0]);
+    expect(samples).toHaveLength(1);
+    expect(after.values[1]).toBe(2);
+    expect(after.values[0]).toBeGreaterThan(2);
+  });
+
   it('ends a peer that exceeds its deadline', async () => {
     const peer = await start(1);
     const { outcomes } = await measureCase(caseOf('endless'), new Map([['a/1', peer]]), { ...EFFORT, deadline: 100 });
@@ -115,7 +171,7 @@ describe('agreement', () => {
 
   it('names whoever differs from the first peer', () => {
     const digests = new Map(Object.entries({ a: digest(1), b: digest(1.00001), c: digest(2) }));
-    expect(disagreements(digests, 1e-3)).toEqual([{ peer: 'c', reference: 'a', difference: 0.5 }]);
+    expect(disagreements(digests, () => 1e-3)).toEqual([{ peer: 'c', reference: 'a', difference: 0.5 }]);
   });
 });
 
@@ -149,6 +205,8 @@ describe('configurations', () => {
 describe('options', () => {
   it('choose everything by default', () => {
     expect(parseOptions([])).toMatchObject({ devices: undefined, threads: [1, 2], quick: false });
+    expect(parseOptions([]).suites).not.toContain('gpu');
+    expect(parseOptions(['--suite', 'gpu'])).toMatchObject({ suites: ['gpu'], peers: undefined });
   });
 
   it.each([

@@ -36,6 +36,32 @@ describe('yardsticks', () => {
 });
 
 describe('rows', () => {
+  it('of a GPU tell operations and bytes, each beside what the card can', () => {
+    const [benchmark] = CASES.filter(({ suite }) => suite === 'gpu') as [(typeof CASES)[0]];
+    const outcomes = {
+      'webgpu/1': measured(2),
+      'pytorch-cuda/1': measured(8),
+      'flash-linear-attention/1': measured(1),
+    };
+    const [row] = rowsOf(
+      benchmark,
+      resultOf(outcomes),
+      [{ name: 'webgpu', threads: 1 }],
+      [
+        { name: 'pytorch-cuda', threads: 1 },
+        { name: 'flash-linear-attention', threads: 1 },
+      ],
+      new Map([['webgpu/1', { flops: 60_000, bytes: 4000 }]]),
+    );
+    expect(benchmark.name).toBe('linear attention 1,8192,96,128');
+    const numbers = 8192 * 96 * 128;
+    expect(row?.rate).toBeCloseTo((4 * numbers * 128) / 2 / 1e6);
+    expect(row?.peakFraction).toBeCloseTo((4 * numbers * 128) / 2 / 1e6 / 60_000);
+    expect(row?.bandwidth).toBeCloseTo((16 * numbers) / 2 / 1e6);
+    expect(row?.bandwidthFraction).toBeCloseTo((16 * numbers) / 2 / 1e6 / 4000);
+    expect(row?.ratio).toEqual({ 'pytorch-cuda': 4, 'flash-linear-attention': 0.5 });
+  });
+
   it('compare with peers of as many threads, and with tfjs always', () => {
     const outcomes = {
       'native/1': measured(4),

@@ -9,6 +9,9 @@ import type { GpuDevice } from './adapter.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { startTask, waitForTask } from './dawn.ts';
 
+/** Buffers of this size together are not kept from others by commands that wait. */
+const MOST_BYTES_WAITING = 2 ** 27;
+
 /** A tensor's data, where it is at the moment. */
 interface TensorData {
   readonly dtype: tf.DataType;
@@ -25,6 +28,8 @@ export interface TfjsWebGpuBackend extends tf.KernelBackend {
   /** Replaced in {@link createWebGpuBackend}. */
   bufferManager: BufferPool;
   readonly commandQueueOwnedIds: WeakSet<object>;
+  /** Tensors that are disposed of, and whose buffers wait for the commands that use them to be submitted. */
+  readonly tensorDataPendingDisposal: object[];
   readonly uniformPendingDisposal: GPUBuffer[];
   readonly commandEncoder: GPUCommandEncoder | null;
   computePassEncoder: GPUComputePassEncoder | null;
@@ -32,6 +37,7 @@ export interface TfjsWebGpuBackend extends tf.KernelBackend {
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
   submitQueue(): void;
+  disposeData(dataId: object, force?: boolean): boolean;
   uploadToGPU(dataId: object): void;
   makeTensorInfo(shape: number[], dtype: tf.DataType, values?: tf.backend_util.BackendValues): tf.TensorInfo;
   runWebGPUProgram(...given: unknown[]): tf.TensorInfo;
@@ -47,6 +53,8 @@ export interface TfjsWebGpuModule {
 export interface WebGpuBackend extends TfjsWebGpuBackend {
   /** Throws what went wrong on the GPU since the last call. */
   assertWorking(): void;
+  /** Waits until everything that it was asked for is computed, and throws what went wrong. */
+  finish(): Promise<void>;
   /** A float32 tensor of undefined content on the GPU. */
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
 }
@@ -68,6 +76,7 @@ export function createWebGpuBackend(
   class Backend extends WebGPUBackend implements WebGpuBackend {
     #problem: Error | undefined;
     #isDisposed = false;
+    #bytesWaiting = 0;
 
     constructor() {
       super(device, gpu.info);
@@ -95,6 +104,32 @@ export function createWebGpuBackend(
       const info = this.makeTensorInfo(shape, dtype);
       this.uploadToGPU(info.dataId);
       return info;
+    }
+
+    /** Does not wait for a full batch of commands where those that wait keep much memory. */
+    override disposeData(dataId: object, force?: boolean): boolean {
+      const before = this.tensorDataPendingDisposal.length;
+      const buffer = this.tensorMap.has(dataId) ? this.tensorMap.get(dataId).resource : undefined;
+      const isDisposed = super.disposeData(dataId, force);
+      if (this.tensorDataPendingDisposal.length > before) this.#bytesWaiting += buffer?.size ?? 0;
+      if (this.#bytesWaiting > MOST_BYTES_WAITING) this.#submit();
+      return isDisposed;
+    }
+
+    override submitQueue(): void {
+      super.submitQueue();
+      this.#bytesWaiting = 0;
+    }
+
+    #submit(): void {
+      this.endComputePassEncoder();
+      if (this.commandEncoder !== null) this.submitQueue();
+    }
+
+    async finish(): Promise<void> {
+      this.#submit();
+      await task(() => this.queue.onSubmittedWorkDone());
+      this.assertWorking();
     }
 
     override runWebGPUProgram(...given: unknown[]): tf.TensorInfo {
@@ -152,7 +187,13 @@ export function createWebGpuBackend(
     /** Dawn says at once where there is no room; browsers say it later. */
     #createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer | OutOfMemoryError {
       const earlier = this.#problem;
-      const buffer = device.createBuffer(descriptor);
+      let buffer: GPUBuffer;
+      try {
+        buffer = device.createBuffer(descriptor);
+      } catch {
+        // So it is for buffers that are to be written to at once.
+        return this.#outOfMemory();
+      }
       const problem = this.#problem;
       if (earlier !== undefined || !(problem instanceof OutOfMemoryError)) return buffer;
       this.#problem = undefined;
@@ -163,14 +204,14 @@ export function createWebGpuBackend(
       if (error.constructor.name !== 'GPUOutOfMemoryError') {
         return new Error(`WebGPU (${description}): ${error.message}`);
       }
-      const { numBytesUsed, numBytesAllocated } = this.bufferManager;
+      const problem = this.#outOfMemory();
       this.bufferManager.startAfresh();
-      return new OutOfMemoryError(
-        undefined,
-        numBytesUsed,
-        numBytesAllocated,
-        full(description, numBytesUsed, numBytesAllocated),
-      );
+      return problem;
+    }
+
+    #outOfMemory(): OutOfMemoryError {
+      const { numBytesUsed: used, numBytesAllocated: allocated } = this.bufferManager;
+      return new OutOfMemoryError(undefined, used, allocated, full(description, used, allocated));
     }
   }
 

@@ -8,7 +8,7 @@
 
 /** What the package `webgpu` exports. */
 export interface DawnModule {
-  /** Takes switches of Dawn, none are needed. */
+  /** Takes options of Dawn, none are needed: `'adapter=…'`, `'backend=…'`. */
   create(options: string[]): GPU;
   /** The classes and constants that browsers have as globals. */
   readonly globals: Readonly<Record<string, unknown>>;

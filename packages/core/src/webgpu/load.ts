@@ -16,6 +16,9 @@ import { registerGpuKernels } from './register.ts';
 const BACKEND = 'webgpu';
 const TFJS_PACKAGE = '@tensorflow/tfjs-backend-webgpu';
 
+/** Environment variable with options of Dawn, between semicolons: `adapter=…`, `backend=…`. */
+const DAWN_OPTIONS = 'FWP_DAWN';
+
 /** Dawn's GPU object; one for the process. */
 let dawn: GPU | undefined;
 
@@ -78,7 +81,7 @@ async function dawnGpu(): Promise<GPU> {
   }
   const { create, globals } = module as unknown as DawnModule;
   Object.assign(globalThis, globals);
-  dawn = create((process.env['FWP_DAWN'] ?? '').split(' ').filter((option) => option !== ''));
+  dawn = create((process.env[DAWN_OPTIONS] ?? '').split(';').filter((option) => option !== ''));
   return dawn;
 }
 

@@ -10,7 +10,10 @@ const UNIFORM = 0x40;
 const MIB = 2 ** 20;
 
 /** A pool, and the bytes of what was made for it and is not destroyed; all of them may have `room`. */
-function poolOf(largest = 2 ** 31, room = Number.POSITIVE_INFINITY): { pool: BufferPool; made: () => number; live: () => number } {
+function poolOf(
+  largest = 2 ** 31,
+  room = Number.POSITIVE_INFINITY,
+): { pool: BufferPool; made: () => number; live: () => number } {
   const live = new Set<GPUBuffer>();
   let made = 0;
   const bytes = () => [...live].reduce((sum, { size }) => sum + size, 0);

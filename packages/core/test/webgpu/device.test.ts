@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { DeviceLostError, device, dispose, init, OutOfMemoryError } from '../../src/index.ts';
+import { DeviceLostError, device, dispose, init, OutOfMemoryError, synchronize } from '../../src/index.ts';
 import type { WebGpuBackend } from '../../src/webgpu/backend.ts';
 import { runKernel, type WgslKernel } from '../../src/webgpu/program.ts';
 import { webGpuDevices } from '../devices.ts';
@@ -31,6 +31,20 @@ describe.skipIf(gpu === undefined)('device webgpu', { timeout: 240_000 }, () => 
     expect([...tf.greater(tf.matMul(x, y), 15).dataSync()]).toEqual([...sums]);
     expect(await tf.matMul(x, y).array()).toHaveLength(40);
     expect(tf.complex([1, 2], [3, 4]).dataSync()).toEqual(Float32Array.from([1, 3, 2, 4]));
+  });
+
+  it('has computed what it was asked for before when it was waited for', async () => {
+    await init({ device: 'webgpu' });
+    let values: Float32Array | undefined;
+    const product = tf.matMul(tf.ones([300, 300]), tf.ones([300, 300]));
+    void product.data<'float32'>().then((read) => {
+      values = read;
+    });
+    tf.add(product, 1);
+    expect(backend().commandEncoder).not.toBeNull();
+    await synchronize();
+    expect(backend().commandEncoder).toBeNull();
+    expect(values?.[0]).toBe(300);
   });
 
   it('can be left and started again', async () => {

@@ -5,16 +5,23 @@ import { loadWebGpu } from '../../src/webgpu/load.ts';
 /** Packages that are not installed, by name. */
 const missing = vi.hoisted(() => new Set<string>());
 
+/** Options that Dawn was given, for each of its GPU objects. */
+const given = vi.hoisted((): string[][] => []);
+
 vi.mock('../../src/device/optional-devices.ts', () => ({
   importOptional: async (name: string) =>
-    missing.has(name) ? { problem: 'is not installed' } : { module: { globals: {}, create: () => NO_GPU } },
+    missing.has(name) ? { problem: 'is not installed' } : { module: { globals: {}, create } },
 }));
 
-const NO_GPU = { requestAdapter: async () => null };
+function create(options: string[]): object {
+  given.push(options);
+  return { requestAdapter: async () => null };
+}
 
 afterEach(() => {
   missing.clear();
   vi.unstubAllGlobals();
+  vi.unstubAllEnvs();
 });
 
 describe('what device webgpu needs', () => {
@@ -33,6 +40,19 @@ describe('what device webgpu needs', () => {
 
   it('is said when there is no adapter', async () => {
     await expect(loadWebGpu()).rejects.toThrow(/no GPU adapter/);
+  });
+
+  it('may be told to Dawn: which adapter, by which interface', async () => {
+    for (const [options, expected] of [
+      ['', []],
+      ['adapter=NVIDIA H200;backend=vulkan', ['adapter=NVIDIA H200', 'backend=vulkan']],
+    ] as const) {
+      vi.stubEnv('FWP_DAWN', options);
+      vi.resetModules();
+      const { loadWebGpu: freshLoadWebGpu } = await import('../../src/webgpu/load.ts');
+      await expect(freshLoadWebGpu()).rejects.toThrow(/no GPU adapter/);
+      expect(given.at(-1)).toEqual(expected);
+    }
   });
 
   it('can be given, and a browser’s GPU is taken where there is one', async () => {

@@ -30,12 +30,15 @@ export interface Disagreement {
  * Compares every digest with the first one.
  *
  * @param digests by peer, the most trusted first
- * @param tolerance allowed difference as a fraction of the scale
+ * @param toleranceOf allowed difference of a peer as a fraction of the scale
  */
-export function disagreements(digests: ReadonlyMap<string, Digest>, tolerance: number): Disagreement[] {
+export function disagreements(
+  digests: ReadonlyMap<string, Digest>,
+  toleranceOf: (peer: string) => number,
+): Disagreement[] {
   const [reference, ...others] = [...digests];
   if (reference === undefined) return [];
   return others
     .map(([peer, digest]) => ({ peer, reference: reference[0], difference: difference(reference[1], digest) }))
-    .filter((row) => !(row.difference <= tolerance));
+    .filter((row) => !(row.difference <= toleranceOf(row.peer)));
 }

@@ -7,6 +7,7 @@ import type { Case } from '../catalog.ts';
 import { type Disagreement, disagreements } from './agreement.ts';
 import { DISTURBING_LOAD, LoadMeter } from './calm.ts';
 import { DeadlineError, type PeerProcess, UnsupportedError } from './peer-process.ts';
+import { COARSE, type PeerName } from './peers.ts';
 import type { Digest, Measured } from './protocol.ts';
 import { median, minimum } from './statistics.ts';
 
@@ -92,33 +93,48 @@ export async function measureCase(
       const reason = (error as Error).message;
       const absent = error instanceof UnsupportedError || error instanceof DeadlineError;
       outcomes.set(name, { kind: absent ? 'unsupported' : 'failed', reason });
+      // Who failed may have kept what it made; the next case finds it started again.
+      if (!absent) await peer.close();
     }
   }
-  const wrong = disagreements(digests, benchmark.tolerance ?? DEFAULT_TOLERANCE);
+  const wrong = disagreements(digests, (key) => toleranceOf(benchmark, key));
   const right = contestants.filter(({ name }) => !wrong.some(({ peer }) => peer === name));
   for (const { peer, reference, difference } of wrong) {
     const reason = `differs from ${reference} by ${difference.toExponential(1)} of the result's size`;
     outcomes.set(peer, { kind: 'failed', reason });
   }
+  const failed = new Set<Contestant>();
   const counts = { slices: 0, disturbed: 0 };
   const allPids = [...peers.values()].filter(({ alive }) => alive).map(({ pid }) => pid);
   for (let round = 0; round < effort.rounds; round++) {
     const order = round % 2 === 0 ? right : [...right].reverse();
     for (const contestant of order) {
-      if (takesPart(contestant.call, round, effort.rounds)) {
+      if (failed.has(contestant) || !takesPart(contestant.call, round, effort.rounds)) continue;
+      try {
         await takeSlice(contestant, effort, patience, counts, allPids);
+      } catch (error) {
+        // No room, a device that was lost: the others go on.
+        failed.add(contestant);
+        outcomes.set(contestant.name, { kind: 'failed', reason: (error as Error).message });
+        await contestant.peer.close();
       }
     }
   }
-  for (const { name, calm, disturbed } of right) {
+  for (const contestant of right) {
+    if (failed.has(contestant)) continue;
+    const { name, calm, disturbed } = contestant;
     const { samples, relative } = calm.samples.length > 0 ? calm : disturbed;
     outcomes.set(name, {
       ...{ kind: 'measured', median: median(samples), minimum: minimum(samples), samples: samples.length },
       ...(relative.length > 0 ? { relative: median(relative) } : {}),
     });
   }
-  for (const { peer } of contestants) await peer.release();
+  for (const { peer } of contestants) if (peer.alive) await peer.release();
   return { outcomes, disagreements: wrong, slices: counts.slices, disturbedSlices: counts.disturbed };
+}
+
+function toleranceOf({ tolerance = DEFAULT_TOLERANCE }: Case, key: string): number {
+  return Math.max(tolerance, COARSE[key.split('/')[0] as PeerName] ?? 0);
 }
 
 interface Contestant {

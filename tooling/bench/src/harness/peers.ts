@@ -7,9 +7,15 @@ import { type PeerCommand, PeerProcess } from './peer-process.ts';
 import type { Identity } from './protocol.ts';
 
 /** Ours. */
-export const DEVICES = ['native', 'wasm'] as const;
+export const DEVICES = ['native', 'wasm', 'webgpu', 'tensorflow'] as const;
 /** Whom we are compared with; the first one that computes is the reference for correctness. */
-export const PEERS = ['pytorch', 'tfjs-cpu', 'tfjs-wasm'] as const;
+export const PEERS = ['pytorch', 'tfjs-cpu', 'tfjs-wasm', 'pytorch-cuda', 'flash-linear-attention'] as const;
+/** Those that compute on a GPU; `tensorflow` may. */
+export const GPU_PEERS: readonly PeerName[] = ['pytorch-cuda', 'flash-linear-attention'];
+/** Those whose threads are chosen. The others have one that counts. */
+const THREADED: readonly string[] = ['native', 'wasm', 'pytorch'];
+/** Those that compute in fewer digits: differences from others that are theirs, as a fraction of the result's size. */
+export const COARSE: Readonly<Partial<Record<PeerName, number>>> = { 'flash-linear-attention': 0.1 };
 
 export type DeviceName = (typeof DEVICES)[number];
 export type PeerName = (typeof PEERS)[number];
@@ -25,17 +31,22 @@ export function keyOf({ name, threads }: Configuration): string {
   return `${name}/${threads}`;
 }
 
-/** The configurations for these names and thread counts; tfjs has one thread only, in Node. References come first. */
+/** The configurations for these names and thread counts. References come first, peers that compute in fewer digits last. */
 export function configurations(
   devices: readonly DeviceName[],
   peers: readonly PeerName[],
   threads: readonly number[],
 ): Configuration[] {
-  const all: Configuration[] = [];
-  for (const name of [...peers, ...devices]) {
-    for (const count of name.startsWith('tfjs') ? [1] : threads) all.push({ name, threads: count });
-  }
-  return all;
+  const coarse = peers.filter((name) => COARSE[name] !== undefined);
+  const exact = peers.filter((name) => !coarse.includes(name));
+  return [...exact, ...devices, ...coarse].flatMap((name) =>
+    (THREADED.includes(name) ? threads : [1]).map((count) => ({ name, threads: count })),
+  );
+}
+
+/** Whether a peer's times are set beside a device's: with as many threads, if it has threads to choose. */
+export function isComparable(peer: Configuration, device: Configuration): boolean {
+  return peer.threads === device.threads || !THREADED.includes(peer.name);
 }
 
 const directory = fileURLToPath(new URL('../..', import.meta.url));
@@ -55,6 +66,10 @@ export function commandFor({ name, threads }: Configuration, python: string): Pe
   switch (name) {
     case 'pytorch':
       return { program: python, args: ['peers/torch_peer.py', String(threads)], directory };
+    case 'pytorch-cuda':
+      return { program: python, args: ['peers/torch_peer.py', '1', 'cuda'], directory };
+    case 'flash-linear-attention':
+      return { program: python, args: ['peers/fla_peer.py'], directory };
     case 'tfjs-cpu':
       return nodeCommand('tfjs', 'cpu');
     case 'tfjs-wasm':
@@ -64,16 +79,52 @@ export function commandFor({ name, threads }: Configuration, python: string): Pe
   }
 }
 
+/** Ours that compute on the processor and are there, or those that compute on a GPU. */
+export function defaultDevices(onGpu: boolean): DeviceName[] {
+  if (onGpu) return ['webgpu'];
+  return hasNativeKernels() ? ['native', 'wasm'] : ['wasm'];
+}
+
 /** Whether our native kernels were built. */
 export function hasNativeKernels(): boolean {
   return existsSync(new URL('../../../../packages/core/kernels/kernels.node', import.meta.url));
 }
 
-/** A Python that has torch, or undefined. */
-export function findPython(): string | undefined {
-  return ['python3', 'python'].find(
-    (program) => spawnSync(program, ['-c', 'import torch'], { stdio: 'ignore' }).status === 0,
-  );
+/** What Python must be able to do for a peer, and how to get it. */
+const PYTHON_PEERS: Readonly<Partial<Record<PeerName, { readonly code: string; readonly help: string }>>> = {
+  pytorch: { code: 'import torch', help: 'No python3 with torch here. Install it with: pip install torch' },
+  'pytorch-cuda': {
+    code: 'import torch; assert torch.cuda.is_available()',
+    help: 'No python3 whose torch finds a CUDA card here',
+  },
+  'flash-linear-attention': {
+    code: 'import torch, fla; assert torch.cuda.is_available()',
+    help: 'No python3 with a CUDA card and fla here. Install it with: pip install flash-linear-attention',
+  },
+};
+
+/**
+ * Those of the peers that are there.
+ *
+ * @param missing is told why each of the others is not
+ * @returns their names, and the Python that they run in
+ */
+export function availablePeers(
+  names: readonly PeerName[],
+  missing: (name: PeerName, why: string) => void,
+): { peers: PeerName[]; python: string } {
+  const pythons = ['python3', 'python'];
+  let found: string | undefined;
+  const peers = names.filter((name) => {
+    const needs = PYTHON_PEERS[name];
+    if (needs === undefined) return true;
+    const candidates = found === undefined ? pythons : [found];
+    const able = candidates.find((python) => spawnSync(python, ['-c', needs.code], { stdio: 'ignore' }).status === 0);
+    if (able === undefined) missing(name, needs.help);
+    else found = able;
+    return able !== undefined;
+  });
+  return { peers, python: found ?? 'python3' };
 }
 
 /** A peer does not start. */

@@ -1,7 +1,7 @@
 /** A peer's side of the protocol: reads requests, runs programs, times them. */
 
 import { createInterface } from 'node:readline';
-import type { Program, ProgramTable } from '../programs/program.ts';
+import { type Program, type ProgramTable, Unsupported } from '../programs/program.ts';
 import type {
   CallProfile,
   Identity,
@@ -13,8 +13,10 @@ import type {
   Request,
 } from './protocol.ts';
 
-/** Calls that are shorter are timed several at a time, so that the clock's resolution does not matter. */
+/** Calls that are shorter (ms) are timed several at a time, so that the clock's resolution does not matter. */
 const SHORTEST_SAMPLE = 1;
+/** The same where the device works on while the program goes ahead, so that waiting for it once does not matter. */
+const SHORTEST_AWAITED_SAMPLE = 20;
 
 /** What a peer offers. */
 export interface Service {
@@ -24,6 +26,8 @@ export interface Service {
   readonly memory?: (steps: number, every: number) => MemorySamples;
   /** Counts time by kernel while `run` runs, where the peer can. */
   readonly profile?: (run: () => void) => CallProfile['kernels'];
+  /** Waits until the device has done what it was asked for; none if it has when a program returns. */
+  readonly settle?: () => Promise<void>;
   /** Called at the end. */
   readonly close?: () => Promise<void>;
 }
@@ -37,7 +41,7 @@ export async function serve(service: Service): Promise<void> {
     const request = JSON.parse(line) as Request & { id: number };
     if (request.command === 'quit') break;
     try {
-      send({ id: request.id, result: runner.answer(request) ?? null });
+      send({ id: request.id, result: (await runner.answer(request)) ?? null });
     } catch (error) {
       send({ id: request.id, ...describe(error) });
     }
@@ -66,7 +70,7 @@ class Runner {
     this.#service = service;
   }
 
-  answer(request: Request): unknown {
+  async answer(request: Request): Promise<unknown> {
     switch (request.command) {
       case 'prepare':
         return this.#prepare(request);
@@ -88,16 +92,16 @@ class Runner {
     this.#ready = this.#yardstick = undefined;
   }
 
-  #prepare({ program: name, parameters, yardstick, warmUp }: PrepareRequest): Prepared {
+  async #prepare({ program: name, parameters, yardstick, warmUp }: PrepareRequest): Promise<Prepared> {
     this.release();
-    const { programs } = this.#service;
+    const { programs, settle } = this.#service;
     const make = programs[name];
     if (make === undefined) throw new Unsupported(`no program '${name}'`);
     const program = make(parameters);
     const digest = program.check();
-    this.#ready = warm(program, warmUp);
+    this.#ready = await warm(program, warmUp, settle);
     const makeYardstick = yardstick && programs[yardstick.program];
-    if (makeYardstick) this.#yardstick = warm(makeYardstick(yardstick.parameters), warmUp);
+    if (makeYardstick) this.#yardstick = await warm(makeYardstick(yardstick.parameters), warmUp, settle);
     return { digest, call: this.#ready.call };
   }
 
@@ -118,12 +122,13 @@ class Runner {
     return { milliseconds: milliseconds / calls, kernels: perCall };
   }
 
-  #measure(milliseconds: number): Measured {
+  async #measure(milliseconds: number): Promise<Measured> {
+    const { settle } = this.#service;
     const ready = this.#prepared('measure');
-    if (this.#yardstick === undefined) return { samples: samplesOf(ready, milliseconds) };
-    const before = samplesOf(this.#yardstick, milliseconds / 4);
-    const samples = samplesOf(ready, milliseconds / 2);
-    return { samples, yardstick: [...before, ...samplesOf(this.#yardstick, milliseconds / 4)] };
+    if (this.#yardstick === undefined) return { samples: await samplesOf(ready, milliseconds, settle) };
+    const before = await samplesOf(this.#yardstick, milliseconds / 4, settle);
+    const samples = await samplesOf(ready, milliseconds / 2, settle);
+    return { samples, yardstick: [...before, ...(await samplesOf(this.#yardstick, milliseconds / 4, settle))] };
   }
 
   #prepared(command: string): Ready {
@@ -132,34 +137,39 @@ class Runner {
   }
 }
 
-function warm(program: Program, milliseconds: number): Ready {
+async function warm(program: Program, milliseconds: number, settle: Service['settle']): Promise<Ready> {
   const begin = performance.now();
   let call = Number.POSITIVE_INFINITY;
   let now = begin;
   do {
     const before = now;
     program.run();
+    // Nothing is awaited where nothing has to be: that would be timed, too.
+    if (settle !== undefined) await settle();
     now = performance.now();
     call = Math.min(call, now - before);
   } while (now - begin < milliseconds);
-  return { program, call, inner: Math.max(1, Math.ceil(SHORTEST_SAMPLE / Math.max(call, 1e-4))) };
+  const shortest = settle === undefined ? SHORTEST_SAMPLE : SHORTEST_AWAITED_SAMPLE;
+  return { program, call, inner: Math.max(1, Math.ceil(shortest / Math.max(call, 1e-4))) };
 }
 
-function samplesOf({ program, inner }: Ready, milliseconds: number): number[] {
+async function samplesOf(
+  { program, inner }: Ready,
+  milliseconds: number,
+  settle: Service['settle'],
+): Promise<number[]> {
   const samples: number[] = [];
   const end = performance.now() + milliseconds;
   let before = performance.now();
   do {
     for (let i = 0; i < inner; i++) program.run();
+    if (settle !== undefined) await settle();
     const now = performance.now();
     samples.push((now - before) / inner);
     before = now;
   } while (before < end);
   return samples;
 }
-
-/** Thrown by programs that a peer's library cannot run. */
-export class Unsupported extends Error {}
 
 /** tfjs says in these words that a backend lacks a kernel or that an operation lacks a gradient. */
 const MISSING = /not registered for( the)? backend|gradient function not found|not yet supported|not supported/i;

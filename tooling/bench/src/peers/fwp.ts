@@ -1,6 +1,6 @@
-/** Our own peer: `node --import tsx fwp.ts native|wasm threads` */
+/** Our own peer: `node --import tsx fwp.ts native|wasm|webgpu|tensorflow threads` */
 
-import { type DeviceName, device, dispose, init } from '@fwp/core';
+import { type DeviceName, device, dispose, init, synchronize } from '@fwp/core';
 import { serve } from '../harness/serve.ts';
 import { attentionPrograms } from '../programs/attention-programs.ts';
 import { deltaRulePrograms } from '../programs/delta-rule-programs.ts';
@@ -8,6 +8,7 @@ import { currentEngine } from '../programs/engine.ts';
 import { expertPrograms } from '../programs/expert-programs.ts';
 import { fastRecurrencePrograms } from '../programs/fast-recurrence-programs.ts';
 import { fwpOperations } from '../programs/fwp-operations.ts';
+import { gpuPeakPrograms } from '../programs/gpu-peak-programs.ts';
 import { linearAttentionPrograms } from '../programs/linear-attention-programs.ts';
 import { memoryTest } from '../programs/memory-test.ts';
 import { operationPrograms } from '../programs/operation-programs.ts';
@@ -20,12 +21,12 @@ import { selfReferentialPrograms } from '../programs/self-referential-programs.t
 import { trainingPrograms } from '../programs/training-programs.ts';
 
 await init({ device: process.argv[2] as DeviceName, threads: Number(process.argv[3]) });
-const { version, threads, simd } = device();
+const { name, version, threads, simd } = device();
 
 await serve({
   identity: { version, threads, detail: simd },
   programs: {
-    ...peakPrograms(threads),
+    ...(name === 'webgpu' ? gpuPeakPrograms : peakPrograms(threads)),
     ...operationPrograms(fwpOperations),
     ...deltaRulePrograms,
     ...linearAttentionPrograms,
@@ -46,5 +47,6 @@ await serve({
     run();
     return [...engine.stopProfile()].map(([name, row]) => ({ name, ...row }));
   },
+  ...(['webgpu', 'tensorflow'].includes(name) ? { settle: synchronize } : {}),
   close: dispose,
 });

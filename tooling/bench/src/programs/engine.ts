@@ -1,6 +1,7 @@
 /** The engine behind our tfjs backend, which is no part of the public interface. */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { Unsupported } from './program.ts';
 
 /** What is used here of it. */
 export interface Engine {
@@ -12,7 +13,13 @@ export interface Engine {
   stopProfile(): ReadonlyMap<string, { readonly calls: number; readonly milliseconds: number }>;
 }
 
-/** The engine of the current backend, which must be ours. */
+/**
+ * The engine of the current backend.
+ *
+ * @throws Unsupported on devices without one
+ */
 export function currentEngine(): Engine {
-  return (tf.backend() as unknown as { engine: Engine }).engine;
+  const { engine } = tf.backend() as unknown as { engine?: Engine };
+  if (engine === undefined) throw new Unsupported('for the engine on the processor only');
+  return engine;
 }

@@ -24,7 +24,7 @@ function bothWays(name: string, makeInputs: MakeInputs, compute: (...inputs: tf.
   return {
     [name]: (parameters) => {
       const inputs = makeInputs(parameters);
-      return forward(inputs, () => compute(...inputs));
+      return forward(inputs, () => tf.tidy(() => compute(...inputs)));
     },
     [`${name} backward`]: (parameters) => {
       const { batch, heads, length, dim } = sizesOf(parameters);

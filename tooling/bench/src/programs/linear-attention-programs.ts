@@ -10,7 +10,7 @@ import { numberOf, type ProgramTable } from './program.ts';
 export const linearAttentionPrograms: ProgramTable = {
   'linear attention': (parameters) => {
     const [q, k, v] = sequences(parameters);
-    return forward([q, k, v], () => linearAttention(q, k, v).output);
+    return forward([q, k, v], () => tf.tidy(() => linearAttention(q, k, v).output));
   },
   'linear attention backward': (parameters) => {
     const inputs = sequences(parameters);
@@ -23,7 +23,7 @@ export const linearAttentionPrograms: ProgramTable = {
   'gated linear attention': (parameters) => {
     const [q, k, v] = sequences(parameters);
     const decay = decays(parameters);
-    return forward([q, k, v, decay], () => gatedLinearAttention(q, k, v, decay).output);
+    return forward([q, k, v, decay], () => tf.tidy(() => gatedLinearAttention(q, k, v, decay).output));
   },
   'gated linear attention backward': (parameters) => {
     const inputs = [...sequences(parameters), decays(parameters)];

@@ -104,7 +104,7 @@ const ELEMENTWISE: Readonly<Record<string, (x: tf.Tensor, y: tf.Tensor) => tf.Te
   tanh: (x) => tf.tanh(x),
 };
 
-/** A program whose result is one tensor. */
+/** A program whose result is the one tensor that it leaves. */
 export function forward(inputs: tf.Tensor[], compute: () => tf.Tensor): Program {
   return {
     run: () => compute().dispose(),

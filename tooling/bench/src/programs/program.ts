@@ -32,3 +32,6 @@ export function shapeOf(parameters: Parameters, name: string): number[] {
   if (!Array.isArray(value)) throw new Error(`Parameter '${name}' must be a list, but is ${JSON.stringify(value)}.`);
   return [...(value as number[])];
 }
+
+/** Thrown by programs that a peer's library cannot run. */
+export class Unsupported extends Error {}

@@ -10,7 +10,7 @@ import { numberOf, type ProgramTable } from './program.ts';
 export const selfReferentialPrograms: ProgramTable = {
   'self-referential': (parameters) => {
     const [x, weights] = inputsOf(parameters);
-    return forward([x, weights], () => selfReferential(x, weights).output);
+    return forward([x, weights], () => tf.tidy(() => selfReferential(x, weights).output));
   },
   'self-referential backward': (parameters) => {
     const [x, weights] = inputsOf(parameters);

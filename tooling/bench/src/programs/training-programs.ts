@@ -4,6 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import type { TransformerSizes } from '../transformer-flops.ts';
 import { uniformTensor } from './operation-programs.ts';
 import type { LstmWeights, Operations } from './operations.ts';
 import { numberOf, type Program, type ProgramTable } from './program.ts';
@@ -102,16 +103,6 @@ export function trainingSteps(step: () => tf.Scalar, dispose: () => void): Progr
     },
     dispose,
   };
-}
-
-interface TransformerSizes {
-  readonly layers: number;
-  readonly width: number;
-  readonly heads: number;
-  readonly feedForward: number;
-  readonly length: number;
-  readonly batch: number;
-  readonly vocabulary: number;
 }
 
 /**

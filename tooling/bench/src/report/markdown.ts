@@ -17,6 +17,7 @@ const SUITE_TEXT: Readonly<Record<string, string>> = {
     'Padding of one pixel. PyTorch works on its default layout (batch, channels, height, width), the others on (batch, height, width, channels).',
   dispatch:
     'What an operation costs beside its arithmetic: four floats. With gradient: a chain of 32 additions, forward and backward, per addition.',
+  gpu: 'Scans at the sizes (batch, steps, heads, channels of keys and values) of the table of flash-linear-attention, which computes in bfloat16, everybody else in float32; PyTorch runs the scans in chunks of 64 steps, as matrix products and triangular systems. Then the delta rule against the same steps composed of tfjs operations on the same device, and training steps. "Of peak" is the fraction of the multiply-add rate, or of the copy\'s rate, of the same card.',
   training:
     'Forward, backward and Adam. All peers start from the same weights; the losses of the first three steps agree within 0.1 %.',
 };

@@ -2,6 +2,7 @@
 
 import { DELTA_RULE_ROWS } from '../delta-rule-cases.ts';
 import { EXPERT_ROWS } from '../expert-cases.ts';
+import { GPU_ROWS } from '../gpu-cases.ts';
 import { geometricMean } from '../harness/statistics.ts';
 import { PEAK_ROW } from '../peak-cases.ts';
 import { PREFIX_ROWS } from '../prefix-cases.ts';
@@ -56,6 +57,8 @@ const MILLION = (row: Row): boolean =>
   (row.suite === 'elementwise' && row.name.endsWith('1 M')) ||
   row.name === 'softmax, [4096,256]' ||
   row.name === 'layer norm, [4096,256]';
+
+const TITLES: Readonly<Record<string, string>> = { pytorch: 'PyTorch', 'pytorch-cuda': 'PyTorch (CUDA)' };
 
 const REQUIREMENTS: readonly Requirement[] = [
   {
@@ -187,6 +190,16 @@ const REQUIREMENTS: readonly Requirement[] = [
       atMost: 5,
     }),
   ),
+  {
+    text: 'Delta rule both ways on a GPU, steps composed of tfjs operations against the kernel',
+    ...{ device: 'webgpu', threads: 1, rows: named(GPU_ROWS.composed), over: GPU_ROWS.kernel, atLeast: 50 },
+  },
+  {
+    // It computes in bfloat16, ours in float32.
+    text: 'Delta rule and gated delta rule on a GPU, forward, against flash-linear-attention',
+    ...{ device: 'webgpu', threads: 1, rows: named(...GPU_ROWS.deltaRuleForward) },
+    ...{ peer: 'flash-linear-attention', atLeast: 0.25 },
+  },
   ...(['native', 'wasm'] as const).flatMap((device): Requirement[] => [
     {
       ...{ text: 'Step of a quantiser against the distances alone', device, threads: 2 },
@@ -261,7 +274,7 @@ const REQUIREMENTS: readonly Requirement[] = [
 
 /** How a peer is called in sentences. */
 export function titleOf(peer: string): string {
-  return peer === 'pytorch' ? 'PyTorch' : peer;
+  return TITLES[peer] ?? peer;
 }
 
 /** What counts of a row, among all rows of a run. */

@@ -2,7 +2,7 @@
 
 import type { Case } from '../catalog.ts';
 import type { CaseResult, Outcome } from '../harness/measure.ts';
-import { type Configuration, keyOf } from '../harness/peers.ts';
+import { type Configuration, isComparable, keyOf } from '../harness/peers.ts';
 
 /** One figure of ours. Times are medians, per call or (dispatch) per operation. */
 export interface Row {
@@ -22,6 +22,9 @@ export interface Row {
   readonly rateUnit?: 'GFLOP/s' | 'GB/s';
   /** `rate` as a fraction of what this device and thread count reach at best; absent where there is no rate. */
   readonly peakFraction?: number;
+  /** Where both operations and bytes are counted: billions of bytes per second, also as a fraction of the copy's rate. */
+  readonly bandwidth?: number;
+  readonly bandwidthFraction?: number;
   /** Another case, measured in the same slices: our time as a multiple of its time, and our rate as one of its rate. */
   readonly yardstick?: { readonly name: string; readonly time: number; readonly rate?: number };
 }
@@ -66,7 +69,7 @@ export function rowsOf(
     const times: Record<string, number> = {};
     const ratio: Record<string, number> = {};
     for (const peer of peers) {
-      if (peer.threads !== device.threads && !peer.name.startsWith('tfjs')) continue;
+      if (!isComparable(peer, device)) continue;
       const other = measured(result.outcomes.get(keyOf(peer)));
       if (other === undefined) continue;
       times[peer.name] = other.median * scale;
@@ -86,12 +89,23 @@ export function rowsOf(
       ratio,
       ...rate,
       ...(rate.rate === undefined || peak === undefined ? {} : { peakFraction: rate.rate / peak }),
+      ...bandwidthOf(benchmark, own.median, peaks.get(keyOf(device))?.bytes),
       ...(yardstick === undefined || own.relative === undefined
         ? {}
         : { yardstick: comparison(benchmark, yardstick, device.threads, own.relative) }),
     });
   }
   return rows;
+}
+
+function bandwidthOf(
+  { flops, bytes }: Case,
+  milliseconds: number,
+  peak: number | undefined,
+): Pick<Row, 'bandwidth' | 'bandwidthFraction'> {
+  if (flops === undefined || bytes === undefined) return {};
+  const bandwidth = bytes / milliseconds / 1e6;
+  return { bandwidth, ...(peak === undefined ? {} : { bandwidthFraction: bandwidth / peak }) };
 }
 
 function comparison(benchmark: Case, yardstick: Case, threads: number, time: number): NonNullable<Row['yardstick']> {

@@ -21,6 +21,7 @@ export function suiteTable(document: ResultsDocument, suite: string): Table {
   const rows = document.rows.filter((row) => row.suite === suite);
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))];
   const hasRate = rows.some(({ rate }) => rate !== undefined);
+  const hasBandwidth = rows.some(({ bandwidth }) => bandwidth !== undefined);
   const isPeak = suite === 'peaks';
   const head = [
     'case',
@@ -28,6 +29,7 @@ export function suiteTable(document: ResultsDocument, suite: string): Table {
     'threads',
     'median',
     ...(hasRate ? ['rate', ...(isPeak ? [] : ['of peak'])] : []),
+    ...(hasBandwidth ? ['bandwidth', 'of peak'] : []),
     ...peers.flatMap((peer) => [titleOf(peer), 'faster by']),
   ];
   const cells = (row: Row): string[] => [
@@ -36,6 +38,9 @@ export function suiteTable(document: ResultsDocument, suite: string): Table {
     String(row.threads),
     `${digits(row.median)} ${row.unit}`,
     ...(hasRate ? [rateText(row), ...(isPeak ? [] : [percent(row.peakFraction)])] : []),
+    ...(hasBandwidth
+      ? [row.bandwidth === undefined ? '–' : `${digits(row.bandwidth)} GB/s`, percent(row.bandwidthFraction)]
+      : []),
     ...peers.flatMap((peer) => {
       const time = row.peers[peer];
       return time === undefined ? ['–', '–'] : [`${digits(time)} ${row.unit}`, times(row.ratio[peer])];
