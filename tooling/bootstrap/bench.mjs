@@ -1,6 +1,6 @@
 /**
  * `pnpm bench` (or `npm run bench --`): installs, builds and runs the benchmarks. Arguments go to the benchmarks;
- * `--help` lists them. With `--gpu` first, those of device `webgpu` run (`tooling/bench/src/gpu/main.ts`).
+ * `--help` lists them.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -16,9 +16,6 @@ const built = await turbo([
   '--filter=@fwp/bench^...',
 ]);
 if (built !== 0) process.exit(built);
-const [first, ...others] = process.argv.slice(2);
-const onGpu = first === '--gpu';
-const program = onGpu ? 'src/gpu/main.ts' : 'src/main.ts';
-const args = ['--import', 'tsx', program, ...(onGpu ? others : process.argv.slice(2))];
+const args = ['--import', 'tsx', 'src/main.ts', ...process.argv.slice(2)];
 const result = spawnSync(process.execPath, args, { cwd: join(root, 'tooling', 'bench'), stdio: 'inherit' });
 process.exit(result.status ?? 1);

@@ -1,7 +1,7 @@
 /** Self-referential weight matrices over whole sequences: x `[batch, heads, length, dim]`, W `[heads, dim, 3 dim + 4]`. */
 
 import { selfReferential } from '@fwp/core';
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Parameters } from '../harness/protocol.ts';
 import { backward, forward, uniformTensor } from './operation-programs.ts';
 import { numberOf, type ProgramTable } from './program.ts';
