@@ -8,6 +8,8 @@ import { DeviceLostError, formatBytes, OutOfMemoryError } from '../errors.ts';
 import type { GpuDevice } from './adapter.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { startTask, waitForTask } from './dawn.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { isOfBuffers, layoutOf, type TfjsProgram, type UniformField, uniformsOf } from './tfjs-programs.ts';
 
 /** Buffers of this size together are not kept from others by commands that wait. */
 const MOST_BYTES_WAITING = 2 ** 27;
@@ -41,6 +43,9 @@ export interface TfjsWebGpuBackend extends tf.KernelBackend {
   uploadToGPU(dataId: object): void;
   makeTensorInfo(shape: number[], dtype: tf.DataType, values?: tf.backend_util.BackendValues): tf.TensorInfo;
   runWebGPUProgram(...given: unknown[]): tf.TensorInfo;
+  /** Set while `tf.time()` takes times. */
+  readonly activeTimers: unknown[] | null | undefined;
+  recordAndSubmit(program: TfjsProgram, output: tf.TensorInfo, inputs: tf.TensorInfo[], defined?: UniformField[]): void;
   getQueryTime(): Promise<number>;
 }
 
@@ -51,6 +56,7 @@ export interface TfjsWebGpuModule {
 
 /** The backend, and what our kernels need of it. */
 export interface WebGpuBackend extends TfjsWebGpuBackend {
+  readonly dispatcher: Dispatcher;
   /** Throws what went wrong on the GPU since the last call. */
   assertWorking(): void;
   /** Waits until everything that it was asked for is computed, and throws what went wrong. */
@@ -74,6 +80,7 @@ export function createWebGpuBackend(
   const { device, description } = gpu;
 
   class Backend extends WebGPUBackend implements WebGpuBackend {
+    readonly dispatcher = new Dispatcher(this);
     #problem: Error | undefined;
     #isDisposed = false;
     #bytesWaiting = 0;
@@ -135,6 +142,28 @@ export function createWebGpuBackend(
     override runWebGPUProgram(...given: unknown[]): tf.TensorInfo {
       this.assertWorking();
       return super.runWebGPUProgram(...given);
+    }
+
+    override recordAndSubmit(
+      program: TfjsProgram,
+      output: tf.TensorInfo,
+      inputs: tf.TensorInfo[],
+      defined: UniformField[] = [],
+    ): void {
+      const tensors = [output, ...inputs];
+      const buffers = tensors.map(({ dataId }) => this.tensorMap.get(dataId).resource as GPUBuffer);
+      if (this.activeTimers != null || !isOfBuffers(program, buffers)) {
+        super.recordAndSubmit(program, output, inputs, defined);
+        return;
+      }
+      for (const { dataId } of tensors) this.commandQueueOwnedIds.add(dataId);
+      const { pipeline, dispatch } = program;
+      this.dispatcher.dispatch(
+        { pipeline, layout: layoutOf(pipeline) },
+        buffers,
+        uniformsOf(program, output, inputs, defined),
+        dispatch,
+      );
     }
 
     override async read(dataId: object): Promise<tf.backend_util.BackendValues> {

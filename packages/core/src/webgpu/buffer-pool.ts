@@ -1,7 +1,10 @@
 /**
- * Buffers of the GPU for tfjs's WebGPU backend, in the place of its own pool: buffers that nobody uses any more are kept for others of
- * their size, but not without end. Sequences of many lengths would otherwise fill the GPU with buffers of lengths that
- * do not come again.
+ * Buffers of the GPU for tfjs's WebGPU backend, in the place of its own pool.
+ *
+ * Buffers that nobody uses any more are kept for others of their size, but not without end: sequences of many lengths would otherwise fill
+ * the GPU with buffers of lengths that do not come again. Of those that are kept, the oldest is given first, whatever the order in which
+ * they came back: so the steps of a training, which ask for the same sizes in the same order, get the same buffers for the same
+ * things, and `dispatcher.ts` finds what it made of them.
  */
 
 import { formatBytes, OutOfMemoryError } from '../errors.ts';
@@ -19,8 +22,11 @@ export class BufferPool {
   readonly #used = new Set<GPUBuffer>();
   /** Nobody's, the longest unused first. */
   readonly #kept = new Set<GPUBuffer>();
-  /** The same by size and usage. */
+  /** The same by size and usage, the oldest last. */
   readonly #keptByKind = new Map<number, GPUBuffer[]>();
+  /** In the order in which they were made. */
+  readonly #numbers = new WeakMap<GPUBuffer, number>();
+  #made = 0;
   /** Used ones that are not kept. */
   readonly #distrusted = new WeakSet<GPUBuffer>();
   #bytesUsed = 0;
@@ -34,6 +40,11 @@ export class BufferPool {
   constructor(create: CreateBuffer, largest: number) {
     this.#create = create;
     this.#largest = largest;
+  }
+
+  /** A number that no other buffer of the pool has, ever. */
+  numberOf(buffer: GPUBuffer): number {
+    return this.#numbers.get(buffer) as number;
   }
 
   /** Bytes of the buffers that are in use. */
@@ -86,7 +97,7 @@ export class BufferPool {
     const kind = kindOf(buffer.size, buffer.usage);
     const alike = this.#keptByKind.get(kind);
     if (alike === undefined) this.#keptByKind.set(kind, [buffer]);
-    else alike.push(buffer);
+    else alike.splice(this.#placeOf(buffer, alike), 0, buffer);
     this.#keep(Math.max(ALWAYS, 2 * this.#mostUsed) - this.#bytesUsed);
   }
 
@@ -108,12 +119,27 @@ export class BufferPool {
   }
 
   #make(descriptor: GPUBufferDescriptor): GPUBuffer {
-    const made = this.#create(descriptor);
-    if (!(made instanceof OutOfMemoryError)) return made;
-    this.#keep(0);
-    const second = this.#create(descriptor);
-    if (second instanceof OutOfMemoryError) throw second;
-    return second;
+    let made = this.#create(descriptor);
+    if (made instanceof OutOfMemoryError) {
+      this.#keep(0);
+      made = this.#create(descriptor);
+      if (made instanceof OutOfMemoryError) throw made;
+    }
+    this.#numbers.set(made, this.#made++);
+    return made;
+  }
+
+  /** Where a buffer belongs among others, of which the oldest is the last. */
+  #placeOf(buffer: GPUBuffer, others: readonly GPUBuffer[]): number {
+    const number = this.numberOf(buffer);
+    let begin = 0;
+    let end = others.length;
+    while (begin < end) {
+      const middle = (begin + end) >> 1;
+      if (this.numberOf(others[middle] as GPUBuffer) > number) begin = middle + 1;
+      else end = middle;
+    }
+    return begin;
   }
 
   #take(size: number, usage: GPUBufferUsageFlags): GPUBuffer | undefined {
@@ -128,9 +154,8 @@ export class BufferPool {
     for (const buffer of this.#kept) {
       if (this.#bytesKept <= most) return;
       const kind = kindOf(buffer.size, buffer.usage);
-      // The longest unused of all is the first of its kind.
       const alike = this.#keptByKind.get(kind) as GPUBuffer[];
-      alike.shift();
+      alike.splice(this.#placeOf(buffer, alike), 1);
       if (alike.length === 0) this.#keptByKind.delete(kind);
       this.#kept.delete(buffer);
       this.#bytesKept -= buffer.size;

@@ -21,6 +21,7 @@ export const dropoutKernels: GpuKernelTable = {
       runKernel(backend, dropout, {
         tensors: { x, y: filled },
         parameters: numbers,
+        isVolatile: true,
         groups: Math.ceil(size / DROPOUT_GRAIN),
       }),
     );

@@ -72,6 +72,7 @@ export function adamOnGpu(
   runKernel(backend, adam, {
     tensors: { gradient, p, m, v, ...(isNumber ? {} : { scale }), new_p: newP, new_m: newM, new_v: newV },
     parameters: { ...numbers, size, factor: isNumber ? scale : 1 },
+    isVolatile: true,
     groups: Math.ceil(size / ADAM_GRAIN),
   });
   p.assign(newP);

@@ -5,8 +5,9 @@
  * once for every set of constants.
  */
 
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
+import type { Pipeline } from './dispatcher.ts';
 
 /** What a kernel does with a tensor: access and elements. */
 export type Storage = `${'read' | 'write'} ${'f32' | 'vec4f' | 'i32'}`;
@@ -36,13 +37,10 @@ export interface KernelRun {
   readonly constants?: Constants;
   readonly tensors: Readonly<Record<string, tf.TensorInfo | undefined>>;
   readonly parameters: Readonly<Record<string, number>>;
+  /** Whether a call with the same parameters is unlikely to come: a step's number or a seed is among them. Default `false`. */
+  readonly isVolatile?: boolean;
   /** Number of workgroups; the code finds its own with `group_index`. */
   readonly groups: number;
-}
-
-interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
 }
 
 const pipelines = new WeakMap<GPUDevice, Map<string, Pipeline>>();
@@ -64,31 +62,17 @@ export function runKernel(backend: WebGpuBackend, kernel: WgslKernel, run: Kerne
   const { constants = {} } = run;
   const storage = Object.entries(kernel.storage(constants)).filter(([name]) => run.tensors[name] !== undefined);
   const tensors = storage.map(([name]) => run.tensors[name] as tf.TensorInfo);
-  const { pipeline, layout } = pipelineOf(backend, kernel, storage, constants);
+  const pipeline = pipelineOf(backend, kernel, storage, constants);
   for (const { dataId } of tensors) backend.uploadToGPU(dataId);
   const buffers = tensors.map(({ dataId }) => backend.tensorMap.get(dataId).resource as GPUBuffer);
-  const parameters = parameterBuffer(backend, kernel, run.parameters);
-  const bindGroup = backend.device.createBindGroup({
-    layout,
-    entries: [...buffers, parameters].map((buffer, binding) => ({ binding, resource: { buffer } })),
-  });
   for (const [index, { dataId }] of tensors.entries()) {
     // Until they are submitted, tfjs keeps the buffers of what is disposed of.
     backend.commandQueueOwnedIds.add(dataId);
     if (storage[index]?.[1].startsWith('write')) backend.tensorMap.get(dataId).values = null;
   }
   const width = Math.min(run.groups, MOST_GROUPS);
-  backend.ensureCommandEncoderReady();
-  backend.computePassEncoder ??= (backend.commandEncoder as GPUCommandEncoder).beginComputePass();
-  const pass = backend.computePassEncoder;
-  pass.setPipeline(pipeline);
-  pass.setBindGroup(0, bindGroup);
-  pass.dispatchWorkgroups(width, Math.ceil(run.groups / width));
-  backend.dispatchCountInPass++;
-  if (backend.dispatchCountInPass >= tf.env().getNumber('WEBGPU_DEFERRED_SUBMIT_BATCH_SIZE')) {
-    backend.endComputePassEncoder();
-    backend.submitQueue();
-  }
+  const groups = [width, Math.ceil(run.groups / width)] as const;
+  backend.dispatcher.dispatch(pipeline, buffers, parameterBytes(kernel, run.parameters), groups, run.isVolatile);
 }
 
 /** Tensors of a kernel that were given, and what it does with them. */
@@ -150,11 +134,7 @@ fn group_index(group: vec3u, groups: vec3u) -> u32 {
 }`;
 }
 
-function parameterBuffer(
-  backend: WebGpuBackend,
-  { name, parameters }: WgslKernel,
-  values: Readonly<Record<string, number>>,
-): GPUBuffer {
+function parameterBytes({ name, parameters }: WgslKernel, values: Readonly<Record<string, number>>): ArrayBuffer {
   const fields = Object.entries(parameters);
   const bytes = new DataView(new ArrayBuffer(16 * Math.ceil(fields.length / 4)));
   for (const [index, [field, type]] of fields.entries()) {
@@ -163,9 +143,5 @@ function parameterBuffer(
     if (type === 'u32') bytes.setUint32(4 * index, value, true);
     else bytes.setFloat32(4 * index, value, true);
   }
-  const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.UNIFORM;
-  const buffer = backend.bufferManager.acquireBuffer(bytes.byteLength, usage);
-  backend.queue.writeBuffer(buffer, 0, bytes.buffer);
-  backend.uniformPendingDisposal.push(buffer);
-  return buffer;
+  return bytes.buffer;
 }
