@@ -1,6 +1,6 @@
 /** What `fwp bench` runs: the same measurements as `pnpm bench`, as rows. */
 
-import { MEMORY_SUITE, SUITES } from './catalog.ts';
+import { GPU_SUITE, MEMORY_SUITE, SUITES } from './catalog.ts';
 import { parseOptions } from './options.ts';
 import type { Row } from './report/rows.ts';
 import { runBenchmarks } from './run.ts';
@@ -8,6 +8,7 @@ import { runBenchmarks } from './run.ts';
 /** What @fwp/lab expects of a package with benchmarks. */
 interface Benchmarks {
   readonly suites: readonly string[];
+  readonly onRequest: readonly string[];
   run(options: {
     readonly suites: readonly string[];
     readonly devices?: readonly string[];
@@ -18,7 +19,8 @@ interface Benchmarks {
 
 export const benchmarks: Benchmarks = {
   // The memory test isn't a timing.
-  suites: SUITES.filter((suite) => suite !== MEMORY_SUITE),
+  suites: SUITES.filter((suite) => suite !== MEMORY_SUITE && suite !== GPU_SUITE),
+  onRequest: [GPU_SUITE],
 
   async run({ suites, devices, threads, quick }) {
     const { absences, rows } = await runBenchmarks(

@@ -57,6 +57,8 @@ export interface TfjsWebGpuModule {
 /** The backend, and what our kernels need of it. */
 export interface WebGpuBackend extends TfjsWebGpuBackend {
   readonly dispatcher: Dispatcher;
+  /** To be told of a tensor that a kernel changed in place: a number of it that is being read is not kept for later. */
+  changed(dataId: object): void;
   /** Throws what went wrong on the GPU since the last call. */
   assertWorking(): void;
   /** Waits until everything that it was asked for is computed, and throws what went wrong. */
@@ -84,6 +86,8 @@ export function createWebGpuBackend(
     #problem: Error | undefined;
     #isDisposed = false;
     #bytesWaiting = 0;
+    /** How often tensors were changed in place. */
+    readonly #changes = new WeakMap<object, number>();
 
     constructor() {
       super(device, gpu.info);
@@ -166,10 +170,18 @@ export function createWebGpuBackend(
       );
     }
 
+    changed(dataId: object): void {
+      this.#changes.set(dataId, (this.#changes.get(dataId) ?? 0) + 1);
+      this.tensorMap.get(dataId).values = null;
+    }
+
     override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
       this.assertWorking();
+      const changes = this.#changes.get(dataId);
       const values = await task(() => super.read(dataId));
       this.assertWorking();
+      // tfjs keeps what it read.
+      if (this.#changes.get(dataId) !== changes && this.tensorMap.has(dataId)) this.tensorMap.get(dataId).values = null;
       return values;
     }
 

@@ -15,6 +15,15 @@ const ALWAYS = 2 ** 26;
 /** Makes a buffer, or gives an error if the GPU says at once that it has no room. */
 export type CreateBuffer = (descriptor: GPUBufferDescriptor) => GPUBuffer | OutOfMemoryError;
 
+/** What is known of a buffer. */
+interface Facts {
+  /** In the order in which they were made. */
+  readonly number: number;
+  readonly size: number;
+  /** Of size and usage. */
+  readonly kind: number;
+}
+
 /** What tfjs's backend expects of its `bufferManager`. */
 export class BufferPool {
   readonly #create: CreateBuffer;
@@ -24,8 +33,8 @@ export class BufferPool {
   readonly #kept = new Set<GPUBuffer>();
   /** The same by size and usage, the oldest last. */
   readonly #keptByKind = new Map<number, GPUBuffer[]>();
-  /** In the order in which they were made. */
-  readonly #numbers = new WeakMap<GPUBuffer, number>();
+  /** Of all buffers; to ask a buffer itself leaves JavaScript. */
+  readonly #facts = new WeakMap<GPUBuffer, Facts>();
   #made = 0;
   /** Used ones that are not kept. */
   readonly #distrusted = new WeakSet<GPUBuffer>();
@@ -44,7 +53,7 @@ export class BufferPool {
 
   /** A number that no other buffer of the pool has, ever. */
   numberOf(buffer: GPUBuffer): number {
-    return this.#numbers.get(buffer) as number;
+    return this.#factsOf(buffer).number;
   }
 
   /** Bytes of the buffers that are in use. */
@@ -87,14 +96,14 @@ export class BufferPool {
    */
   releaseBuffer(buffer: GPUBuffer, reuse = true): void {
     if (!this.#used.delete(buffer)) return;
-    this.#bytesUsed -= buffer.size;
+    const { size, kind } = this.#factsOf(buffer);
+    this.#bytesUsed -= size;
     if (!reuse || this.#distrusted.has(buffer)) {
       buffer.destroy();
       return;
     }
     this.#kept.add(buffer);
-    this.#bytesKept += buffer.size;
-    const kind = kindOf(buffer.size, buffer.usage);
+    this.#bytesKept += size;
     const alike = this.#keptByKind.get(kind);
     if (alike === undefined) this.#keptByKind.set(kind, [buffer]);
     else alike.splice(this.#placeOf(buffer, alike), 0, buffer);
@@ -125,8 +134,13 @@ export class BufferPool {
       made = this.#create(descriptor);
       if (made instanceof OutOfMemoryError) throw made;
     }
-    this.#numbers.set(made, this.#made++);
+    const { size, usage } = descriptor;
+    this.#facts.set(made, { number: this.#made++, size, kind: kindOf(size, usage) });
     return made;
+  }
+
+  #factsOf(buffer: GPUBuffer): Facts {
+    return this.#facts.get(buffer) as Facts;
   }
 
   /** Where a buffer belongs among others, of which the oldest is the last. */
@@ -153,12 +167,12 @@ export class BufferPool {
   #keep(most: number): void {
     for (const buffer of this.#kept) {
       if (this.#bytesKept <= most) return;
-      const kind = kindOf(buffer.size, buffer.usage);
+      const { size, kind } = this.#factsOf(buffer);
       const alike = this.#keptByKind.get(kind) as GPUBuffer[];
       alike.splice(this.#placeOf(buffer, alike), 1);
       if (alike.length === 0) this.#keptByKind.delete(kind);
       this.#kept.delete(buffer);
-      this.#bytesKept -= buffer.size;
+      this.#bytesKept -= size;
       buffer.destroy();
     }
   }

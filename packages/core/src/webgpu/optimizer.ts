@@ -2,7 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
-import { withWorkspace } from './kernel-table.ts';
+import { joinParts, withWorkspace } from './kernel-table.ts';
 import { ADAM_GRAIN, adam } from './kernels/adam.ts';
 import { clipFactorKernel } from './kernels/clip-factor.ts';
 import { NORM_BLOCK, squaredNorm } from './kernels/squared-norm.ts';
@@ -53,32 +53,36 @@ export type AdamNumbers = Readonly<
   Record<'rate' | 'keep' | 'l2' | 'correction' | 'first_rate' | 'second_rate' | 'epsilon', number>
 >;
 
-/** One update of a parameter and its moments, whose gradient is multiplied by `scale`. */
+/** One update of a parameter and its moments, in place. The gradient is multiplied by `scale`. */
 export function adamOnGpu(
   backend: WebGpuBackend,
   gradient: tf.Tensor,
   scale: number | tf.Tensor,
-  [p, m, v]: readonly [tf.Variable, tf.Variable, tf.Variable],
+  variables: readonly [p: tf.Variable, m: tf.Variable, v: tf.Variable],
   numbers: AdamNumbers,
 ): void {
   const { size } = gradient;
   if (size === 0) return;
-  const [newP, newM, newV] = [p, m, v].map(({ shape }) => newTensor(backend, shape)) as [
-    tf.Tensor,
-    tf.Tensor,
-    tf.Tensor,
-  ];
+  for (const variable of variables) {
+    // Others that have its content, clones for example, keep it.
+    if (backend.refCount(variable.dataId) > 1) assignCopy(backend, variable);
+  }
+  const [p, m, v] = variables;
   const isNumber = typeof scale === 'number';
   runKernel(backend, adam, {
-    tensors: { gradient, p, m, v, ...(isNumber ? {} : { scale }), new_p: newP, new_m: newM, new_v: newV },
+    tensors: { gradient, p, m, v, ...(isNumber ? {} : { scale }) },
     parameters: { ...numbers, size, factor: isNumber ? scale : 1 },
     isVolatile: true,
     groups: Math.ceil(size / ADAM_GRAIN),
   });
-  p.assign(newP);
-  m.assign(newM);
-  v.assign(newV);
-  tf.dispose([newP, newM, newV]);
+  for (const { dataId } of variables) backend.changed(dataId);
+}
+
+function assignCopy(backend: WebGpuBackend, variable: tf.Variable): void {
+  const copy = newTensor(backend, variable.shape);
+  joinParts(backend, [variable], copy);
+  variable.assign(copy);
+  copy.dispose();
 }
 
 /** A float32 tensor of undefined content, for a kernel to write. */

@@ -50,6 +50,27 @@ describe.skipIf(gpu === undefined)('optimisers on webgpu', { timeout: 240_000 },
     expect(tf.memory().numTensors).toBe(tensors);
   });
 
+  it('change a parameter in place, but neither its clones nor numbers that are being read', async () => {
+    await init(gpu?.options);
+    const variable = tf.variable(tf.add(tf.ones([3000]), 1));
+    const optimizer = new Adam([variable], { learningRate: 1 });
+    const step = () => tf.tidy(() => optimizer.step([tf.ones([3000])]));
+    const clone = tf.clone(variable as tf.Tensor);
+    step();
+    expect([clone.dataSync()[0], variable.dataSync()[0]]).toEqual([2, expect.closeTo(1, 5)]);
+    clone.dispose();
+    const reading = variable.data();
+    step();
+    expect((await reading)[0]).toBeCloseTo(1, 5);
+    expect(variable.dataSync()[0]).toBeCloseTo(0, 5);
+    const { dataId } = variable;
+    step();
+    expect(variable.dataId).toBe(dataId);
+    expect(variable.dataSync()[0]).toBeCloseTo(-1, 5);
+    optimizer.dispose();
+    variable.dispose();
+  });
+
   it('make updates without reading anything back', async () => {
     await init(gpu?.options);
     const [variable, input] = [tf.variable(tf.ones([30, 40])), tf.ones([50, 30])];

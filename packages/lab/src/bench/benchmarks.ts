@@ -13,6 +13,8 @@ import { suggestion } from '../suggest.ts';
 export interface Benchmarks {
   /** Names of groups of measurements. */
   readonly suites: readonly string[];
+  /** Names of others, which are measured only where somebody asks for them: they need hardware that is rare, say. Default: none. */
+  readonly onRequest?: readonly string[];
   /** Measures; messages and progress go to stderr. */
   run(options: BenchOptions): Promise<BenchReport>;
 }
@@ -85,7 +87,7 @@ export async function findBenchmarks(folder: string, warn: (message: string) => 
 /**
  * Measures the wanted suites, package by package.
  *
- * @param wanted default (if empty): all
+ * @param wanted default (if empty): all but those on request
  * @throws UsageError if there is no such suite
  */
 export async function runBenchmarks(
@@ -93,20 +95,26 @@ export async function runBenchmarks(
   wanted: readonly string[],
   options: Omit<BenchOptions, 'suites'>,
 ): Promise<BenchReport> {
-  const known = found.flatMap(({ benchmarks }) => benchmarks.suites);
+  const known = found.flatMap(({ benchmarks }) => allSuites(benchmarks));
   for (const suite of wanted) {
     if (!known.includes(suite)) throw new UsageError(`There is no suite '${suite}'.${suggestion(suite, known)}`);
   }
   const rows: BenchRow[] = [];
   const failures: string[] = [];
   for (const { benchmarks } of found) {
-    const suites = benchmarks.suites.filter((suite) => wanted.length === 0 || wanted.includes(suite));
+    const suites =
+      wanted.length === 0 ? benchmarks.suites : allSuites(benchmarks).filter((suite) => wanted.includes(suite));
     if (suites.length === 0) continue;
     const report = await benchmarks.run({ ...options, suites });
     rows.push(...report.rows);
     failures.push(...report.failures);
   }
   return { rows, failures };
+}
+
+/** Those on request included. */
+export function allSuites({ suites, onRequest = [] }: Benchmarks): string[] {
+  return [...suites, ...onRequest];
 }
 
 function isBenchmarks(value: unknown): value is Benchmarks {

@@ -16,7 +16,7 @@ export function addBenchCommand(program: Command, cli: CliContext): void {
   program
     .command('bench')
     .description('measures the packages against others and against what this machine can do at best')
-    .argument('[suites...]', 'which suites (default: all)')
+    .argument('[suites...]', 'which suites (default: all that any machine can)')
     .option('--device <names>', 'devices, separated by commas (default: all that are there)', words)
     .option('--threads <numbers>', 'thread counts, separated by commas', counts)
     .option('--quick', 'fewer cases and shorter rounds: a look, not a result')
@@ -27,10 +27,10 @@ export function addBenchCommand(program: Command, cli: CliContext): void {
       '\nExamples:\n  fwp bench --quick\n  fwp bench gemm training --threads 1,2 --json\n\nExit status: 1 if a case failed.',
     )
     .action(async (suites: readonly string[], options: BenchCommandOptions) => {
-      const { findBenchmarks, runBenchmarks } = await import('../bench/benchmarks.ts');
+      const { allSuites, findBenchmarks, runBenchmarks } = await import('../bench/benchmarks.ts');
       const found = await findBenchmarks(process.cwd(), (message) => cli.stderr.write(`${message}\n`));
       if (options.list) {
-        const names = found.flatMap(({ benchmarks }) => benchmarks.suites);
+        const names = found.flatMap(({ benchmarks }) => allSuites(benchmarks));
         if (options.json) printJson(cli, names);
         else print(cli, names.join('\n'));
         return;

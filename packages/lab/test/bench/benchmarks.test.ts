@@ -38,8 +38,8 @@ async function project(modules: Readonly<Record<string, string>>): Promise<strin
   return folder;
 }
 
-const brings = (suites: readonly string[]): string =>
-  `export const benchmarks = { suites: ${JSON.stringify(suites)}, run: async (options) => ({ rows: [options], failures: [] }) };`;
+const brings = (suites: readonly string[], onRequest?: readonly string[]): string =>
+  `export const benchmarks = { ...${JSON.stringify({ suites, onRequest })}, run: async (options) => ({ rows: [options], failures: [] }) };`;
 
 describe('findBenchmarks', () => {
   it('finds what the dependencies bring, and is not stopped by one that is broken', async () => {
@@ -70,6 +70,16 @@ describe('runBenchmarks', () => {
     expect(await suites()).toEqual([['a', 'b'], ['c']]);
     expect(await suites('b')).toEqual([['b']]);
     await expect(suites('d')).rejects.toThrow(/no suite 'd'.*'a', 'b', 'c'/);
+  });
+
+  it('leaves out those on request, unless they are asked for', async () => {
+    const found = await findBenchmarks(await project({ one: brings(['a'], ['rare']) }), () => {});
+    const suites = async (...wanted: string[]): Promise<readonly string[]> => {
+      const { rows } = await runBenchmarks(found, wanted, { quick: true });
+      return (rows as unknown as BenchOptions[]).flatMap((options) => options.suites);
+    };
+    expect(await suites()).toEqual(['a']);
+    expect(await suites('rare')).toEqual(['rare']);
   });
 });
 

@@ -2,10 +2,10 @@
  * One update of Adam or AdamW (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2), element by element,
  * in the form of `optim/adam.ts`:
  *
- *   g ← scale g + l2 p      m′ = m + (1 − β₁)(g − m)      v′ = v + (1 − β₂)(g² − v)
- *   p′ = keep p − rate m′ / (√v′ correction + ε)
+ *   g ← scale g + l2 p      m ← m + (1 − β₁)(g − m)      v ← v + (1 − β₂)(g² − v)
+ *   p ← keep p − rate m / (√v correction + ε)
  *
- * `scale` [1] comes from the GPU, where the gradients were clipped.
+ * in place. `scale` [1] comes from the GPU, where the gradients were clipped.
  */
 
 import type { WgslKernel } from '../program.ts';
@@ -17,8 +17,8 @@ export const ADAM_GRAIN = 256;
 export const adam: WgslKernel = {
   name: 'adam',
   storage: () => ({
-    ...{ gradient: 'read f32', p: 'read f32', m: 'read f32', v: 'read f32', scale: 'read f32' },
-    ...{ new_p: 'write f32', new_m: 'write f32', new_v: 'write f32' },
+    ...{ gradient: 'read f32', scale: 'read f32' },
+    ...{ p: 'write f32', m: 'write f32', v: 'write f32' },
   }),
   parameters: {
     ...{ size: 'u32', rate: 'f32', keep: 'f32', l2: 'f32', correction: 'f32' },
@@ -32,8 +32,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let g = gradient[i] * parameters.factor${has('scale') ? ' * scale[0]' : ''} + p[i] * parameters.l2;
   let first = m[i] + (g - m[i]) * parameters.first_rate;
   let second = v[i] + (g * g - v[i]) * parameters.second_rate;
-  new_m[i] = first;
-  new_v[i] = second;
-  new_p[i] = p[i] * parameters.keep - parameters.rate * first / (sqrt(second) * parameters.correction + parameters.epsilon);
+  m[i] = first;
+  v[i] = second;
+  p[i] = p[i] * parameters.keep - parameters.rate * first / (sqrt(second) * parameters.correction + parameters.epsilon);
 }`,
 };
