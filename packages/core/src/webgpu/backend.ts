@@ -122,7 +122,8 @@ export function createWebGpuBackend(
       const before = this.tensorDataPendingDisposal.length;
       const buffer = this.tensorMap.has(dataId) ? this.tensorMap.get(dataId).resource : undefined;
       const isDisposed = super.disposeData(dataId, force);
-      if (this.tensorDataPendingDisposal.length > before) this.#bytesWaiting += buffer?.size ?? 0;
+      if (this.tensorDataPendingDisposal.length > before && buffer)
+        this.#bytesWaiting += this.bufferManager.sizeOf(buffer);
       if (this.#bytesWaiting > MOST_BYTES_WAITING) this.#submit();
       return isDisposed;
     }

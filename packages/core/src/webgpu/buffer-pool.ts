@@ -56,6 +56,11 @@ export class BufferPool {
     return this.#factsOf(buffer).number;
   }
 
+  /** Bytes of a buffer; 0 if it is not from here. */
+  sizeOf(buffer: GPUBuffer): number {
+    return this.#facts.get(buffer)?.size ?? 0;
+  }
+
   /** Bytes of the buffers that are in use. */
   get numBytesUsed(): number {
     return this.#bytesUsed;

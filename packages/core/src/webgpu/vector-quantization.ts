@@ -2,11 +2,13 @@
 
 import { type TensorInfo, util } from '@tensorflow/tfjs-core';
 import type { CodebookAverageAttributes } from '../ops/codebook-average.ts';
+import type { NeighborSumAttributes } from '../ops/grid-neighbor-sum.ts';
 import type { WebGpuBackend } from './backend.ts';
 import { clear, type GpuKernelCall, type GpuKernelTable, outputsOf, withWorkspace } from './kernel-table.ts';
 import { CODEBOOK_LANES, codebookAverage } from './kernels/codebook-average.ts';
 import { codebookCounts } from './kernels/codebook-counts.ts';
 import { CODES_BLOCK, codesOfVectors } from './kernels/codes-of-vectors.ts';
+import { gridNeighborSum, NEIGHBOR_LANES } from './kernels/grid-neighbor-sum.ts';
 import { meanOfRows } from './kernels/mean-of-rows.ts';
 import { nearestCodes } from './kernels/nearest-codes.ts';
 import { QUANTIZATION_LANES, quantizationGradient } from './kernels/quantization-gradient.ts';
@@ -26,6 +28,7 @@ export const vectorQuantizationKernels: GpuKernelTable = {
   FwpVqQuantizeSum: (call) => quantize(call, true),
   FwpVqQuantizeGrad: quantizeGradient,
   FwpCodebookAverage: average,
+  FwpGridNeighborSum: neighborSum,
 };
 
 /** vectors [..., size], codebook [codes, size] */
@@ -39,6 +42,21 @@ function assign(backend: WebGpuBackend, vectors: TensorInfo, codebook: TensorInf
     parameters: { rows, codes, size },
     groups: Math.ceil(rows / TILE),
   });
+}
+
+function neighborSum({ inputs, attrs, backend }: GpuKernelCall): TensorInfo {
+  const { x } = inputs as { x: TensorInfo };
+  const { gridShape, weight } = attrs as NeighborSumAttributes;
+  const elements = util.sizeFromShape(x.shape);
+  const [s0, s1 = 1, s2 = 1, s3 = 1] = gridShape as [number, number?, number?, number?];
+  const fill = (y: TensorInfo) =>
+    runKernel(backend, gridNeighborSum, {
+      constants: { axes: gridShape.length },
+      tensors: { x, y },
+      parameters: { ...{ elements, columns: elements / (x.shape[0] as number) }, ...{ s0, s1, s2, s3, weight } },
+      groups: Math.ceil(elements / NEIGHBOR_LANES),
+    });
+  return outputsOf(backend, [x.shape], (y) => fill(y as TensorInfo))[0] as TensorInfo;
 }
 
 /** The output, indices and the error; and the sums and counts of all codes. */

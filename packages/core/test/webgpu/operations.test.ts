@@ -227,7 +227,7 @@ const CASES: Readonly<Record<string, Case>> = {
     inputs: { values: noiseInput([6, 5], 1) },
     run: ({ values }) => [
       fwp.segmentSum(values as tf.Tensor2D, tf.tensor1d([2, 0, 2, 3, 0, 0], 'int32'), 4).sums,
-      fwp.gridNeighborSum(values!, [2, 3], 0.3),
+      ...[[6], [2, 3], [3, 1, 2], [1, 3, 2, 1]].map((gridShape) => fwp.gridNeighborSum(values!, gridShape, 0.3)),
     ],
   },
   affineScan: {
