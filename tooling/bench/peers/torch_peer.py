@@ -84,6 +84,16 @@ class Backward:
         return digest(*self.arrange(*self.gradients()))
 
 
+def forward(make_inputs, compute):
+    """A program for `compute` of the inputs of its parameters."""
+    return lambda p: Forward(lambda inputs=make_inputs(p): compute(*inputs))
+
+
+def backward(make_inputs, compute, seed):
+    """The same with its gradient, whose result is a sequence; `seed` is that of the result's gradient."""
+    return lambda p: Backward(make_inputs(p), uniform([p["batch"], p["heads"], p["length"], p["dim"]], seed), compute)
+
+
 ELEMENTWISE = {
     "add": lambda x, y: x + y,
     "multiply": lambda x, y: x * y,
@@ -482,34 +492,9 @@ def delta_rule_over_steps(q, k, v, beta):
     return torch.stack(outputs, 2)
 
 
-def delta_rule(p):
-    inputs = delta_rule_inputs(p)
-    return Forward(lambda: delta_rule_over_chunks(*inputs))
-
-
-def delta_rule_backward(p):
-    inputs = delta_rule_inputs(p)
-    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_chunks)
-
-
-def delta_rule_loop_backward(p):
-    inputs = delta_rule_inputs(p)
-    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_steps)
-
-
 def gated_delta_rule_inputs(p):
     inputs = delta_rule_inputs(p)
     return [*inputs, uniform(inputs[3].shape, 6, 0.05) + 0.95]
-
-
-def gated_delta_rule(p):
-    inputs = gated_delta_rule_inputs(p)
-    return Forward(lambda: delta_rule_over_chunks(*inputs))
-
-
-def gated_delta_rule_backward(p):
-    inputs = gated_delta_rule_inputs(p)
-    return Backward(inputs, uniform(inputs[0].shape, 5), delta_rule_over_chunks)
 
 
 # ---- linear attention, over chunks of time; for chunks of 64 steps, decays near 1 may be divided by ----
@@ -546,28 +531,8 @@ def gated_linear_attention_over_chunks(q, k, v, decay):
     return (q @ states.transpose(-1, -2) + (q @ k.transpose(-1, -2)).tril() @ v).flatten(2, 3)
 
 
-def decays(p):
-    return uniform([p["batch"], p["heads"], p["length"], p["dim"]], 5, 0.05) + 0.95
-
-
-def linear_attention(p):
-    q, k, v = sequences(p)
-    return Forward(lambda: linear_attention_over_chunks(q, k, v))
-
-
-def linear_attention_backward(p):
-    inputs = sequences(p)
-    return Backward(inputs, uniform(inputs[0].shape, 4), linear_attention_over_chunks)
-
-
-def gated_linear_attention(p):
-    inputs = [*sequences(p), decays(p)]
-    return Forward(lambda: gated_linear_attention_over_chunks(*inputs))
-
-
-def gated_linear_attention_backward(p):
-    inputs = [*sequences(p), decays(p)]
-    return Backward(inputs, uniform(inputs[0].shape, 4), gated_linear_attention_over_chunks)
+def gated_sequences(p):
+    return [*sequences(p), uniform([p["batch"], p["heads"], p["length"], p["dim"]], 5, 0.05) + 0.95]
 
 
 # ---- softmax attention over the last elements; the fused one for all of them takes no mask ----
@@ -660,14 +625,6 @@ def recurrent_delta_over_steps(q, k, v, beta, weight_q, weight_k, weight_v, weig
     return torch.stack(outputs, 2)
 
 
-def fast_recurrence(make_inputs, compute):
-    return lambda p: Forward(lambda inputs=make_inputs(p): compute(*inputs))
-
-
-def fast_recurrence_backward(make_inputs, compute):
-    return lambda p: Backward(make_inputs(p), uniform([p["batch"], p["heads"], p["length"], p["dim"]], 9), compute)
-
-
 delta_lstm_inputs = lambda p: fast_net_inputs(p, 3)
 
 
@@ -692,16 +649,6 @@ def self_referential_over_steps(x, weights):
         w = w + key.transpose(-1, -2) @ write
         outputs.append(y)
     return torch.stack(outputs, 2)
-
-
-def self_referential(p):
-    inputs = self_referential_inputs(p)
-    return Forward(lambda: self_referential_over_steps(*inputs))
-
-
-def self_referential_backward(p):
-    inputs = self_referential_inputs(p)
-    return Backward(inputs, uniform(inputs[0].shape, 5), self_referential_over_steps)
 
 
 # ---- real-time recurrent learning of an e-LSTM, step by step and in the authors' order of operations: outer products of local
@@ -910,26 +857,26 @@ PROGRAMS = {
     "transpose": transpose,
     "dispatch": dispatch,
     "dispatch with gradient": dispatch_with_gradient,
-    "delta rule": delta_rule,
-    "delta rule backward": delta_rule_backward,
-    "delta rule loop backward": delta_rule_loop_backward,
-    "gated delta rule": gated_delta_rule,
-    "gated delta rule backward": gated_delta_rule_backward,
-    "linear attention": linear_attention,
-    "linear attention backward": linear_attention_backward,
+    "delta rule": forward(delta_rule_inputs, delta_rule_over_chunks),
+    "delta rule backward": backward(delta_rule_inputs, delta_rule_over_chunks, 5),
+    "delta rule loop backward": backward(delta_rule_inputs, delta_rule_over_steps, 5),
+    "gated delta rule": forward(gated_delta_rule_inputs, delta_rule_over_chunks),
+    "gated delta rule backward": backward(gated_delta_rule_inputs, delta_rule_over_chunks, 5),
+    "linear attention": forward(sequences, linear_attention_over_chunks),
+    "linear attention backward": backward(sequences, linear_attention_over_chunks, 4),
     "windowed attention": windowed_attention,
     "windowed attention backward": windowed_attention_backward,
-    "gated linear attention": gated_linear_attention,
-    "gated linear attention backward": gated_linear_attention_backward,
-    "delta rnn": fast_recurrence(fast_net_inputs, delta_rnn_over_steps),
-    "delta rnn backward": fast_recurrence_backward(fast_net_inputs, delta_rnn_over_steps),
-    "delta lstm": fast_recurrence(delta_lstm_inputs, delta_lstm_over_steps),
-    "delta lstm backward": fast_recurrence_backward(delta_lstm_inputs, delta_lstm_over_steps),
-    "recurrent delta": fast_recurrence(recurrent_delta_inputs, recurrent_delta_over_steps),
-    "recurrent delta backward": fast_recurrence_backward(recurrent_delta_inputs, recurrent_delta_over_steps),
-    "self-referential": self_referential,
+    "gated linear attention": forward(gated_sequences, gated_linear_attention_over_chunks),
+    "gated linear attention backward": backward(gated_sequences, gated_linear_attention_over_chunks, 4),
+    "delta rnn": forward(fast_net_inputs, delta_rnn_over_steps),
+    "delta rnn backward": backward(fast_net_inputs, delta_rnn_over_steps, 9),
+    "delta lstm": forward(delta_lstm_inputs, delta_lstm_over_steps),
+    "delta lstm backward": backward(delta_lstm_inputs, delta_lstm_over_steps, 9),
+    "recurrent delta": forward(recurrent_delta_inputs, recurrent_delta_over_steps),
+    "recurrent delta backward": backward(recurrent_delta_inputs, recurrent_delta_over_steps, 9),
+    "self-referential": forward(self_referential_inputs, self_referential_over_steps),
     "sensitivities": Sensitivities,
-    "self-referential backward": self_referential_backward,
+    "self-referential backward": backward(self_referential_inputs, self_referential_over_steps, 5),
     "repeated layer step": repeated_layer_step,
     "expert products": expert_products,
     "expert layers": expert_layers,

@@ -103,26 +103,23 @@ export async function measureCase(
     const reason = `differs from ${reference} by ${difference.toExponential(1)} of the result's size`;
     outcomes.set(peer, { kind: 'failed', reason });
   }
-  const failed = new Set<Contestant>();
   const counts = { slices: 0, disturbed: 0 };
   const allPids = [...peers.values()].filter(({ alive }) => alive).map(({ pid }) => pid);
   for (let round = 0; round < effort.rounds; round++) {
     const order = round % 2 === 0 ? right : [...right].reverse();
     for (const contestant of order) {
-      if (failed.has(contestant) || !takesPart(contestant.call, round, effort.rounds)) continue;
+      if (outcomes.has(contestant.name) || !takesPart(contestant.call, round, effort.rounds)) continue;
       try {
         await takeSlice(contestant, effort, patience, counts, allPids);
       } catch (error) {
         // No room, a device that was lost: the others go on.
-        failed.add(contestant);
         outcomes.set(contestant.name, { kind: 'failed', reason: (error as Error).message });
         await contestant.peer.close();
       }
     }
   }
-  for (const contestant of right) {
-    if (failed.has(contestant)) continue;
-    const { name, calm, disturbed } = contestant;
+  for (const { name, calm, disturbed } of right) {
+    if (outcomes.has(name)) continue;
     const { samples, relative } = calm.samples.length > 0 ? calm : disturbed;
     outcomes.set(name, {
       ...{ kind: 'measured', median: median(samples), minimum: minimum(samples), samples: samples.length },
