@@ -14,6 +14,11 @@ export const SEGMENT_ADVICE = 'the number of segments.';
 /** Backends whose tensors can be read without waiting; TensorFlow has integers in the processor's memory always. */
 const READABLE: readonly string[] = ['cpu', 'fwp', 'tensorflow'];
 
+/** Whether the current backend's indices can be read without waiting. */
+export function canReadIndices(): boolean {
+  return READABLE.includes(tf.getBackend());
+}
+
 /** The error for `indices[position] = value` where values from 0 to `limit` (exclusive) are expected. */
 export function indexError(
   name: string,
@@ -34,7 +39,7 @@ export function indexError(
  * @throws RangeError naming the first bad position and its value
  */
 export function assertIndices(name: string, indices: tf.Tensor, limit: number, advice: string, mask?: tf.Tensor): void {
-  if (!READABLE.includes(tf.getBackend())) return;
+  if (!canReadIndices()) return;
   const values = indices.dataSync();
   const weights = mask?.dataSync();
   for (let i = 0; i < values.length; i++) {

@@ -16,7 +16,8 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape } from '../shape-checks.ts';
-import { assertAssignments, assertExperts, composedProducts, expertGroups } from './expert-groups.ts';
+import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from './expert-blocks.ts';
+import { assertAssignments, assertExperts, expertGroups } from './expert-groups.ts';
 import { sumAssignments } from './expert-mat-mul.ts';
 import { canFuse, runFused } from './fused.ts';
 import { type Gradient, runKernel } from './gradients/support.ts';
@@ -63,9 +64,10 @@ export function expertFeedForward(
       return runKernel('FwpExpertFeedForward', tensors) as tf.Tensor2D;
     }
     assertExperts('expertFeedForward: indices', indices, experts);
-    const flatIndices = tf.reshape(indices, [indices.size]) as tf.Tensor1D;
-    const hidden = tf.relu(composedProducts(inputs, keys, flatIndices));
-    return sumAssignments(composedProducts(hidden, values, flatIndices), flatGates, rows);
+    if (indices.size === 0 || keys.size === 0) return tf.zeros(inputs.shape);
+    const blocks = expertBlocks(tf.reshape(indices, [indices.size]), rows, experts);
+    const hidden = tf.relu(multiplyBlocks(gatherBlocks(inputs, blocks), keys, blocks)) as tf.Tensor3D;
+    return sumAssignments(takeAssignments(multiplyBlocks(hidden, values, blocks), blocks), flatGates, rows);
   });
 }
 

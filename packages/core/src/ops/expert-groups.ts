@@ -36,29 +36,6 @@ export function expertGroups(name: string, indices: tf.Tensor, experts: number):
 }
 
 /**
- * What experts make of rows, composed of tfjs operations for other backends and second derivatives: all experts see all rows,
- * and what belongs to the assignments is picked.
- *
- * @param rows float32 [rows, size]
- * @param weights float32 [experts, size, n]
- * @param indices int32 [assignments], each row's following one another
- * @returns float32 [assignments, n]
- */
-export function composedProducts(rows: tf.Tensor2D, weights: tf.Tensor3D, indices: tf.Tensor1D): tf.Tensor2D {
-  const [experts, size, n] = weights.shape;
-  const [count, assignments] = [rows.shape[0], indices.shape[0]];
-  if (assignments === 0 || size === 0) return tf.zeros([assignments, n]);
-  const shared = tf.tile(tf.expandDims(rows, 0), [experts, 1, 1]);
-  const all = tf.reshape(tf.matMul(shared, weights), [experts * count, n]);
-  const share = assignments / count;
-  const ownRow = tf.tensor1d(
-    Int32Array.from({ length: assignments }, (_, a) => Math.floor(a / share)),
-    'int32',
-  );
-  return tf.gather(all, tf.add(tf.mul(stopGradient(indices), tf.scalar(count, 'int32')), ownRow)) as tf.Tensor2D;
-}
-
-/**
  * Checks indices and gates.
  *
  * @param name of the operation

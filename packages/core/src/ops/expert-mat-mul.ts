@@ -16,7 +16,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ExpertMatMulAttributes } from '../backend/kernels/experts.ts';
 import { assertCount, assertFloatShape } from '../shape-checks.ts';
-import { assertAssignments, assertExperts, composedProducts, expertGroups } from './expert-groups.ts';
+import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from './expert-blocks.ts';
+import { assertAssignments, assertExperts, expertGroups } from './expert-groups.ts';
 import { canFuse, runFused } from './fused.ts';
 import { type Gradient, runKernel } from './gradients/support.ts';
 
@@ -67,8 +68,10 @@ export function expertMatMul(
       return runKernel('FwpExpertMatMul', tensors, attributes) as tf.Tensor2D;
     }
     assertExperts('expertMatMul: indices', indices, experts);
-    const products = composedProducts(inputs, weights, tf.reshape(indices, [indices.size]));
-    return sumAssignments(products, flatGates, outputRows);
+    if (indices.size === 0 || weights.size === 0) return tf.zeros([outputRows, weights.shape[2]]);
+    const blocks = expertBlocks(tf.reshape(indices, [indices.size]), rows, experts);
+    const products = multiplyBlocks(gatherBlocks(inputs, blocks), weights, blocks);
+    return sumAssignments(takeAssignments(products, blocks), flatGates, outputRows);
   });
 }
 

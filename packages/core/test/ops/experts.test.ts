@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, expertFeedForward, expertMatMul, init } from '../../src/index.ts';
-import { composedProducts } from '../../src/ops/expert-groups.ts';
+import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from '../../src/ops/expert-blocks.ts';
 import { sumAssignments } from '../../src/ops/expert-mat-mul.ts';
 import { availableDevices, composedBackends } from '../devices.ts';
 import { expectWithin, noise, noiseInput } from './against-reference.ts';
@@ -55,9 +55,11 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       const run = (operation: (given: Given) => tf.Tensor) =>
         valuesAndGradients(inputs, (tensors) => [operation(tensors as unknown as Given)]);
       const results = run(({ x, weights, gates }) => expertMatMul(x, weights, indices, { gates, outputRows }));
-      const expected = run(({ x, weights, gates }) =>
-        sumAssignments(composedProducts(x, weights, indices), gates, outputRows),
-      );
+      const expected = run(({ x, weights, gates }) => {
+        const blocks = expertBlocks(indices, rows, experts);
+        const products = multiplyBlocks(gatherBlocks(x, blocks), weights, blocks);
+        return sumAssignments(takeAssignments(products, blocks), gates, outputRows);
+      });
       for (const [i, values] of results.entries()) expectWithin(values, expected[i]!, 3e-6, `result ${i}`);
       indices.dispose();
     });
