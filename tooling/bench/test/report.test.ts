@@ -175,6 +175,22 @@ describe('requirements', () => {
   });
 });
 
+describe('a page', () => {
+  it('names the card that a device or a peer computed on, as it names instruction sets', () => {
+    const identity = { version: '1', threads: 1 };
+    const peers = {
+      'webgpu/1': { ...identity, detail: 'NVIDIA H200' },
+      'pytorch-cuda/1': { ...identity, detail: 'H200' },
+    };
+    const on = (more: ResultsDocument['peers']) =>
+      renderMarkdown({ ...documentWith({}), peers: { ...peers, ...more } }, 'page');
+    expect(on({})).toContain('Instruction sets, or cards: webgpu: NVIDIA H200, pytorch-cuda: H200.');
+    expect(on({})).not.toContain('one thread in Node');
+    expect(on({ 'tfjs-wasm/1': { ...identity, detail: 'wasm' } })).toContain('H200.\n\n');
+    expect(on({ 'tfjs-wasm/1': { ...identity, detail: 'wasm' } })).toContain('tfjs has one thread in Node.');
+  });
+});
+
 describe('memory', () => {
   const samples = (residentBytes: number[], liveBytes: number[], tensors: number[]) => ({
     residentBytes,

@@ -63,13 +63,15 @@ function introduction({
       ? 'No other program disturbed it.'
       : `In ${disturbedSlices} of ${slices} slices other programs used more than 0.15 of a processor, however often it was tried; such times count only where there are no others.`;
   const list = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const simd = Object.entries(peers)
-    .filter(([key]) => key.startsWith('native') || key.startsWith('wasm'))
-    .map(([key, { detail }]) => `${key.split('/')[0]}: ${detail}`);
+  // What tfjs's peers tell is their backend, which is in their names already.
+  const isTfjs = (peer: string) => peer.startsWith('tfjs-');
+  const processors = Object.entries(peers)
+    .filter(([peer]) => !isTfjs(peer))
+    .map(([peer, { detail }]) => `${peer.split('/')[0]}: ${detail}`);
   return [
     `Measured on ${date.slice(0, 10)} in one run of ${duration(seconds)} by \`pnpm bench --write\`${quick ? ' (--quick: a look, not a result)' : ''}.`,
     `Machine: ${machine.processor}, ${machine.processors} processors, ${Math.round(machine.memoryBytes / 2 ** 30)} GiB, ${machine.system}.`,
-    `Versions: ${list.join(', ')}. Instruction sets: ${[...new Set(simd)].join(', ')}.`,
+    `Versions: ${list.join(', ')}. Instruction sets, or cards: ${[...new Set(processors)].join(', ')}.`,
     '',
     'Every peer runs in a process of its own and waits, without using a processor, while another one is measured. All are',
     'measured in turn, several rounds of short slices, the order reversed from round to round; times are medians over all',
@@ -80,7 +82,7 @@ function introduction({
           'both, so that a processor that others slow down slows both.',
         ]
       : []),
-    `tfjs has one thread in Node. ${calm}`,
+    `${Object.keys(peers).some(isTfjs) ? 'tfjs has one thread in Node. ' : ''}${calm}`,
     ...notes.map((note) => `\n${note}`),
   ].join('\n');
 }
