@@ -5,7 +5,7 @@
 import { defineConfig } from 'tsup';
 
 /** @type {typeof import('./index.js').library} */
-export const library = (options = {}) =>
+export const library = ({ dts = {}, ...options } = {}) =>
   defineConfig({
     entry: ['src/index.ts'],
     format: ['esm'],
@@ -13,7 +13,7 @@ export const library = (options = {}) =>
     target: 'es2022',
     outDir: 'dist',
     // The packages it depends on have been built: reading their declarations takes half the time of reading their sources.
-    dts: { compilerOptions: { customConditions: [] } },
+    dts: dts && { compilerOptions: { customConditions: [] }, ...dts },
     sourcemap: true,
     clean: true,
     splitting: true,

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as util from 'node:util';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { missingTensorflow } from '../../src/device/tensorflow.ts';
 import {
   DeviceUnavailableError,
@@ -34,7 +34,6 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-// Before TensorFlow is loaded, which is once in a process.
 /** What was computed on TensorFlow leaves no tensors, and is the same on tfjs's CPU backend. Returns how many results there are. */
 async function expectSameOnCpu(compute: () => ArrayLike<number>[], tolerance: number): Promise<number> {
   const before = tf.memory().numTensors;
@@ -47,6 +46,12 @@ async function expectSameOnCpu(compute: () => ArrayLike<number>[], tolerance: nu
 }
 
 describe('a TensorFlow that is not there', () => {
+  beforeAll(() => {
+    // Other tests of the same process may have loaded it.
+    if (tf.findBackendFactory('tensorflow')) tf.removeBackend('tensorflow');
+    for (const { kernelName } of tf.getKernelsForBackend('tensorflow')) tf.unregisterKernel(kernelName, 'tensorflow');
+  });
+
   it('is looked for in the chosen folder, else in the user’s cache', async () => {
     choose('somewhere');
     expect(await tensorflowFolder()).toBe(join(process.cwd(), 'somewhere'));

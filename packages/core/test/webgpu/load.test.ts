@@ -1,6 +1,9 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
-import { DeviceUnavailableError } from '../../src/index.ts';
-import { loadWebGpu } from '../../src/webgpu/load.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+
+// Read again for every test: with the packages below in place of those that are installed, and without a GPU of before.
+type Loader = typeof import('../../src/webgpu/load.ts');
+let loadWebGpu: Loader['loadWebGpu'];
+let DeviceUnavailableError: typeof import('../../src/errors.ts').DeviceUnavailableError;
 
 /** Packages that are not installed, by name. */
 const missing = vi.hoisted(() => new Set<string>());
@@ -17,6 +20,12 @@ function create(options: string[]): object {
   given.push(options);
   return { requestAdapter: async () => null };
 }
+
+beforeEach(async () => {
+  vi.resetModules();
+  ({ loadWebGpu } = await import('../../src/webgpu/load.ts'));
+  ({ DeviceUnavailableError } = await import('../../src/errors.ts'));
+});
 
 afterEach(() => {
   missing.clear();
@@ -49,8 +58,8 @@ describe('what device webgpu needs', () => {
     ] as const) {
       vi.stubEnv('FWP_DAWN', options);
       vi.resetModules();
-      const { loadWebGpu: freshLoadWebGpu } = await import('../../src/webgpu/load.ts');
-      await expect(freshLoadWebGpu()).rejects.toThrow(/no GPU adapter/);
+      ({ loadWebGpu } = await import('../../src/webgpu/load.ts'));
+      await expect(loadWebGpu()).rejects.toThrow(/no GPU adapter/);
       expect(given.at(-1)).toEqual(expected);
     }
   });
