@@ -34,8 +34,9 @@ export const tests = ({ root, name, ...overrides }) =>
         // Worker threads inside forked processes behave as in an ordinary program.
         pool: 'forks',
         // All test files of a package share one process, which reads the sources once: about half of the time of most packages.
-        // So tests leave backends, environment and modules as they were, and compare counts of tensors with those before.
-        isolate: false,
+        // So tests leave backends, environment and modules as they were, and compare counts of tensors with those before. Only
+        // where all operations are tested on a GPU, whose backend is gone with its device, each file starts anew.
+        isolate: ['all', 'gpu'].includes(process.env['FWP_WEBGPU'] ?? ''),
         passWithNoTests: true,
         reporters: ['default', countsReporter(root)],
       },

@@ -30,7 +30,8 @@ let dawn: GPU | undefined;
  */
 export async function loadWebGpu(given?: object): Promise<LoadedDevice> {
   const onDawn = isNode() && browserGpu() === undefined;
-  const gpu = onDawn ? await dawnGpu() : browserGpu();
+  if (onDawn) dawn ??= await createDawn();
+  const gpu = onDawn ? dawn : browserGpu();
   if (gpu === undefined) {
     throw new DeviceUnavailableError(
       "Device 'webgpu': this browser has no WebGPU (navigator.gpu is missing). Use a current Chrome, Edge, Firefox or Safari " +
@@ -58,8 +59,14 @@ export function unloadWebGpu(): void {
   if (tf.findBackendFactory(BACKEND)) tf.removeBackend(BACKEND);
 }
 
-async function importTfjsBackend(): Promise<object> {
-  const { module, problem } = await importOptional(TFJS_PACKAGE);
+/**
+ * Imports tfjs's backend.
+ *
+ * @param importPackage how optional packages are imported
+ * @throws DeviceUnavailableError where it is missing
+ */
+export async function importTfjsBackend(importPackage: typeof importOptional = importOptional): Promise<object> {
+  const { module, problem } = await importPackage(TFJS_PACKAGE);
   if (module !== undefined) return module;
   throw new DeviceUnavailableError(
     isNode()
@@ -70,9 +77,14 @@ async function importTfjsBackend(): Promise<object> {
   );
 }
 
-async function dawnGpu(): Promise<GPU> {
-  if (dawn !== undefined) return dawn;
-  const { module, problem } = await importOptional('webgpu');
+/**
+ * Makes Dawn's GPU object, and the globals of browsers that come with it.
+ *
+ * @param importPackage how optional packages are imported
+ * @throws DeviceUnavailableError where the package is missing
+ */
+export async function createDawn(importPackage: typeof importOptional = importOptional): Promise<GPU> {
+  const { module, problem } = await importPackage('webgpu');
   if (module === undefined) {
     throw new DeviceUnavailableError(
       `Device 'webgpu' in Node needs the optional package 'webgpu', which ${problem}. ` +
@@ -81,8 +93,7 @@ async function dawnGpu(): Promise<GPU> {
   }
   const { create, globals } = module as unknown as DawnModule;
   Object.assign(globalThis, globals);
-  dawn = create((process.env[DAWN_OPTIONS] ?? '').split(';').filter((option) => option !== ''));
-  return dawn;
+  return create((process.env[DAWN_OPTIONS] ?? '').split(';').filter((option) => option !== ''));
 }
 
 function browserGpu(): GPU | undefined {

@@ -154,7 +154,9 @@ export function subwordVocabulary(definition: TokenizerDefinition): Vocabulary {
   return {
     size: 1 + [...ids, ...added].reduce((a, b) => Math.max(a, b), -1),
     encode: (text) => Int32Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids),
-    decode: (tokens) => (tokens.length === 0 ? '' : tokenizer.decode(Array.from(tokens))),
+    // Nothing is tidied up: a text's ' .' stays what it is.
+    decode: (tokens) =>
+      tokens.length === 0 ? '' : tokenizer.decode(Array.from(tokens), { clean_up_tokenization_spaces: false }),
   };
 }
 

@@ -56,6 +56,8 @@ describe('trainSubwords', () => {
         expect(decode(tokens)).toBe(text);
         expect(tokens.every((token) => token < size)).toBe(true);
       }),
+      // What decoders of word pieces tidy up.
+      { examples: [[' .'], ["it 's , do n't !"]] },
     );
   });
 
