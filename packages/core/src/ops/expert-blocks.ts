@@ -6,8 +6,8 @@
  *
  *     B = ⌈assignments / experts⌉      blocks = Σ over experts of ⌈its assignments / B⌉ ≤ 2 · experts
  *
- * So the products, and the copies of matrices that they need, are at most twice the least possible, however the rows are divided among
- * the experts; and an expert that nobody chose costs nothing.
+ * So about twice as many rows as assignments are multiplied at most, by copies of at most twice as many matrices as there are,
+ * however the assignments are divided among the experts; and an expert that nobody chose costs nothing.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
