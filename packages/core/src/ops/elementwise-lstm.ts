@@ -22,6 +22,7 @@ import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
+import { stepsOf } from './recurrent-steps.ts';
 
 /** Parameters of the recurrence; the part of z comes before that of f. */
 export interface ElementwiseLstmWeights {
@@ -186,12 +187,11 @@ function composed(
   const [wz, wf] = tf.split(recurrentWeight, 2) as [tf.Tensor, tf.Tensor];
   let state = (initialState ?? tf.zeros([batch, hidden])) as tf.Tensor2D;
   const states: tf.Tensor[] = [];
-  for (let t = 0; t < time; t++) {
+  for (const [t, sum] of stepsOf(sums, 1).entries()) {
     if (resetMask !== undefined) {
       const reset = tf.broadcastTo(tf.slice(resetMask, [0, t], [batch, 1]), state.shape);
       state = tf.where(reset, tf.zerosLike(state), state);
     }
-    const sum = tf.reshape(tf.slice(sums, [0, t, 0], [batch, 1, 2 * hidden]), [batch, 2 * hidden]);
     const [sumZ, sumF] = tf.split(sum, 2, 1) as [tf.Tensor, tf.Tensor];
     const z = tf.tanh(tf.add(sumZ, tf.mul(wz, state)));
     const f = tf.sigmoid(tf.add(sumF, tf.mul(wf, state)));

@@ -15,7 +15,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { MAX_DELTA_RNN_DIM } from '../webgpu/kernels/delta-rnn.ts';
 import { runScan, type ScanKernel, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
-import { deltaStep, matrixTimes, restarted, stackSteps, stepOf } from './recurrent-steps.ts';
+import { deltaStep, matrixTimes, restarted, stackSteps, stepOf, stepsOf } from './recurrent-steps.ts';
 
 /** Sizes of a fast recurrent net. */
 export type RecurrenceSizes = Record<'batch' | 'heads' | 'gates' | 'time' | 'dim', number>;
@@ -91,13 +91,14 @@ function composed(
   let state = initialState ?? tf.zeros([batch, heads, gates, dim, dim]);
   let cell = initialCell ?? tf.zeros([batch, heads, dim]);
   let query = initialQuery;
+  const [keys, values, betas, inputs] = [stepsOf(k, 3), stepsOf(v, 3), stepsOf(beta, 3), stepsOf(z, 3)];
   const outputs: tf.Tensor[] = [];
   for (let t = 0; t < time; t++) {
     state = restarted(state, resetMask, t);
     query = restarted(query, resetMask, t, start);
     cell = restarted(cell, resetMask, t);
-    state = deltaStep(state, stepOf(k, 3, t), stepOf(v, 3, t), stepOf(beta, 3, t));
-    const fed = stepOf(z, 3, t);
+    state = deltaStep(state, keys[t]!, values[t]!, betas[t]!);
+    const fed = inputs[t]!;
     const p = tf.add(fed, matrixTimes(state, tf.expandDims(query, 2)));
     let output = stepOf(p, 2, 0);
     if (version > 0) {

@@ -18,6 +18,7 @@ import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
+import { stepsOf } from './recurrent-steps.ts';
 
 /** Parameters of an LSTM layer; gates in the order i, f, g, o. */
 export interface LstmWeights {
@@ -177,18 +178,16 @@ type Five = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
 
 function composedLstm(x: tf.Tensor, weights: LstmWeights, start: Start, units: number): LstmResult {
   const [batch, time] = x.shape as [number, number];
-  const columns = 4 * units;
   const gates = linear(x, weights.inputWeight, { bias: weights.bias });
   let hidden = (start.initialHidden ?? tf.zeros([batch, units])) as tf.Tensor2D;
   let cell = (start.initialCell ?? tf.zeros([batch, units])) as tf.Tensor2D;
   const outputs: tf.Tensor[] = [];
-  for (let t = 0; t < time; t++) {
+  for (const [t, fromInput] of stepsOf(gates, 1).entries()) {
     if (start.resetMask !== undefined) {
       const reset = tf.broadcastTo(tf.slice(start.resetMask, [0, t], [batch, 1]), hidden.shape);
       hidden = tf.where(reset, tf.zerosLike(hidden), hidden);
       cell = tf.where(reset, tf.zerosLike(cell), cell);
     }
-    const fromInput = tf.reshape(tf.slice(gates, [0, t, 0], [batch, 1, columns]), [batch, columns]);
     const z = tf.add(fromInput, tf.matMul(hidden, weights.recurrentWeight as tf.Tensor2D));
     const [i, f, g, o] = tf.split(z, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
     cell = tf.add(tf.mul(tf.sigmoid(f), cell), tf.mul(tf.sigmoid(i), tf.tanh(g)));

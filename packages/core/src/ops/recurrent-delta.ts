@@ -19,7 +19,16 @@ import { MAX_RECURRENT_DELTA_DIM } from '../webgpu/kernels/recurrent-delta.ts';
 import { assertScan, runScan, type ScanKernel, type ScanOptions, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
-import { deltaStep, lastOutput, matrixTimes, restarted, stackSteps, stepOf, withTime } from './recurrent-steps.ts';
+import {
+  deltaStep,
+  lastOutput,
+  matrixTimes,
+  restarted,
+  stackSteps,
+  stepOf,
+  stepsOf,
+  withTime,
+} from './recurrent-steps.ts';
 
 /** What a {@link recurrentDelta} is given at each step, float32, before any activation. */
 export interface RecurrentDeltaInputs {
@@ -137,14 +146,15 @@ function composed(
   const dim = v.shape[3] as number;
   let state = initialState?.fastWeights ?? tf.zeros([batch, heads, dim, keyDim]);
   let output = initialState?.output ?? tf.zeros([batch, heads, dim]);
+  const [queries, keys, values, betas] = [stepsOf(q, 2), stepsOf(k, 2), stepsOf(v, 2), stepsOf(beta, 2)];
   const outputs: tf.Tensor[] = [];
   for (let t = 0; t < time; t++) {
     state = restarted(state, resetMask, t);
     const recurrent = tf.tanh(restarted(output, resetMask, t));
-    const fed = (x: tf.Tensor, weight: tf.Tensor) => tf.add(stepOf(x, 2, t), matrixTimes(weight, recurrent));
-    const [query, key] = [fed(q, weights.query), fed(k, weights.key)].map((x) => tf.softmax(x));
-    const rate = tf.sigmoid(tf.add(stepOf(beta, 2, t), tf.sum(tf.mul(weights.beta, recurrent), -1)));
-    state = deltaStep(state, key as tf.Tensor, fed(v, weights.value), rate);
+    const fed = (x: tf.Tensor, weight: tf.Tensor) => tf.add(x, matrixTimes(weight, recurrent));
+    const [query, key] = [fed(queries[t]!, weights.query), fed(keys[t]!, weights.key)].map((x) => tf.softmax(x));
+    const rate = tf.sigmoid(tf.add(betas[t]!, tf.sum(tf.mul(weights.beta, recurrent), -1)));
+    state = deltaStep(state, key as tf.Tensor, fed(values[t]!, weights.value), rate);
     output = matrixTimes(state, query as tf.Tensor);
     outputs.push(output);
   }

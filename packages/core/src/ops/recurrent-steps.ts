@@ -11,6 +11,17 @@ export function stepOf(x: tf.Tensor, axis: number, t: number): tf.Tensor {
   return tf.squeeze(tf.slice(x, begin, size), [axis]);
 }
 
+/**
+ * All places of an axis, each without the axis. Their gradients are stacked once, where those of a slice for each place would be padded
+ * to all places each: as many numbers as the square of their number.
+ */
+export function stepsOf(x: tf.Tensor, axis: number): tf.Tensor[] {
+  const count = x.shape[axis] as number;
+  // tfjs's own backend cannot take a tensor without elements apart, and the gradient of unstacking fails for a single part.
+  if (x.size === 0 || count === 1) return Array.from({ length: count }, (_, t) => stepOf(x, axis, t));
+  return tf.unstack(x, axis);
+}
+
 /** S x: matrices `[…, valueDim, keyDim]` times vectors `[…, keyDim]`, whose axes may have to be repeated. */
 export function matrixTimes(matrix: tf.Tensor, vector: tf.Tensor): tf.Tensor {
   return tf.sum(tf.mul(matrix, tf.expandDims(vector, -2)), -1);

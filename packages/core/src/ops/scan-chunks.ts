@@ -4,6 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { stepsOf } from './recurrent-steps.ts';
 
 /** Steps of a chunk, unless said otherwise: the products within chunks cost C · d a step, those with the state d². */
 export const CHUNK_STEPS = 32;
@@ -26,8 +27,7 @@ export function inChunks(x: tf.Tensor, fill = 0, steps: number = CHUNK_STEPS): t
 
 /** The chunks one by one: N tensors without axis 2. */
 export function eachChunk(x: tf.Tensor): tf.Tensor[] {
-  // The gradient of unstacking fails for a single part.
-  return x.shape[2] === 1 ? [tf.squeeze(x, [2])] : tf.unstack(x, 2);
+  return stepsOf(x, 2);
 }
 
 /** The reverse of cutting: a list of N chunks `[batch, heads, C, …]` as `[batch, heads, time, …]`. */

@@ -26,6 +26,7 @@ import { MAX_SELF_REFERENTIAL_DIM } from '../webgpu/kernels/self-referential.ts'
 import { runScan, type ScanKernel, type ScanSizes, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
+import { stepsOf } from './recurrent-steps.ts';
 
 /** Options of {@link selfReferential}. */
 export interface SelfReferentialOptions {
@@ -190,13 +191,13 @@ function composed(
   const initial = tf.expandDims(weights, 0);
   let state = initialState ?? tf.zeros([batch, heads, dim, columns]);
   const outputs: tf.Tensor[] = [];
-  for (let t = 0; t < time && batch * heads > 0; t++) {
+  for (const [t, input] of (batch * heads > 0 ? stepsOf(x, 2) : []).entries()) {
     if (resetMask !== undefined) {
       const reset = tf.reshape(tf.slice(resetMask, [0, t], [batch, 1]), [batch, 1, 1, 1]);
       state = tf.where(tf.broadcastTo(reset, state.shape), tf.zerosLike(state), state);
     }
     const W = tf.add(initial, state);
-    const read = tf.matMul(tf.slice(x, [0, 0, t, 0], [batch, heads, 1, dim]), W);
+    const read = tf.matMul(tf.expandDims(input, 2), W);
     const [output, query, key, rates] = tf.split(read, blocks, 3) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
     const [q, k] = [tf.softmax(query), tf.softmax(key)];
     const beta = tf.concat(

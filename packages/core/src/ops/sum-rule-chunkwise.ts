@@ -14,7 +14,16 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { ScanOptions, ScanResult, ScanSizes } from './fast-weight-scan.ts';
-import { aliveAfter, CHUNK_STEPS, chunkDecay, inChunks, oneLater, transposed, triangle } from './scan-chunks.ts';
+import {
+  aliveAfter,
+  CHUNK_STEPS,
+  chunkDecay,
+  eachChunk,
+  inChunks,
+  oneLater,
+  transposed,
+  triangle,
+} from './scan-chunks.ts';
 import type { LinearAttentionResult, SumRuleInputs, SumRuleNormalizer } from './sum-rule.ts';
 
 /** Steps of a chunk where each key channel has its own decay: a step costs C · keyDim numbers. */
@@ -118,9 +127,10 @@ function overChunks(
   const whole = inTime(products.whole);
   let state = initialState;
   const states: tf.Tensor[] = [];
-  for (let n = 0; n < (queries.shape[2] as number); n++) {
+  const kept = eachChunk(whole);
+  for (const [n, chunk] of eachChunk(written).entries()) {
     states.push(state);
-    state = tf.add(tf.mul(state, chunk(whole, n)), chunk(written, n));
+    state = tf.add(tf.mul(state, kept[n]!), chunk);
   }
   // The gradient's gradient of stacking a single tensor fails.
   const before = states.length === 1 ? tf.expandDims(initialState, 2) : tf.stack(states, 2);
@@ -138,10 +148,4 @@ function reading(
   const outputs = tf.add(tf.matMul(queries, states, false, true), tf.matMul(weights, values));
   const [batch, heads, chunks, steps, dim] = outputs.shape as [number, number, number, number, number];
   return tf.slice(tf.reshape(outputs, [batch, heads, chunks * steps, dim]), [0, 0, 0, 0], [batch, heads, time, dim]);
-}
-
-/** Chunk n, without the axis of chunks. */
-function chunk(x: tf.Tensor, n: number): tf.Tensor {
-  const [batch, heads, , ...rest] = x.shape as [number, number, number, ...number[]];
-  return tf.reshape(tf.slice(x, [0, 0, n], [batch, heads, 1]), [batch, heads, ...rest]);
 }
