@@ -32,6 +32,7 @@ import {
 } from './elementwise-lstm.ts';
 import { inTidy } from './in-tidy.ts';
 import { linear } from './linear.ts';
+import { restarted } from './recurrent-steps.ts';
 
 /** What the sensitivities of some steps are computed from. */
 export interface ElementwiseLstmTrace extends ElementwiseLstmResult {
@@ -215,10 +216,7 @@ function composed(call: Call): ElementwiseLstmGradients | undefined {
   let state: tf.Tensor = sensitivities;
   let sum: tf.Tensor | undefined;
   for (let t = 0; t < time; t++) {
-    if (options.resetMask !== undefined) {
-      const reset = tf.reshape(tf.slice(options.resetMask, [0, t], [batch, 1]), [batch, 1, 1]);
-      state = tf.where(tf.broadcastTo(reset, state.shape), tf.zerosLike(state), state);
-    }
+    state = restarted(state, options.resetMask, t);
     const rows = tf.tile(tf.reshape(at(x, t), [batch, inputs, 1]), [1, 1, 2 * hidden]);
     const u = tf.concat([rows, both(at(before, t)), tf.ones([batch, 1, 2 * hidden])], 1);
     state = tf.add(tf.mul(both(at(a, t)), state), tf.mul(at(local, t), u));

@@ -22,7 +22,7 @@ import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
-import { stepsOf } from './recurrent-steps.ts';
+import { restarted, stepsOf } from './recurrent-steps.ts';
 
 /** Parameters of the recurrence; the part of z comes before that of f. */
 export interface ElementwiseLstmWeights {
@@ -188,10 +188,7 @@ function composed(
   let state = (initialState ?? tf.zeros([batch, hidden])) as tf.Tensor2D;
   const states: tf.Tensor[] = [];
   for (const [t, sum] of stepsOf(sums, 1).entries()) {
-    if (resetMask !== undefined) {
-      const reset = tf.broadcastTo(tf.slice(resetMask, [0, t], [batch, 1]), state.shape);
-      state = tf.where(reset, tf.zerosLike(state), state);
-    }
+    state = restarted(state, resetMask, t) as tf.Tensor2D;
     const [sumZ, sumF] = tf.split(sum, 2, 1) as [tf.Tensor, tf.Tensor];
     const z = tf.tanh(tf.add(sumZ, tf.mul(wz, state)));
     const f = tf.sigmoid(tf.add(sumF, tf.mul(wf, state)));

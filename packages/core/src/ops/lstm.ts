@@ -18,7 +18,7 @@ import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
 import { keptBuffer } from './kept-buffer.ts';
 import { linear, linearInputGradient, linearWeightGradient } from './linear.ts';
-import { stepsOf } from './recurrent-steps.ts';
+import { restarted, stepsOf } from './recurrent-steps.ts';
 
 /** Parameters of an LSTM layer; gates in the order i, f, g, o. */
 export interface LstmWeights {
@@ -183,11 +183,8 @@ function composedLstm(x: tf.Tensor, weights: LstmWeights, start: Start, units: n
   let cell = (start.initialCell ?? tf.zeros([batch, units])) as tf.Tensor2D;
   const outputs: tf.Tensor[] = [];
   for (const [t, fromInput] of stepsOf(gates, 1).entries()) {
-    if (start.resetMask !== undefined) {
-      const reset = tf.broadcastTo(tf.slice(start.resetMask, [0, t], [batch, 1]), hidden.shape);
-      hidden = tf.where(reset, tf.zerosLike(hidden), hidden);
-      cell = tf.where(reset, tf.zerosLike(cell), cell);
-    }
+    hidden = restarted(hidden, start.resetMask, t) as tf.Tensor2D;
+    cell = restarted(cell, start.resetMask, t) as tf.Tensor2D;
     const z = tf.add(fromInput, tf.matMul(hidden, weights.recurrentWeight as tf.Tensor2D));
     const [i, f, g, o] = tf.split(z, 4, 1) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
     cell = tf.add(tf.mul(tf.sigmoid(f), cell), tf.mul(tf.sigmoid(i), tf.tanh(g)));

@@ -26,7 +26,7 @@ import { MAX_SELF_REFERENTIAL_DIM } from '../webgpu/kernels/self-referential.ts'
 import { runScan, type ScanKernel, type ScanSizes, scanGradient } from './fast-weight-scan.ts';
 import type { Gradient } from './gradients/support.ts';
 import { inTidy } from './in-tidy.ts';
-import { stepsOf } from './recurrent-steps.ts';
+import { restarted, stepsOf } from './recurrent-steps.ts';
 
 /** Options of {@link selfReferential}. */
 export interface SelfReferentialOptions {
@@ -192,10 +192,7 @@ function composed(
   let state = initialState ?? tf.zeros([batch, heads, dim, columns]);
   const outputs: tf.Tensor[] = [];
   for (const [t, input] of (batch * heads > 0 ? stepsOf(x, 2) : []).entries()) {
-    if (resetMask !== undefined) {
-      const reset = tf.reshape(tf.slice(resetMask, [0, t], [batch, 1]), [batch, 1, 1, 1]);
-      state = tf.where(tf.broadcastTo(reset, state.shape), tf.zerosLike(state), state);
-    }
+    state = restarted(state, resetMask, t);
     const W = tf.add(initial, state);
     const read = tf.matMul(tf.expandDims(input, 2), W);
     const [output, query, key, rates] = tf.split(read, blocks, 3) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
