@@ -9,6 +9,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const ADAM_GRAIN = 256;
@@ -25,8 +26,7 @@ export const adam: WgslKernel = {
     ...{ first_rate: 'f32', second_rate: 'f32', epsilon: 'f32', factor: 'f32' },
   },
   code: (_, has) => `
-@compute @workgroup_size(${ADAM_GRAIN})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(ADAM_GRAIN)}
   let i = group_index(group, groups) * ${ADAM_GRAIN}u + lane;
   if (i >= parameters.size) { return; }
   let g = gradient[i] * parameters.factor${has('scale') ? ' * scale[0]' : ''} + p[i] * parameters.l2;

@@ -11,6 +11,7 @@
 
 import type { Constants, WgslKernel } from '../program.ts';
 import { affineScan } from './affine-scan.ts';
+import { entryPoint } from './wgsl.ts';
 
 const LANES = 64;
 /** Rows of a workgroup. */
@@ -45,8 +46,7 @@ export const affineScanMatrix: WgslKernel = {
 var<workgroup> state: array<vec4f, ${columns}>;
 var<workgroup> made: array<vec4f, ${columns}>;
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let tiles = (parameters.rows + ${AFFINE_MATRIX_ROWS - 1}u) / ${AFFINE_MATRIX_ROWS}u;
   let sequence = group_index(group, groups) / tiles;
   if (sequence >= parameters.batch) { return; }

@@ -11,6 +11,7 @@
  */
 
 import type { Constants, WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const AFFINE_LANES = 64;
@@ -42,8 +43,7 @@ export const affineScan: WgslKernel = {
     };
     const reset = has('resets') ? 'resets[at] != 0' : 'false';
     return `
-@compute @workgroup_size(${AFFINE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(AFFINE_LANES)}
   let index = group_index(group, groups) * ${AFFINE_LANES}u + lane;
   let size = parameters.rows * parameters.columns;
   if (index >= parameters.batch * size) { return; }

@@ -10,7 +10,7 @@
 import type { WgslKernel } from '../program.ts';
 import type { AttentionConstants } from './attention-forward.ts';
 import { ATTENTION_PARAMETERS, ATTENTION_ROWS, attentionInputs, attentionRows, stagedRows } from './attention-rows.ts';
-import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import { entryPoint, SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Constants of the kernel. */
 export interface KeyGradientConstants extends AttentionConstants {
@@ -48,8 +48,7 @@ ${vectorAccess('dx', ofKeys ? dim : valueDim, true)}
 ${SUM_OF}
 ${attentionRows(causal, has('key_mask'))}
 
-@compute @workgroup_size(${ATTENTION_ROWS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(ATTENTION_ROWS)}
   let tiles = (parameters.keys + ${ATTENTION_ROWS - 1}u) / ${ATTENTION_ROWS}u;
   let pair = group_index(group, groups) / tiles;
   if (pair >= parameters.batch * parameters.heads) { return; }

@@ -6,6 +6,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { ATTENTION_PARAMETERS, attentionRows } from './attention-rows.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: 64 queries. */
 export const attentionProducts: WgslKernel = {
@@ -15,8 +16,7 @@ export const attentionProducts: WgslKernel = {
   code: ({ valueDim }) => `
 ${attentionRows(false, false)}
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(64)}
   let query = group_index(group, groups) * 64u + lane;
   if (query >= parameters.batch * parameters.heads * parameters.queries) { return; }
   let row = o_row(query / parameters.queries, query % parameters.queries);

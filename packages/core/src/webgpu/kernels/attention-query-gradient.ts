@@ -15,10 +15,11 @@ import {
   attentionInputs,
   attentionRows,
   ownQuery,
+  stagedDeclarations,
   stagedKeys,
   stagedRows,
 } from './attention-rows.ts';
-import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import { entryPoint, SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Workgroup: `ATTENTION_ROWS` queries of one head. */
 export const attentionQueryGradient: WgslKernel = {
@@ -37,17 +38,13 @@ export const attentionQueryGradient: WgslKernel = {
     const { dim, valueDim, causal } = constants as AttentionConstants;
     const [vectors, valueVectors] = [vectorsOf(dim), vectorsOf(valueDim)];
     const block = stagedRows(dim, valueDim);
-    return `
-var<workgroup> keys: array<vec4f, ${block * vectors}>;
-var<workgroup> values: array<vec4f, ${block * valueVectors}>;
-${['q', 'k'].map((name) => vectorAccess(name, dim)).join('')}
-${['v', 'dy'].map((name) => vectorAccess(name, valueDim)).join('')}
+    return `${stagedDeclarations(dim, valueDim)}
+${vectorAccess('dy', valueDim)}
 ${vectorAccess('dq', dim, true)}
 ${SUM_OF}
 ${attentionRows(causal, has('key_mask'))}
 
-@compute @workgroup_size(${ATTENTION_ROWS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(ATTENTION_ROWS)}
 ${ownQuery(causal)}
   let own = q_row(pair, query);
 ${unrolled(vectors, (i) => `  var q${i} = vec4f();\n  var g${i} = vec4f();`)}

@@ -4,7 +4,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { vectorsOf, vectorType } from './wgsl.ts';
+import { vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Rows of a workgroup: an invocation has one query, or one key. */
 export const ATTENTION_ROWS = 32;
@@ -81,6 +81,16 @@ export function ownQuery(causal: boolean): string {
   begin = u32(max(0, i32(first_query + parameters.keys) - i32(parameters.queries) - i32(parameters.window) + 1));`
       : ''
   }`;
+}
+
+/** Workgroup memory for keys and values of {@link stagedRows} rows, and how vectors of queries, keys and values are read. */
+export function stagedDeclarations(dim: number, valueDim: number): string {
+  const rows = stagedRows(dim, valueDim);
+  return `
+var<workgroup> keys: array<vec4f, ${rows * vectorsOf(dim)}>;
+var<workgroup> values: array<vec4f, ${rows * vectorsOf(valueDim)}>;
+${['q', 'k'].map((name) => vectorAccess(name, dim)).join('')}
+${vectorAccess('v', valueDim)}`;
 }
 
 /** Reads `count` keys and values, from `first` on, into workgroup memory. */

@@ -5,7 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -17,8 +17,7 @@ export const clipFactorKernel: WgslKernel = {
   code: () => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   var sum = 0.0;
   for (var i = lane; i < parameters.count; i += ${LANES}u) { sum += partial[i]; }
   let total = total_of(sum, lane);

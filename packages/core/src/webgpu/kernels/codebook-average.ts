@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const CODEBOOK_LANES = 256;
@@ -20,8 +21,7 @@ export const codebookAverage: WgslKernel = {
   }),
   parameters: { elements: 'u32', size: 'u32', decay: 'f32', rest: 'f32' },
   code: ({ keepUnused }) => `
-@compute @workgroup_size(${CODEBOOK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(CODEBOOK_LANES)}
   let i = group_index(group, groups) * ${CODEBOOK_LANES}u + lane;
   if (i >= parameters.elements) { return; }
   let code = i / parameters.size;

@@ -10,7 +10,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 256;
 
@@ -30,8 +30,7 @@ fn averaged(code: u32) -> f32 {
   return fma(parameters.decay, counts[code], parameters.rest * batch_counts[code]);
 }
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   var sum = 0.0;
   for (var code = lane; code < parameters.codes; code += ${LANES}u) { sum += averaged(code); }
   let total = total_of(sum, lane);

@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 /** Elements of a block. */
@@ -24,8 +24,7 @@ export const codesOfVectors: WgslKernel = {
   code: () => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let block = group_index(group, groups);
   let first = block * ${CODES_BLOCK}u;
   if (first >= parameters.elements) { return; }

@@ -1,6 +1,7 @@
 /** Sums of columns: y[c] = Σ_r x[r, offset + c], x [rows, stride]. */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Columns of a workgroup. */
 export const SUMMED_COLUMNS = 64;
@@ -11,8 +12,7 @@ export const columnSums: WgslKernel = {
   storage: () => ({ x: 'read f32', y: 'write f32' }),
   parameters: { rows: 'u32', columns: 'u32', stride: 'u32', offset: 'u32' },
   code: () => `
-@compute @workgroup_size(${SUMMED_COLUMNS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(SUMMED_COLUMNS)}
   let column = group_index(group, groups) * ${SUMMED_COLUMNS}u + lane;
   if (column >= parameters.columns) { return; }
   var sum = 0.0;

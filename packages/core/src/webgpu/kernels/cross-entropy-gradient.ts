@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -18,8 +19,7 @@ export const crossEntropyGradient: WgslKernel = {
   }),
   parameters: { rows: 'u32', classes: 'u32', smoothing: 'f32' },
   code: ({ reduction }, has) => `
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   let first = row * parameters.classes;

@@ -9,7 +9,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { nan, workgroupReduction, workgroupSum } from './wgsl.ts';
+import { entryPoint, nan, workgroupReduction, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -25,8 +25,7 @@ export const crossEntropy: WgslKernel = {
 ${workgroupReduction('highest_of', LANES, 'f32', (a, b) => `max(${a}, ${b})`)}
 ${workgroupSum(LANES, 'vec2f')}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   let first = row * parameters.classes;

@@ -19,7 +19,7 @@ import type { DeltaRnnConstants } from './delta-rnn.ts';
 import { RECURRENT_SEGMENT } from './recurrent-delta-gradient.ts';
 import { dot, elementOf, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
 import { ownHeadInSegments } from './scan-heads.ts';
-import { unrolled } from './wgsl.ts';
+import { entryPoint, unrolled } from './wgsl.ts';
 
 /** Elements of `notes` for each head. */
 export function deltaRnnNotes(n: number, gates: number): number {
@@ -77,8 +77,7 @@ ${workgroupVectors(vectors, Math.max(gradient.rowSums + state.rowSums, state.row
 ${states.map((of) => of.reader('boundary', `boundaries[(base * ${n}u + column) * ${n}u + row]`)).join('\n')}
 ${gradients.map((of) => of.reader('final', `results[${gradientAt}]`) + of.writer('initial', `results[${gradientAt}] = x[i]`)).join('\n')}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
 ${ownHeadInSegments(segment)}
   let rows = ${gates}u * steps;
 ${[...states, ...gradients].map((of) => of.declare()).join('\n')}

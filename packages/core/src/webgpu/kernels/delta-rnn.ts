@@ -26,7 +26,7 @@ import {
   workgroupVectors,
 } from './register-matrix.ts';
 import { headResets } from './scan-heads.ts';
-import { unrolled } from './wgsl.ts';
+import { entryPoint, unrolled } from './wgsl.ts';
 
 /** Largest heads: vectors and partial sums are in workgroup memory, matrices in registers. */
 export const MAX_DELTA_RNN_DIM = 64;
@@ -88,8 +88,7 @@ ${workgroupVectors(vectors, 2 * gates * sums)}
 ${matrices.map((of) => (has('initial_state') ? of.reader('initial', `initial_state[${stateAt}]`) : '')).join('\n')}
 ${matrices.map((of) => of.writer('final', `finals[${stateAt}] = x[i]`)).join('\n')}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
   let head = group_index(group, groups);
   if (head >= parameters.heads) { return; }
   let steps = parameters.heads * parameters.time;

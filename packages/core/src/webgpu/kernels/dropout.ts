@@ -8,6 +8,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const DROPOUT_GRAIN = 256;
@@ -43,8 +44,7 @@ fn philox(counter: vec4u) -> vec4u {
   return x;
 }
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let block = group_index(group, groups) * ${LANES}u + lane;
   if (block >= (parameters.size + 3u) / 4u) { return; }
   let low = parameters.block_low + block;

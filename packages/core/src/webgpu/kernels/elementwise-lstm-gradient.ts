@@ -12,6 +12,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { ELEMENTWISE_LSTM_LANES } from './elementwise-lstm.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: {@link ELEMENTWISE_LSTM_LANES} units of all batch rows. */
 export const elementwiseLstmGradient: WgslKernel = {
@@ -26,8 +27,7 @@ export const elementwiseLstmGradient: WgslKernel = {
   }),
   parameters: { batch: 'u32', steps: 'u32', hidden: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${ELEMENTWISE_LSTM_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(ELEMENTWISE_LSTM_LANES)}
   let index = group_index(group, groups) * ${ELEMENTWISE_LSTM_LANES}u + lane;
   let hidden = parameters.hidden;
   let units = parameters.batch * hidden;

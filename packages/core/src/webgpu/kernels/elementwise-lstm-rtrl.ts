@@ -13,6 +13,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Parameters of a workgroup. */
 export const RTRL_LANES = 64;
@@ -32,8 +33,7 @@ export const elementwiseLstmRtrl: WgslKernel = {
   }),
   parameters: { batch: 'u32', steps: 'u32', inputs: 'u32', hidden: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${RTRL_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(RTRL_LANES)}
   let index = group_index(group, groups) * ${RTRL_LANES}u + lane;
   let hidden = parameters.hidden;
   let size = (parameters.inputs + 2u) * 2u * hidden;

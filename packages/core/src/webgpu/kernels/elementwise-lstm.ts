@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { ACTIVATIONS } from './wgsl.ts';
+import { ACTIVATIONS, entryPoint } from './wgsl.ts';
 
 /** Units of a workgroup, of this kernel and of the gradient. */
 export const ELEMENTWISE_LSTM_LANES = 64;
@@ -28,8 +28,7 @@ export const elementwiseLstm: WgslKernel = {
   code: (_, has) => `
 ${ACTIVATIONS}
 
-@compute @workgroup_size(${ELEMENTWISE_LSTM_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(ELEMENTWISE_LSTM_LANES)}
   let index = group_index(group, groups) * ${ELEMENTWISE_LSTM_LANES}u + lane;
   let hidden = parameters.hidden;
   if (index >= parameters.batch * hidden) { return; }

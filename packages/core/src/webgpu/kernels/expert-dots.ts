@@ -8,7 +8,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 32;
 
@@ -20,8 +20,7 @@ export const expertDots: WgslKernel = {
   code: (_, has) => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let assignment = group_index(group, groups);
   if (assignment >= parameters.assignments) { return; }
   let own = assignment * parameters.size;

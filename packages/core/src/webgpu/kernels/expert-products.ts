@@ -11,7 +11,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { eachOfTile, TILE, TILE_LANES, TILE_MEMORY, tileProduct } from './tile-product.ts';
-import { nan } from './wgsl.ts';
+import { entryPoint, nan } from './wgsl.ts';
 
 /** Workgroups that suffice, whatever the experts: each may have one tile that is not full, those of no expert too. */
 export function expertProductGroups(assignments: number, experts: number, columns: number): number {
@@ -42,8 +42,7 @@ fn right_of(inner: u32, outer: u32) -> f32 {
   return weights[matrix + ${transposed ? 'column * parameters.size + inner' : 'inner * parameters.columns + column'}];
 }
 
-@compute @workgroup_size(${TILE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(TILE_LANES)}
   let column_tiles = (parameters.columns + ${TILE - 1}u) / ${TILE}u;
   var tile = group_index(group, groups) / column_tiles;
   var expert = 0u;

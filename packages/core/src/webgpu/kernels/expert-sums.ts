@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const EXPERT_SUM_GRAIN = 64;
@@ -15,8 +16,7 @@ export const expertSums: WgslKernel = {
   storage: () => ({ products: 'read f32', gates: 'read f32', y: 'write f32' }),
   parameters: { rows: 'u32', share: 'u32', columns: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${EXPERT_SUM_GRAIN})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(EXPERT_SUM_GRAIN)}
   let element = group_index(group, groups) * ${EXPERT_SUM_GRAIN}u + lane;
   if (element >= parameters.rows * parameters.columns) { return; }
   let first = (element / parameters.columns) * parameters.share;

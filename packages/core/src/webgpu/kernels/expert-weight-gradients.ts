@@ -8,6 +8,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { ownTile, storeTile, TILE, TILE_LANES, TILE_MEMORY, TILE_PLACE, tileProduct } from './tile-product.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroups for matrices of these sizes. */
 export function expertWeightGroups(experts: number, rows: number, columns: number): number {
@@ -39,8 +40,7 @@ fn right_of(inner: u32, outer: u32) -> f32 {
   return ${has('gates') ? 'gates[assignment] * ' : ''}right[(assignment / parameters.right_share) * parameters.columns + column];
 }
 
-@compute @workgroup_size(${TILE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(TILE_LANES)}
 ${ownTile('parameters.experts')}
   let begin = u32(offsets[matrix]);
   let end = u32(offsets[matrix + 1u]);

@@ -18,7 +18,7 @@ import {
   WALK,
   WALK_LANES,
 } from './geometric-walk.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 /** Workgroup: one query of one head. */
 export const geometricForward: WgslKernel = {
@@ -34,8 +34,7 @@ ${geometricRows(has('key_mask'))}
 ${WALK}
 ${workgroupSum(WALK_LANES)}
 
-@compute @workgroup_size(${WALK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(WALK_LANES)}
 ${OWN_POSITION}
   let is_present = !is_padding(batch, position);
   let own = x_at(batch, position, 0u, head);

@@ -6,6 +6,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { GEOMETRIC_PARAMETERS, geometricRows, OWN_POSITION, WALK_LANES } from './geometric-walk.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: one position of one head. */
 export const geometricKeyGradients: WgslKernel = {
@@ -18,8 +19,7 @@ export const geometricKeyGradients: WgslKernel = {
   code: () => `
 ${geometricRows(false)}
 
-@compute @workgroup_size(${WALK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(WALK_LANES)}
 ${OWN_POSITION}
   let all = parameters.batch * parameters.heads * parameters.time * parameters.time;
   for (var d = lane; d < parameters.dim; d += ${WALK_LANES}u) {

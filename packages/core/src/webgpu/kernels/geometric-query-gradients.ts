@@ -20,7 +20,7 @@ import {
   WALK,
   WALK_LANES,
 } from './geometric-walk.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 /** Workgroup: one query of one head. */
 export const geometricQueryGradients: WgslKernel = {
@@ -40,8 +40,7 @@ ${geometricRows(has('key_mask'))}
 ${WALK}
 ${workgroupSum(WALK_LANES, 'vec2f')}
 
-@compute @workgroup_size(${WALK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(WALK_LANES)}
 ${OWN_POSITION}
   let is_present = !is_padding(batch, position);
   let own_output = output_at(batch, position, head);

@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { unrolled } from './wgsl.ts';
+import { entryPoint, unrolled } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const NEIGHBOR_LANES = 64;
@@ -18,8 +18,7 @@ export const gridNeighborSum: WgslKernel = {
   storage: () => ({ x: 'read f32', y: 'write f32' }),
   parameters: { elements: 'u32', columns: 'u32', s0: 'u32', s1: 'u32', s2: 'u32', s3: 'u32', weight: 'f32' },
   code: ({ axes }) => `
-@compute @workgroup_size(${NEIGHBOR_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(NEIGHBOR_LANES)}
   let element = group_index(group, groups) * ${NEIGHBOR_LANES}u + lane;
   if (element >= parameters.elements) { return; }
   var rest = element / parameters.columns;

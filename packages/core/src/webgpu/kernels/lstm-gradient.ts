@@ -14,7 +14,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { isReset, LSTM_CHUNK, LSTM_PARAMETERS, LSTM_ROWS, ownUnit } from './lstm.ts';
-import { ACTIVATIONS, unrolled } from './wgsl.ts';
+import { ACTIVATIONS, entryPoint, unrolled } from './wgsl.ts';
 
 /** Workgroup: {@link LSTM_ROWS} batch rows and as many units as it has `lanes`. */
 export const lstmGradient: WgslKernel = {
@@ -69,8 +69,7 @@ fn finish(row: u32, s: u32, unit: u32, recurrent: f32) {
   d_states[own_cell] = dc * f;
 }
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes as number)}
 ${ownUnit(lanes as number)}
   for (var place = parameters.end; place > parameters.begin;) {
     place--;

@@ -8,6 +8,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { ownTile, storeTile, TILE_LANES, TILE_MEMORY, TILE_PLACE, tileProduct } from './tile-product.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: a tile of 32 × 32 of one part. */
 export const lstmWeightGradient: WgslKernel = {
@@ -35,8 +36,7 @@ fn right_of(inner: u32, outer: u32) -> f32 {
   return d_gates[inner * parameters.columns + column];
 }
 
-@compute @workgroup_size(${TILE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(TILE_LANES)}
 ${ownTile('parameters.splits')}
   let begin = matrix * parameters.share;
   let end = min(parameters.inner, begin + parameters.share);

@@ -12,7 +12,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { ACTIVATIONS, unrolled } from './wgsl.ts';
+import { ACTIVATIONS, entryPoint, unrolled } from './wgsl.ts';
 
 /** Batch rows of a workgroup. */
 export const LSTM_ROWS = 4;
@@ -91,8 +91,7 @@ fn finish(row: u32, t: u32, unit: u32, recurrent: vec4f) {
   }
 }
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes as number)}
 ${ownUnit(lanes as number)}
   for (var t = parameters.begin; t < parameters.end; t++) {
     // What R adds to the four gates, of four rows each.

@@ -1,7 +1,7 @@
 /** Losses of all rows as one: Σ loss, or Σ loss / Σ w; 0 if all weights are. Without weights they are 1. */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -13,8 +13,7 @@ export const meanOfRows: WgslKernel = {
   code: ({ reduction }, has) => `
 ${workgroupSum(LANES, 'vec2f')}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   var part = vec2f();
   for (var i = lane; i < parameters.rows; i += ${LANES}u) { part += vec2f(losses[i], ${has('weights') ? 'weights[i]' : '1.0'}); }
   let total = total_of(part, lane);

@@ -9,6 +9,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { TILE, TILE_LANES, TILE_MEMORY, tileProduct } from './tile-product.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: 32 vectors. */
 export const nearestCodes: WgslKernel = {
@@ -34,8 +35,7 @@ fn right_of(inner: u32, outer: u32) -> f32 {
   return codebook[code * parameters.size + inner];
 }
 
-@compute @workgroup_size(${TILE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(TILE_LANES)}
   let tile = group_index(group, groups);
   if (tile * ${TILE}u >= parameters.rows) { return; }
   first_row = tile * ${TILE}u;

@@ -6,6 +6,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Features of a workgroup. */
 export const GRADIENT_COLUMNS = 64;
@@ -18,8 +19,7 @@ export const normalizeParameterGradients: WgslKernel = {
   storage: () => ({ x: 'read f32', mean: 'read f32', scale: 'read f32', dy: 'read f32', partial: 'write f32' }),
   parameters: { rows: 'u32', features: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${GRADIENT_COLUMNS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(GRADIENT_COLUMNS)}
   let tiles = (parameters.features + ${GRADIENT_COLUMNS - 1}u) / ${GRADIENT_COLUMNS}u;
   let block = group_index(group, groups) / tiles;
   let column = (group_index(group, groups) % tiles) * ${GRADIENT_COLUMNS}u + lane;

@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -22,8 +22,7 @@ export const normalizeRowsGradient: WgslKernel = {
   code: (_, has) => `
 ${workgroupSum(LANES, 'vec2f')}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   let first = row * parameters.features;

@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Elements of a workgroup. */
 export const QUANTIZATION_LANES = 256;
@@ -18,8 +19,7 @@ export const quantizationGradient: WgslKernel = {
   }),
   parameters: { elements: 'u32', scale: 'f32' },
   code: () => `
-@compute @workgroup_size(${QUANTIZATION_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(QUANTIZATION_LANES)}
   let i = group_index(group, groups) * ${QUANTIZATION_LANES}u + lane;
   if (i >= parameters.elements) { return; }
   d_vectors[i] = fma(parameters.scale * d_error[0], vectors[i] - output[i], dy[i]);

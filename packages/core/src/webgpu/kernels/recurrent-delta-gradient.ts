@@ -20,6 +20,7 @@ import type { WgslKernel } from '../program.ts';
 import { type RecurrentDeltaConstants, recurrentWeightRows } from './recurrent-delta.ts';
 import { dot, elementOf, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
 import { ownHeadInSegments } from './scan-heads.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Steps between `boundaries`, whose states are noted at once. */
 export const RECURRENT_SEGMENT = 16;
@@ -68,8 +69,7 @@ ${state.reader('boundary', `boundaries[(base * ${m}u + column) * ${n}u + row]`)}
 ${gradient.reader('final', `results[${gradientAt}]`)}
 ${gradient.writer('initial', `results[${gradientAt}] = x[i]`)}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
 ${ownHeadInSegments(segment)}
 ${state.declare()}
 ${gradient.declare()}

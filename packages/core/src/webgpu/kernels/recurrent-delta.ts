@@ -24,6 +24,7 @@ import {
   workgroupVectors,
 } from './register-matrix.ts';
 import { headResets } from './scan-heads.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Longest keys and values: vectors and partial sums are in workgroup memory, matrices in registers. */
 export const MAX_RECURRENT_DELTA_DIM = 64;
@@ -80,8 +81,7 @@ ${recurrent.reader('weights', 'weights[weight_at(base, row) + column]')}
 ${has('initial_state') ? state.reader('initial', `initial_state[${stateAt}]`) : ''}
 ${state.writer('final', `final_state[${stateAt}] = x[i]`)}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
   let head = group_index(group, groups);
   if (head >= parameters.heads) { return; }
   let steps = parameters.heads * parameters.time;

@@ -1,7 +1,7 @@
 /** Sums of rows: y[r] = Σ_i x[offset + r, i], x [rows, columns]. */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 32;
 
@@ -13,8 +13,7 @@ export const rowSums: WgslKernel = {
   code: () => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   var sum = 0.0;

@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Rows and inner places of a workgroup. */
 export const RUNNING_LANES = 64;
@@ -17,8 +18,7 @@ export const running: WgslKernel = {
   storage: ({ integers }) => (integers ? { x: 'read i32', y: 'write i32' } : { x: 'read f32', y: 'write f32' }),
   parameters: { rows: 'u32', length: 'u32', inner: 'u32' },
   code: ({ product, exclusive, reverse, integers }) => `
-@compute @workgroup_size(${RUNNING_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(RUNNING_LANES)}
   let place = group_index(group, groups) * ${RUNNING_LANES}u + lane;
   if (place >= parameters.rows * parameters.inner) { return; }
   let first = place / parameters.inner * parameters.length * parameters.inner + place % parameters.inner;

@@ -20,6 +20,7 @@
  */
 
 import type { Constants, WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Steps of a chunk. */
 export const SCAN_CHUNK = 16;
@@ -78,8 +79,7 @@ var<workgroup> a: array<f32, ${C * C}>;
 ${isDelta ? `var<workgroup> b: array<f32, ${C * C}>;` : ''}
 var<workgroup> step_gates: array<vec4f, ${C}>;
 
-@compute @workgroup_size(${COLUMNS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(COLUMNS)}
   let tiles = (parameters.key_dim + ${COLUMNS - 1}u) / ${COLUMNS}u;
   let chunks = (parameters.time + C - 1u) / C;
   let chunk = group_index(group, groups) / tiles;

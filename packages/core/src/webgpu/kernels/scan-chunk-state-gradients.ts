@@ -25,7 +25,7 @@ import {
   stateProduct,
 } from './scan-chunks.ts';
 import { scanStateGradients } from './scan-state-gradients.ts';
-import { vectorAccess, vectorsOf } from './wgsl.ts';
+import { entryPoint, vectorAccess, vectorsOf } from './wgsl.ts';
 
 /** Workgroup: {@link CHUNK_ROWS} rows of one head. */
 export const scanChunkStateGradients: WgslKernel = {
@@ -54,8 +54,7 @@ ${chunkDeclarations(keyDim, has)}
 ${vectorAccess('boundaries', keyDim, true)}
 ${vectorAccess('d_state', keyDim, true)}
 
-@compute @workgroup_size(${CHUNK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(CHUNK_LANES)}
 ${CHUNK_ROW}
   if (is_row) {
     ${eachVector(keyDim, '      state[at] = d_state_vector(state_row, j);')}

@@ -25,7 +25,7 @@ import {
   stateProduct,
 } from './scan-chunks.ts';
 import { scanStates } from './scan-states.ts';
-import { vectorAccess, vectorsOf } from './wgsl.ts';
+import { entryPoint, vectorAccess, vectorsOf } from './wgsl.ts';
 
 /** Workgroup: {@link CHUNK_ROWS} rows of one head. */
 export const scanChunkStates: WgslKernel = {
@@ -61,8 +61,7 @@ ${has('initial_state') ? vectorAccess('initial_state', keyDim) : ''}
 ${has('final_state') ? vectorAccess('final_state', keyDim, true) : ''}
 ${has('boundaries') ? vectorAccess('boundaries', keyDim, true) : ''}
 
-@compute @workgroup_size(${CHUNK_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(CHUNK_LANES)}
 ${CHUNK_ROW}
   ${has('initial_state') ? `if (is_row) {\n    ${eachVector(keyDim, '      state[at] = initial_state_vector(state_row, j);')}\n  }` : ''}
   for (var chunk = 0u; chunk < chunks; chunk++) {

@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: 64 steps. */
 export const scanGates: WgslKernel = {
@@ -12,8 +13,7 @@ export const scanGates: WgslKernel = {
   storage: () => ({ beta: 'read f32', decay: 'read f32', resets: 'read i32', gates: 'write f32' }),
   parameters: { steps: 'u32', time: 'u32', heads: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(64)}
   let step = group_index(group, groups) * 64u + lane;
   if (step >= parameters.steps) { return; }
   let sequence = step / (parameters.heads * parameters.time);

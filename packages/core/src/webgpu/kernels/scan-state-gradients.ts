@@ -14,8 +14,15 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { OWN_ROW, SCAN_ROWS, type ScanConstants, stagedInputs, stagedSteps } from './scan-states.ts';
-import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import {
+  OWN_ROW,
+  SCAN_ROWS,
+  type ScanConstants,
+  stagedDeclarations,
+  stagedInputs,
+  stagedSteps,
+} from './scan-states.ts';
+import { entryPoint, SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Workgroup: `SCAN_ROWS` rows of one head. */
 export const scanStateGradients: WgslKernel = {
@@ -40,20 +47,12 @@ export const scanStateGradients: WgslKernel = {
     const staged = stagedSteps(vectors);
     const each = (line: (i: number) => string) => unrolled(vectors, line);
     const readGradient = each((i) => `      g${i} = fma(vec4f(dy), queries[at + ${i}u], g${i});`);
-    return `
-var<workgroup> keys: array<vec4f, ${staged * vectors}>;
-var<workgroup> queries: array<vec4f, ${staged * vectors}>;
-${has('decay') ? `var<workgroup> factors: array<vec4f, ${staged * vectors}>;` : ''}
-${has('gates') ? `var<workgroup> step_gates: array<vec4f, ${staged}>;` : ''}
-${vectorAccess('k', keyDim)}
-${vectorAccess('q', keyDim)}
-${has('decay') ? vectorAccess('decay', keyDim) : ''}
+    return `${stagedDeclarations(keyDim, has)}
 ${vectorAccess('boundaries', keyDim, true)}
 ${vectorAccess('d_state', keyDim, true)}
 ${SUM_OF}
 
-@compute @workgroup_size(${SCAN_ROWS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(SCAN_ROWS)}
 ${OWN_ROW}
 ${each((i) => `  var g${i} = vec4f();`)}
   if (is_row) {

@@ -15,7 +15,7 @@
 
 import type { Constants, WgslKernel } from '../program.ts';
 import { ownHead } from './scan-heads.ts';
-import { SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
+import { entryPoint, SUM_OF, unrolled, vectorAccess, vectorsOf, vectorType } from './wgsl.ts';
 
 /** Rows of S in a workgroup. */
 export const SCAN_ROWS = 32;
@@ -40,6 +40,20 @@ export interface ScanConstants extends Constants {
 /** Steps whose keys are in workgroup memory at once. */
 export function stagedSteps(keyVectors: number): number {
   return Math.max(1, Math.min(MOST_STAGED_STEPS, Math.floor(STAGED_VECTORS / keyVectors)));
+}
+
+/** Workgroup memory for keys, queries, decays and gates of {@link stagedSteps} steps, and how vectors of them are read. */
+export function stagedDeclarations(keyDim: number, has: (tensor: string) => boolean): string {
+  const vectors = vectorsOf(keyDim);
+  const staged = stagedSteps(vectors);
+  return `
+var<workgroup> keys: array<vec4f, ${staged * vectors}>;
+${has('q') ? `var<workgroup> queries: array<vec4f, ${staged * vectors}>;` : ''}
+${has('decay') ? `var<workgroup> factors: array<vec4f, ${staged * vectors}>;` : ''}
+${has('gates') ? `var<workgroup> step_gates: array<vec4f, ${staged}>;` : ''}
+${vectorAccess('k', keyDim)}
+${has('q') ? vectorAccess('q', keyDim) : ''}
+${has('decay') ? vectorAccess('decay', keyDim) : ''}`;
 }
 
 /** Reads keys, queries, decays and gates of `count` steps, from `first` on, into workgroup memory. */
@@ -99,21 +113,13 @@ export const scanStates: WgslKernel = {
 ${each((i) => `      read = fma(s${i}, queries[at + ${i}u], read);`)}
       output[cell] = sum_of(read);`
       : '';
-    return `
-var<workgroup> keys: array<vec4f, ${staged * vectors}>;
-${has('q') ? `var<workgroup> queries: array<vec4f, ${staged * vectors}>;` : ''}
-${has('decay') ? `var<workgroup> factors: array<vec4f, ${staged * vectors}>;` : ''}
-${has('gates') ? `var<workgroup> step_gates: array<vec4f, ${staged}>;` : ''}
-${vectorAccess('k', keyDim)}
-${has('q') ? vectorAccess('q', keyDim) : ''}
-${has('decay') ? vectorAccess('decay', keyDim) : ''}
+    return `${stagedDeclarations(keyDim, has)}
 ${has('initial_state') ? vectorAccess('initial_state', keyDim) : ''}
 ${has('final_state') ? vectorAccess('final_state', keyDim, true) : ''}
 ${has('boundaries') ? vectorAccess('boundaries', keyDim, true) : ''}
 ${SUM_OF}
 
-@compute @workgroup_size(${SCAN_ROWS})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(SCAN_ROWS)}
 ${OWN_ROW}
 ${each((i) => `  var s${i} = vec4f();`)}
 ${

@@ -7,7 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 32;
 
@@ -19,8 +19,7 @@ export const scanValueGradients: WgslKernel = {
   code: () => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let index = group_index(group, groups);
   if (index >= parameters.steps) { return; }
   let step = parameters.first_step + index;

@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Segments of a workgroup. */
 export const OFFSET_LANES = 64;
@@ -17,8 +18,7 @@ export const segmentOffsets: WgslKernel = {
   storage: () => ({ ids: 'read i32', order: 'read i32', offsets: 'write i32' }),
   parameters: { rows: 'u32', segments: 'u32' },
   code: () => `
-@compute @workgroup_size(${OFFSET_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(OFFSET_LANES)}
   let segment = group_index(group, groups) * ${OFFSET_LANES}u + lane;
   if (segment > parameters.segments) { return; }
   var begin = 0u;

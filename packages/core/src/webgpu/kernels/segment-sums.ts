@@ -7,6 +7,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Sums of a workgroup. */
 export const SEGMENT_LANES = 64;
@@ -20,8 +21,7 @@ export const segmentSums: WgslKernel = {
   }),
   parameters: { segments: 'u32', size: 'u32' },
   code: (_, has) => `
-@compute @workgroup_size(${SEGMENT_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(SEGMENT_LANES)}
   let columns = max(1u, parameters.size);
   let element = group_index(group, groups) * ${SEGMENT_LANES}u + lane;
   let segment = element / columns;

@@ -19,6 +19,7 @@ import type { WgslKernel } from '../program.ts';
 import { dot, lanesFor, RegisterMatrix, shared, vectorAt, workgroupVectors } from './register-matrix.ts';
 import { headResets, ownHeadInSegments } from './scan-heads.ts';
 import { blocks, SELF_REFERENTIAL_SEGMENT, type SelfReferentialConstants } from './self-referential.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Steps of a short segment. */
 const SHORT = 16;
@@ -99,8 +100,7 @@ ${gradient.writer('initial', `results[${initialAt}] = x[i]`)}
 ${gradient.writer('take', `results[${partAt}] = -x[i]`)}
 ${gradient.writer('give', `results[${partAt}] += x[i]`)}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
 ${ownHeadInSegments(long)}
   let own_notes = local_head * ${NOTES}u;
 ${state.declare()}

@@ -23,6 +23,7 @@ import {
   workgroupVectors,
 } from './register-matrix.ts';
 import { headResets } from './scan-heads.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Longest inputs and outputs: vectors and partial sums are in workgroup memory, W in registers. */
 export const MAX_SELF_REFERENTIAL_DIM = 64;
@@ -79,8 +80,7 @@ ${has('initial_state') ? state.reader('initial', `${weight} + initial_state[${st
 ${state.writer('final', `final_state[${stateAt}] = x[i] - ${weight}`)}
 ${has('kept') ? state.writer('anchor', `kept[${anchorsAt} + ${stateAt}] = x[i]`) : ''}
 
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(lanes)}
   let head = group_index(group, groups);
   if (head >= parameters.heads) { return; }
   let steps = parameters.heads * parameters.time;

@@ -6,6 +6,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -15,8 +16,7 @@ export const sortBlockOffsets: WgslKernel = {
   storage: () => ({ counts: 'write i32' }),
   parameters: { blocks: 'u32', digits: 'u32' },
   code: () => `
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let digit = group_index(group, groups) * ${LANES}u + lane;
   if (digit >= parameters.digits) { return; }
   var before = 0;

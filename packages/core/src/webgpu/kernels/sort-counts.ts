@@ -10,6 +10,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Places of a block. */
 export const SORT_BLOCK = 256;
@@ -42,8 +43,7 @@ export const sortCounts: WgslKernel = {
 var<workgroup> block_digits: array<u32, ${SORT_BLOCK}>;
 ${DIGIT_AT(has)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let block = group_index(group, groups);
   let first = block * ${SORT_BLOCK}u;
   if (first >= parameters.rows) { return; }

@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -16,8 +17,7 @@ export const sortOffsets: WgslKernel = {
   code: () => `
 var<workgroup> sums: array<i32, ${LANES}>;
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let all = parameters.digits;
   let share = (all + ${LANES - 1}u) / ${LANES}u;
   let begin = min(all, lane * share);

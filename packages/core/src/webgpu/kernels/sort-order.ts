@@ -8,6 +8,7 @@
 
 import type { WgslKernel } from '../program.ts';
 import { DIGIT_AT, SORT_BLOCK, SORT_PARAMETERS } from './sort-counts.ts';
+import { entryPoint } from './wgsl.ts';
 
 /** Workgroup: one block. */
 export const sortOrder: WgslKernel = {
@@ -21,8 +22,7 @@ export const sortOrder: WgslKernel = {
 var<workgroup> block_digits: array<u32, ${SORT_BLOCK}>;
 ${DIGIT_AT(has)}
 
-@compute @workgroup_size(${SORT_BLOCK})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(SORT_BLOCK)}
   let block = group_index(group, groups);
   let at = block * ${SORT_BLOCK}u + lane;
   var digit = 0u;

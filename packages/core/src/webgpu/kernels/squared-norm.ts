@@ -1,7 +1,7 @@
 /** Sums of squares of the blocks of a tensor: partial[offset + block] = Σ_i x_i². */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupSum } from './wgsl.ts';
+import { entryPoint, workgroupSum } from './wgsl.ts';
 
 const LANES = 64;
 /** Elements of a block. */
@@ -15,8 +15,7 @@ export const squaredNorm: WgslKernel = {
   code: () => `
 ${workgroupSum(LANES)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let block = group_index(group, groups);
   let first = block * ${NORM_BLOCK}u;
   if (first >= parameters.size) { return; }

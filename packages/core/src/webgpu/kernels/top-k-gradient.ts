@@ -5,6 +5,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
+import { entryPoint } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -14,8 +15,7 @@ export const topKGradient: WgslKernel = {
   storage: () => ({ dy: 'read f32', indices: 'read i32', dx: 'write f32' }),
   parameters: { rows: 'u32', columns: 'u32', k: 'u32' },
   code: () => `
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let element = group_index(group, groups) * ${LANES}u + lane;
   if (element >= parameters.rows * parameters.columns) { return; }
   let row = element / parameters.columns;

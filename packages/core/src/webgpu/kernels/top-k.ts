@@ -8,7 +8,7 @@
  */
 
 import type { WgslKernel } from '../program.ts';
-import { workgroupReduction } from './wgsl.ts';
+import { entryPoint, workgroupReduction } from './wgsl.ts';
 
 const LANES = 64;
 
@@ -39,8 +39,7 @@ fn better(a: vec2i, b: vec2i) -> vec2i {
 }
 ${workgroupReduction('best_of', LANES, 'vec2i', (a, b) => `better(${a}, ${b})`)}
 
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+${entryPoint(LANES)}
   let row = group_index(group, groups);
   if (row >= parameters.rows) { return; }
   let first = row * parameters.columns;

@@ -44,6 +44,16 @@ fn set_${tensor}_vector(row: u32, vector: u32, x: vec4f) {
 }`;
 }
 
+/**
+ * Beginning of `main`: `lane` is an invocation's number in its workgroup, and `group_index(group, groups)` the workgroup's among all.
+ *
+ * @param lanes invocations of a workgroup
+ */
+export function entryPoint(lanes: number): string {
+  return `@compute @workgroup_size(${lanes})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {`;
+}
+
 /** `fn sum_of(x: vec4f) -> f32`. */
 export const SUM_OF = `
 fn sum_of(x: vec4f) -> f32 {
