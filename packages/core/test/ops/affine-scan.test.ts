@@ -12,6 +12,7 @@ import {
   prefixScan,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads, memoryInUse } from '../engine-properties.ts';
 import { deltaRuleReference } from '../reference/delta-rule.ts';
 import {
   type AffinePair,
@@ -23,7 +24,7 @@ import {
 import { sumRuleReference } from '../reference/sum-rule.ts';
 import { apply, noiseInputs } from './affine-scan-cases.ts';
 import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
-import { expectSameBitsForAllThreads, memoryInUse, resetsOf, valuesAndGradients } from './scan-cases.ts';
+import { resetsOf, valuesAndGradients } from './scan-cases.ts';
 
 type AffineValues = Parameters<typeof affineScanReference>[1];
 

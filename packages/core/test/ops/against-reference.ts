@@ -99,11 +99,12 @@ export function expectWithin(
 }
 
 /** Expects two lists of arrays to be equal bit for bit. */
-export function expectSameBits(actual: readonly Float32Array[], expected: readonly Float32Array[]): void {
+export function expectSameBits(actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[]): void {
   expect(actual.length).toBe(expected.length);
   for (const [index, values] of actual.entries()) {
     const other = expected[index]!;
-    const differs = values.length !== other.length || values.some((x, i) => !Object.is(x, other[i]));
+    const differs =
+      values.length !== other.length || Array.prototype.some.call(values, (x, i) => !Object.is(x, other[i]));
     expect(differs, `array ${index} differs`).toBe(false);
   }
 }

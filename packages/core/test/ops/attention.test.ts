@@ -1,18 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import { type AttentionOptions, attention, dispose, init, selfAttention } from '../../src/index.ts';
 import { availableDevices, otherDevices } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type AttentionSizes, attentionReference } from '../reference/attention.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
 const length = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(31, 33, 64, 65, 130));
@@ -359,11 +352,7 @@ describe.each(devices)('attention on $name', ({ options: deviceOptions }) => {
       mask: tf.ones([1, 33]),
       keyMask: tf.ones([2, 33], 'bool'),
     });
-    const used = () => [tf.memory().numTensors, engineBackend()!.numDataIds(), engineBackend()!.memory().numBytesLive];
-    valueAndGradients(sizes, options);
-    const before = used();
-    valueAndGradients(sizes, options);
-    expect(used()).toEqual(before);
+    expectNothingLeft(() => valueAndGradients(sizes, options));
   });
 });
 
@@ -430,13 +419,9 @@ describe('attention', () => {
       ],
     ];
     for (const { options } of devices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        results.push(cases.flatMap(([sizes, extra]) => valueAndGradients(sizes, extra)));
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      await expectSameBitsForAllThreads(options, () =>
+        cases.flatMap(([sizes, extra]) => valueAndGradients(sizes, extra)),
+      );
     }
   });
 

@@ -15,9 +15,10 @@ import {
   vqAssign,
 } from '../../src/index.ts';
 import { availableDevices, checkingBackends, composedBackends } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { toRows } from '../reference/rows.ts';
 import { averagedCodebook, neighborSums, segmentSums } from '../reference/vector-quantization.ts';
-import { expectMatchesReference, expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, noise, noiseInput } from './against-reference.ts';
 
 const gridShapes = fc.oneof(
   fc.tuple(fc.integer({ min: 1, max: 20 })),
@@ -223,13 +224,7 @@ describe.each(await availableDevices())('updates of codebooks on $name', ({ opti
         });
       return { step, free: () => tf.dispose([z, ...Object.values(state)]) };
     };
-    const results: Float32Array[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      results.push(run().step());
-    }
-    expectSameBits(results[1]!, results[0]!);
-    expectSameBits(results[2]!, results[0]!);
+    await expectSameBitsForAllThreads(options, () => run().step());
     await init(options);
     const { step, free } = run();
     step();

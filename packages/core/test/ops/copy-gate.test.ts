@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { copyGate, dispose, init, RandomStream } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
@@ -125,12 +126,6 @@ describe.each([...devices, ...composedDevices])('copyGate on $name', ({ options 
 });
 
 it.each(devices)('copyGate on $name gives the same bits for every number of threads', async ({ options }) => {
-  const results: Float32Array[][] = [];
-  for (const threads of [1, 2, 4]) {
-    await init({ ...options, threads });
-    results.push(valueAndGradients([701, 97], 5));
-  }
+  await expectSameBitsForAllThreads(options, () => valueAndGradients([701, 97], 5));
   await dispose();
-  expectSameBits(results[1]!, results[0]!);
-  expectSameBits(results[2]!, results[0]!);
 });

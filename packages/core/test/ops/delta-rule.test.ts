@@ -13,12 +13,11 @@ import {
   type ScanResult,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type DeltaRuleValues, deltaRuleReference, type ScanSizes } from '../reference/delta-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 import {
   expectRelativeErrors,
-  expectSameBitsForAllThreads,
-  memoryInUse,
   valuesAndGradients as resultsAndGradients,
   type Tensors,
   tensorsOf,
@@ -396,9 +395,7 @@ describe('delta rule', () => {
       const values = run();
       expect(values.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(values.slice(6).every(Number.isFinite)).toBe(true);
-      const before = memoryInUse();
-      run();
-      expect(memoryInUse()).toEqual(before);
+      expectNothingLeft(run);
     }
   });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineBackend } from '../../src/device/device.ts';
 import { dispose, elementwiseLstm, elementwiseLstmRtrl, elementwiseLstmTrace, init } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import {
   type ElementwiseLstmSizes,
   type ElementwiseLstmValues,
@@ -232,13 +233,7 @@ describe('elementwiseLstmRtrl', () => {
   it('gives the same bits for every number of threads', async () => {
     const given = rtrlCase({ batch: 5, time: 40, inputs: 37, hidden: 100 }, { resets: true });
     for (const { options } of devices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        results.push([...rtrl(given, [40]), ...rtrl(given, [1, 39])]);
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      await expectSameBitsForAllThreads(options, () => [...rtrl(given, [40]), ...rtrl(given, [1, 39])]);
     }
   });
 });

@@ -7,6 +7,7 @@ import { dispose, expertFeedForward, expertMatMul, init } from '../../src/index.
 import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from '../../src/ops/expert-blocks.ts';
 import { sumAssignments } from '../../src/ops/expert-mat-mul.ts';
 import { availableDevices, composedBackends } from '../devices.ts';
+import { expectSameBitsForAllThreads, memoryInUse } from '../engine-properties.ts';
 import { expectWithin, noise, noiseInput } from './against-reference.ts';
 import {
   chosen,
@@ -16,7 +17,7 @@ import {
   layerInputs,
   type MatMulCase,
 } from './expert-cases.ts';
-import { expectSameBitsForAllThreads, memoryInUse, tensorsOf, valuesAndGradients } from './scan-cases.ts';
+import { tensorsOf, valuesAndGradients } from './scan-cases.ts';
 
 const extents = fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 9 }) }, fc.constantFrom(16, 33));
 const cases: fc.Arbitrary<MatMulCase> = fc.record({

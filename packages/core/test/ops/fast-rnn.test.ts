@@ -13,14 +13,13 @@ import {
   init,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type FastRnnValues, fastRnnReference } from '../reference/recurrent-scans.ts';
 import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
 import { apply, type Net, noiseInputs, SEQUENCES, stateOf } from './fast-rnn-cases.ts';
 import {
   expectRelativeErrors,
-  expectSameBitsForAllThreads,
-  memoryInUse,
   resetMaskOf,
   resetsOf,
   steps,
@@ -291,9 +290,7 @@ describe('fast recurrent nets', () => {
       expect(output!.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(output!.slice(6).every(Number.isFinite)).toBe(true);
       expect(state.slice(0, 4).every((x) => x.every(Number.isFinite))).toBe(true);
-      const before = memoryInUse();
-      run();
-      expect(memoryInUse()).toEqual(before);
+      expectNothingLeft(run);
     }
   });
 

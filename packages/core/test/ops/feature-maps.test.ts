@@ -18,16 +18,10 @@ import {
   sumNormalize,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import * as reference from '../reference/feature-maps.ts';
 import { toRows } from '../reference/rows.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Input,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Input, noise, noiseInput } from './against-reference.ts';
 
 const EPSILON = 1e-3;
 const FLOOR = 0.01;
@@ -313,17 +307,10 @@ describe.each(await availableDevices())('feature map kernels on $name', ({ optio
   };
 
   it('give the same bits for every number of threads', async () => {
-    const results: Float32Array[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      tf.tidy(() => {
-        const tensors = all(tf.tensor2d(noise(3000 * 16, 9), [3000, 16]));
-        // Not returned, as tfjs would look for tensors in every element.
-        results.push(tensors.map((y) => y.dataSync() as Float32Array));
-      });
-    }
-    expectSameBits(results[1]!, results[0]!);
-    expectSameBits(results[2]!, results[0]!);
+    await expectSameBitsForAllThreads(options, () => {
+      const tensors = all(tf.tensor2d(noise(3000 * 16, 9), [3000, 16]));
+      return tensors.map((y) => y.dataSync() as Float32Array);
+    });
   });
 
   it('keep NaN inside its row, and leave nothing allocated', async () => {

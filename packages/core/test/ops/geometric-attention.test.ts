@@ -11,6 +11,7 @@ import {
   RandomStream,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type GeometricSizes, geometricAttentionReference } from '../reference/geometric-attention.ts';
 import { expectSameBits, expectWithin, noise } from './against-reference.ts';
 import { COEFFICIENTS, expectGeometricMatches, inputsOf, presence, rowOf } from './geometric-cases.ts';
@@ -275,17 +276,11 @@ it('is the same composed of tfjs operations', async () => {
 });
 
 it.each(devices)('geometricAttention on $name gives the same bits for every number of threads', async ({ options }) => {
-  const results: Float32Array[][] = [];
-  for (const threads of [1, 2, 4]) {
-    await init({ ...options, threads });
+  await expectSameBitsForAllThreads(options, () => {
     const random = new RandomStream(6);
-    results.push(
-      valueAndGradients({ batch: 37, time: 11, heads: 3, dim: 16 }, () => ({
-        keyDropout: { rate: 0.1, random },
-      })),
-    );
-  }
+    return valueAndGradients({ batch: 37, time: 11, heads: 3, dim: 16 }, () => ({
+      keyDropout: { rate: 0.1, random },
+    }));
+  });
   await dispose();
-  expectSameBits(results[1]!, results[0]!);
-  expectSameBits(results[2]!, results[0]!);
 });

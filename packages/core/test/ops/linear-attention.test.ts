@@ -13,16 +13,10 @@ import {
   linearAttentionStep,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type SumRuleReading, type SumRuleValues, sumRuleGradients, sumRuleReference } from '../reference/sum-rule.ts';
-import {
-  expectMatchesReference,
-  expectSameBits,
-  expectWithin,
-  type Inputs,
-  noise,
-  noiseInput,
-} from './against-reference.ts';
+import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 
 const engineDevices = await availableDevices();
 const devices = [...engineDevices, ...composedDevices];
@@ -369,13 +363,9 @@ describe.each(engineDevices)('the kernel of linear attention on $name', ({ optio
         sizes: { batch: 2, heads, time: 70, keyDim: 33, valueDim: 70 },
       })),
     );
-    const runs: Float32Array[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      runs.push(cases.flatMap((testCase) => valueAndGradients(testCase).map((values) => values.slice())));
-    }
-    expectSameBits(runs[1]!, runs[0]!);
-    expectSameBits(runs[2]!, runs[0]!);
+    await expectSameBitsForAllThreads(options, () =>
+      cases.flatMap((testCase) => valueAndGradients(testCase).map((values) => values.slice())),
+    );
   });
 
   it('forgets everything at a reset, NaN included', () => {

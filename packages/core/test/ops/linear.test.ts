@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import { dispose, init, LINEAR_ACTIVATIONS, type LinearActivation, linear } from '../../src/index.ts';
 import { availableDevices, otherDevices } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { linearReference } from '../reference/linear.ts';
-import { expectMatchesReference, expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, noise, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
 const size = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(31, 33, 48, 65));
@@ -111,11 +111,7 @@ describe.each(devices)('linear on $name', ({ options }) => {
   });
 
   it.each(LINEAR_ACTIVATIONS)('%s leaves no tensors or memory behind', (activation) => {
-    const used = () => [tf.memory().numTensors, engineBackend()!.numDataIds(), engineBackend()!.memory().numBytesLive];
-    valueAndGradients(activation, [5], 6, 7);
-    const before = used();
-    valueAndGradients(activation, [5], 6, 7);
-    expect(used()).toEqual(before);
+    expectNothingLeft(() => valueAndGradients(activation, [5], 6, 7));
   });
 });
 
@@ -135,13 +131,7 @@ describe('linear', () => {
 
   it('gives the same bits for every number of threads', async () => {
     for (const { options } of devices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        results.push(valueAndGradients('gelu', [900], 65, 70));
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      await expectSameBitsForAllThreads(options, () => valueAndGradients('gelu', [900], 65, 70));
     }
   });
 

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
 import { dispose, init, lstm, lstmStep } from '../../src/index.ts';
 import { availableDevices, otherDevices } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type LstmSizes, lstmReference } from '../reference/lstm.ts';
-import { expectMatchesReference, expectSameBits, expectWithin, noise } from './against-reference.ts';
+import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
 import { apply, expectFollowsEquations, noiseInputs, valueAndGradients } from './lstm-cases.ts';
 
 const devices = await availableDevices();
@@ -130,11 +130,7 @@ describe.each(devices)('lstm on $name', ({ options }) => {
 
   it('leaves no tensors or memory behind', () => {
     const sizes = { batch: 3, time: 6, inputs: 4, hidden: 5 };
-    const used = () => [tf.memory().numTensors, engineBackend()!.numDataIds(), engineBackend()!.memory().numBytesLive];
-    valueAndGradients(sizes, true);
-    const before = used();
-    valueAndGradients(sizes, true);
-    expect(used()).toEqual(before);
+    expectNothingLeft(() => valueAndGradients(sizes, true));
   });
 });
 
@@ -157,13 +153,9 @@ describe('lstm', () => {
 
   it('gives the same bits for every number of threads', async () => {
     for (const { options } of devices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        results.push(valueAndGradients({ batch: 37, time: 12, inputs: 20, hidden: 40 }, true));
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      await expectSameBitsForAllThreads(options, () =>
+        valueAndGradients({ batch: 37, time: 12, inputs: 20, hidden: 40 }, true),
+      );
     }
   });
 

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { addLayerNorm, addRmsNorm, dispose, init, layerNorm, rmsNorm } from '../../src/index.ts';
 import { expectValues } from '../backend/kernels/same-as-tfjs.ts';
 import { availableDevices, composedBackends } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import * as reference from '../reference/rows.ts';
 import { directionalDerivative, dot, noise, toRows } from '../reference/rows.ts';
 
@@ -211,19 +212,12 @@ describe.each(await availableDevices())('normalisation on $name', ({ options }) 
 
     it('gives the same bits with 1, 2 and 4 threads', async () => {
       const { x, gain, bias, dy } = inputs(3000, 70, 8);
-      const results: string[] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        tf.tidy(() => {
-          const tensors = [tf.tensor2d(x, [3000, 70]), tf.tensor1d(gain), tf.tensor1d(bias)].slice(0, run.length);
-          const f = (...args: tf.Tensor[]): tf.Tensor => run(args[0]!, args[1]!, args[2] ?? tf.zeros([70]));
-          const { value, grads } = tf.valueAndGrads(f)(tensors, tf.tensor2d(dy, [3000, 70]));
-          const bytes = [value, ...grads].map((t) => Buffer.from(t.dataSync().slice().buffer).toString('base64'));
-          results.push(bytes.join());
-        });
-      }
-      expect(results[1]).toBe(results[0]);
-      expect(results[2]).toBe(results[0]);
+      await expectSameBitsForAllThreads(options, () => {
+        const tensors = [tf.tensor2d(x, [3000, 70]), tf.tensor1d(gain), tf.tensor1d(bias)].slice(0, run.length);
+        const f = (...args: tf.Tensor[]): tf.Tensor => run(args[0]!, args[1]!, args[2] ?? tf.zeros([70]));
+        const { value, grads } = tf.valueAndGrads(f)(tensors, tf.tensor2d(dy, [3000, 70]));
+        return [value, ...grads].map((t) => t.dataSync());
+      });
       await init(options);
     });
 

@@ -13,9 +13,9 @@ import {
   rootLevels,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads, memoryInUse } from '../engine-properties.ts';
 import { exclusivePrefixes, inclusivePrefixes } from '../reference/prefix-scan.ts';
 import { expectWithin, noise } from './against-reference.ts';
-import { expectSameBitsForAllThreads, memoryInUse } from './scan-cases.ts';
 
 const devices = await availableDevices();
 

@@ -3,14 +3,13 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deltaRule, dispose, init, type RecurrentDeltaInputs, recurrentDeltaStep } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import type { ScanSizes } from '../reference/delta-rule.ts';
 import { type RecurrentDeltaValues, recurrentDeltaReference } from '../reference/recurrent-scans.ts';
 import { expectMatchesReference, expectWithin, noise } from './against-reference.ts';
 import { apply, noiseInputs, SEQUENCES, weightsOf } from './recurrent-delta-cases.ts';
 import {
   expectRelativeErrors,
-  expectSameBitsForAllThreads,
-  memoryInUse,
   resetMaskOf,
   resetsOf,
   steps,
@@ -198,9 +197,7 @@ describe('recurrentDelta', () => {
       expect(output!.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(output!.slice(6).every(Number.isFinite)).toBe(true);
       expect(state.slice(0, 2).every((x) => x.every(Number.isFinite))).toBe(true);
-      const before = memoryInUse();
-      run();
-      expect(memoryInUse()).toEqual(before);
+      expectNothingLeft(run);
     }
   });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, relativeScores } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { expectMatchesReference, expectSameBits, expectWithin, noiseInput } from './against-reference.ts';
 
 const devices = await availableDevices();
@@ -137,22 +138,16 @@ it('is the same composed of tfjs operations', async () => {
 });
 
 it.each(devices)('relativeScores on $name gives the same bits for every number of threads', async ({ options }) => {
-  const results: Float32Array[][] = [];
-  for (const threads of [1, 2, 4]) {
-    await init({ ...options, threads });
-    results.push(
-      valueAndGradients({
-        batch: 33,
-        queries: 20,
-        keys: 20,
-        heads: 3,
-        dim: 48,
-        rows: 39,
-        offset: 19,
-      }),
-    );
-  }
+  await expectSameBitsForAllThreads(options, () =>
+    valueAndGradients({
+      batch: 33,
+      queries: 20,
+      keys: 20,
+      heads: 3,
+      dim: 48,
+      rows: 39,
+      offset: 19,
+    }),
+  );
   await dispose();
-  expectSameBits(results[1]!, results[0]!);
-  expectSameBits(results[2]!, results[0]!);
 });

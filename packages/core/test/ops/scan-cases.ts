@@ -1,10 +1,8 @@
-/** What the tests of scans over time share: inputs of steps, cut, masked and differentiated; threads and memory. */
+/** What the tests of scans over time share: inputs of steps, cut, masked and differentiated. */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { expect } from 'vitest';
-import { engineBackend } from '../../src/device/device.ts';
-import { type InitOptions, init } from '../../src/index.ts';
-import { expectSameBits, type Inputs, noise } from './against-reference.ts';
+import { type Inputs, noise } from './against-reference.ts';
 
 export type Tensors = Record<string, tf.Tensor>;
 
@@ -81,20 +79,4 @@ export function steps(tensors: Tensors, names: readonly string[], axis: number, 
     return [name, tf.slice(x, begin, size)];
   };
   return Object.fromEntries(Object.entries(tensors).map(cut));
-}
-
-/** Expects the same bits from 1, 2 and 4 threads. */
-export async function expectSameBitsForAllThreads(options: InitOptions, run: () => Float32Array[]): Promise<void> {
-  const results: Float32Array[][] = [];
-  for (const threads of [1, 2, 4]) {
-    await init({ ...options, threads });
-    results.push(run());
-  }
-  expectSameBits(results[1]!, results[0]!);
-  expectSameBits(results[2]!, results[0]!);
-}
-
-/** What is in use on the engine: tensors, their data, bytes. */
-export function memoryInUse(): number[] {
-  return [tf.memory().numTensors, engineBackend()!.numDataIds(), engineBackend()!.memory().numBytesLive];
 }

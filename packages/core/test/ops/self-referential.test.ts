@@ -11,6 +11,7 @@ import {
   selfReferentialStep,
 } from '../../src/index.ts';
 import { availableDevices, composedDevices, isComposed } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import {
   type SelfReferentialSizes,
   type SelfReferentialValues,
@@ -19,8 +20,6 @@ import {
 import { expectMatchesReference, expectWithin, type Inputs, noise } from './against-reference.ts';
 import {
   expectRelativeErrors,
-  expectSameBitsForAllThreads,
-  memoryInUse,
   valuesAndGradients as resultsAndGradients,
   type Tensors,
   tensorsOf,
@@ -458,9 +457,7 @@ describe('self-referential weight matrix', () => {
       const values = run();
       expect(values.slice(0, 6).every(Number.isNaN)).toBe(true);
       expect(values.slice(6).every(Number.isFinite)).toBe(true);
-      const before = memoryInUse();
-      run();
-      expect(memoryInUse()).toEqual(before);
+      expectNothingLeft(run);
     }
   });
 

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, type VTraceOptions, vTrace } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { vTraceReference } from '../reference/v-trace.ts';
-import { expectSameBits, expectWithin, noise } from './against-reference.ts';
+import { expectWithin, noise } from './against-reference.ts';
 
 const devices = await availableDevices();
 
@@ -134,13 +135,7 @@ describe('vTrace', () => {
 
   it('gives the same bits for every number of threads', async () => {
     for (const { options } of devices) {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        results.push(run(inputsOf(150, 200, 1), 150, 200));
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      await expectSameBitsForAllThreads(options, () => run(inputsOf(150, 200, 1), 150, 200));
     }
   });
 });

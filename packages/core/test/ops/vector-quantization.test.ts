@@ -5,9 +5,10 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, segmentSum, vqAssign, vqQuantize, vqQuantizeSum } from '../../src/index.ts';
 import { availableDevices, composedBackends } from '../devices.ts';
+import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { toRows } from '../reference/rows.ts';
 import { nearestCode, squaredDistance } from '../reference/vector-quantization.ts';
-import { expectSameBits, expectWithin, noise, noiseInput } from './against-reference.ts';
+import { expectWithin, noise, noiseInput } from './against-reference.ts';
 
 const sizes = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(16, 33, 64));
 
@@ -88,14 +89,10 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
     });
 
     it('gives the same indices with 1, 2 and 4 threads', async () => {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
+      await expectSameBitsForAllThreads(options, () => {
         const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(100 * 20, 2), [100, 20])];
-        results.push([Float32Array.from(vqAssign(z, w).dataSync())]);
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+        return [vqAssign(z, w).dataSync()];
+      });
       await init(options);
     });
 
@@ -175,21 +172,15 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
     });
 
     it('has the same bits with 1, 2 and 4 threads, and leaves nothing behind', async () => {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        const before = tf.memory().numTensors;
-        tf.tidy(() => {
-          const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
-          const { output, error } = vqQuantize(z, w);
-          const gradient = tf.grad((x: tf.Tensor) => vqQuantize(x as tf.Tensor2D, w).error)(z);
-          results.push([output, error, gradient].map((tensor) => tensor.dataSync() as Float32Array));
-        });
-        expect(tf.memory().numTensors).toBe(before);
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      const run = () => {
+        const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
+        const { output, error } = vqQuantize(z, w);
+        const gradient = tf.grad((x: tf.Tensor) => vqQuantize(x as tf.Tensor2D, w).error)(z);
+        return [output, error, gradient].map((tensor) => tensor.dataSync());
+      };
+      await expectSameBitsForAllThreads(options, run);
       await init(options);
+      expectNothingLeft(() => tf.tidy(() => void run()));
     });
 
     it('says what is wrong with its arguments', () => {
@@ -248,20 +239,14 @@ describe.each(await availableDevices())('vector quantisation on $name', ({ optio
     });
 
     it('has the same bits with 1, 2 and 4 threads, and leaves nothing behind', async () => {
-      const results: Float32Array[][] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        const before = tf.memory();
-        tf.tidy(() => {
-          const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
-          const { error, sums, counts } = vqQuantizeSum(z, w);
-          results.push([error, sums, counts].map((tensor) => tensor.dataSync() as Float32Array));
-        });
-        expect([tf.memory().numTensors, tf.memory().numBytes]).toEqual([before.numTensors, before.numBytes]);
-      }
-      expectSameBits(results[1]!, results[0]!);
-      expectSameBits(results[2]!, results[0]!);
+      const run = () => {
+        const [z, w] = [tf.tensor2d(noise(5000 * 20, 1), [5000, 20]), tf.tensor2d(noise(300 * 20, 2), [300, 20])];
+        const { error, sums, counts } = vqQuantizeSum(z, w);
+        return [error, sums, counts].map((tensor) => tensor.dataSync());
+      };
+      await expectSameBitsForAllThreads(options, run);
       await init(options);
+      expectNothingLeft(() => tf.tidy(() => void run()));
     });
 
     it('says what is wrong with its arguments', () => {

@@ -9,6 +9,7 @@ import { isVector, type Optimizer } from '../../src/optim/optimizer.ts';
 import { RmsProp } from '../../src/optim/rms-prop.ts';
 import { Sgd } from '../../src/optim/sgd.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
+import { expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { referenceAdam, referenceRmsProp, referenceSgd } from '../reference/optimizers.ts';
 
 /** Numbers in (-1, 1) that look random. */
@@ -388,13 +389,7 @@ describe.each(devices)('on $name', ({ options }) => {
 
 describe.each(await availableDevices())('on $name', ({ options }) => {
   it('every number of threads gives the same bits', async () => {
-    const results: Float32Array[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      results.push(train((variables) => new AdamW(variables, { clipNorm: 0.1 }), 3));
-    }
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
+    await expectSameBitsForAllThreads(options, () => train((variables) => new AdamW(variables, { clipNorm: 0.1 }), 3));
     await dispose();
   });
 

@@ -5,8 +5,9 @@ import type { FwpBackend } from '../../../src/backend/backend.ts';
 import { kernels } from '../../../src/backend/kernels/index.ts';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import { expectSameAsTfjs } from './same-as-tfjs.ts';
-import { digestOf, floatsBetween, specialValues, ulpError, uniformSequence } from './special-values.ts';
+import { floatsBetween, specialValues, ulpError, uniformSequence } from './special-values.ts';
 
 type Dtype = 'float32' | 'int32' | 'bool';
 
@@ -227,27 +228,18 @@ describe.each(await availableDevices())('elementwise functions of two tensors on
 describe('the number of threads', () => {
   it('does not change a bit of any result', async () => {
     const device = (await availableDevices()).at(-1)!;
-    const bits: string[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...device.options, threads });
-      bits.push(
-        tf.tidy(() => {
-          const a = tf.tensor(floatsBetween(-4, 4, 300_000, 1), [1000, 300]);
-          const row = tf.tensor(floatsBetween(-4, 4, 300, 2), [300]);
-          const column = tf.tensor(floatsBetween(0, 4, 1000, 3), [1000, 1]);
-          const results = [
-            tf.add(a, row),
-            tf.mul(a, column),
-            tf.exp(a),
-            tf.pow(tf.sub(a, row), column),
-            tf.cast(tf.greater(a, row), 'int32'),
-          ];
-          return results.map((y) => digestOf(y.dataSync()));
-        }),
-      );
-      await dispose();
-    }
-    expect(bits[1]).toEqual(bits[0]);
-    expect(bits[2]).toEqual(bits[0]);
+    await expectSameBitsForAllThreads(device.options, () => {
+      const a = tf.tensor(floatsBetween(-4, 4, 300_000, 1), [1000, 300]);
+      const row = tf.tensor(floatsBetween(-4, 4, 300, 2), [300]);
+      const column = tf.tensor(floatsBetween(0, 4, 1000, 3), [1000, 1]);
+      const results = [
+        tf.add(a, row),
+        tf.mul(a, column),
+        tf.exp(a),
+        tf.pow(tf.sub(a, row), column),
+        tf.cast(tf.greater(a, row), 'int32'),
+      ];
+      return results.map((y) => y.dataSync());
+    });
   });
 });

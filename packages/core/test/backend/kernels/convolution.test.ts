@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kernels } from '../../../src/backend/kernels/index.ts';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import {
   convolutionFilterGradient,
   convolutionInputGradient,
@@ -201,20 +202,16 @@ describe.each(await availableDevices())('convolution on $name', ({ options }) =>
   });
 
   it('sums the same bits for 1, 2 and 4 threads', async () => {
-    const results: number[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
+    await expectSameBitsForAllThreads(options, () => {
       const [x, filter] = [noiseTensor([6, 17, 19, 11], 1), noiseTensor([3, 3, 11, 40], 2)];
       const attrs = { strides: [2, 2], pad: 'same', dataFormat: 'NHWC', dilations: [1, 1] };
       const dy = noiseTensor([6, 9, 10, 40], 3);
-      results.push([
-        ...run('Conv2D', { x, filter }, attrs),
-        ...run('Conv2DBackpropInput', { dy, filter }, { ...attrs, inputShape: x.shape }),
-        ...run('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape }),
-      ]);
-    }
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
+      return [
+        run('Conv2D', { x, filter }, attrs),
+        run('Conv2DBackpropInput', { dy, filter }, { ...attrs, inputShape: x.shape }),
+        run('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape }),
+      ];
+    });
     await init(options);
   });
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kernels } from '../../../src/backend/kernels/index.ts';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import {
   convolutionFilterGradient,
   convolutionInputGradient,
@@ -131,20 +132,16 @@ describe.each(await availableDevices())('depthwise convolution on $name', ({ opt
   });
 
   it('sums the same bits for 1, 2 and 4 threads', async () => {
-    const results: number[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
+    await expectSameBitsForAllThreads(options, () => {
       const [x, filter] = [noiseTensor([6, 17, 19, 37], 1), noiseTensor([3, 3, 37, 1], 2)];
       const dy = noiseTensor([6, 17, 19, 37], 3);
       const attrs = { strides: [1, 1], pad: 'same', dilations: [1, 1], inputShape: x.shape, filterShape: filter.shape };
-      results.push([
-        ...run('DepthwiseConv2dNative', { x, filter }, attrs),
-        ...run('DepthwiseConv2dNativeBackpropInput', { dy, filter }, attrs),
-        ...run('DepthwiseConv2dNativeBackpropFilter', { x, dy }, attrs),
-      ]);
-    }
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
+      return [
+        run('DepthwiseConv2dNative', { x, filter }, attrs),
+        run('DepthwiseConv2dNativeBackpropInput', { dy, filter }, attrs),
+        run('DepthwiseConv2dNativeBackpropFilter', { x, dy }, attrs),
+      ];
+    });
     await init(options);
   });
 });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import { expectSameAsTfjs } from './same-as-tfjs.ts';
 
 const extent = fc.integer({ min: 1, max: 6 });
@@ -260,23 +261,16 @@ describe.each(await availableDevices())('indexing on $name', ({ options }) => {
   });
 
   it('gives the same bits with 1, 2 and 4 threads', async () => {
-    const results: string[] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      const bits = tf.tidy(() => {
-        const x = tf.reshape(tf.sin(tf.range(0, 3000 * 200)), [3000, 200]);
-        const ids = tf.tensor1d(
-          Int32Array.from({ length: 3000 }, (_, i) => (i * i) % 11),
-          'int32',
-        );
-        const { values, indices } = tf.topk(x, 5);
-        const parts = [tf.gather(x, ids), tf.unsortedSegmentSum(x, ids, 11), tf.oneHot(ids, 50), values, indices];
-        return parts.map((y) => Buffer.from(y.dataSync().slice().buffer).toString('base64')).join();
-      });
-      results.push(bits);
-    }
-    expect(results[1]).toBe(results[0]);
-    expect(results[2]).toBe(results[0]);
+    await expectSameBitsForAllThreads(options, () => {
+      const x = tf.reshape(tf.sin(tf.range(0, 3000 * 200)), [3000, 200]);
+      const ids = tf.tensor1d(
+        Int32Array.from({ length: 3000 }, (_, i) => (i * i) % 11),
+        'int32',
+      );
+      const { values, indices } = tf.topk(x, 5);
+      const parts = [tf.gather(x, ids), tf.unsortedSegmentSum(x, ids, 11), tf.oneHot(ids, 50), values, indices];
+      return parts.map((y) => y.dataSync());
+    });
     await init(options);
   });
 });

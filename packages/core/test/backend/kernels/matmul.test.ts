@@ -5,6 +5,7 @@ import type { FwpBackend } from '../../../src/backend/backend.ts';
 import { FUSED_ACTIVATIONS, type FusedActivation, runMatMul } from '../../../src/backend/matmul-plan.ts';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import { matmulReference } from '../../reference/matmul.ts';
 import { expectClose, noiseTensor } from './noise.ts';
 import { expectSameAsTfjs } from './same-as-tfjs.ts';
@@ -109,17 +110,9 @@ describe.each(await availableDevices())('matrix products on $name', ({ options }
       [700, 1, 1000],
       [130, 17, 2100],
     ] as const;
-    const results: number[][] = [];
-    for (const threads of [1, 2, 4]) {
-      await init({ ...options, threads });
-      results.push(
-        shapes.flatMap(([m, n, k]) => [
-          ...tf.matMul(noiseTensor([m, k], 1), noiseTensor([n, k], 2), false, true).dataSync(),
-        ]),
-      );
-    }
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
+    await expectSameBitsForAllThreads(options, () =>
+      shapes.map(([m, n, k]) => tf.matMul(noiseTensor([m, k], 1), noiseTensor([n, k], 2), false, true).dataSync()),
+    );
     await init(options);
   });
 

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init } from '../../../src/index.ts';
 import { availableDevices } from '../../devices.ts';
+import { expectSameBitsForAllThreads } from '../../engine-properties.ts';
 import { directionalDerivative, dot, logSoftmax, noise, softmax, toRows } from '../../reference/rows.ts';
 import { expectSameAsTfjs, expectValues } from './same-as-tfjs.ts';
 
@@ -94,18 +95,11 @@ describe.each(await availableDevices())('softmax on $name', ({ options }) => {
     });
 
     it('gives the same bits with 1, 2 and 4 threads', async () => {
-      const results: string[] = [];
-      for (const threads of [1, 2, 4]) {
-        await init({ ...options, threads });
-        tf.tidy(() => {
-          const x = tf.tensor2d(noise(4000 * 33, 7), [4000, 33]);
-          const dy = tf.tensor2d(noise(4000 * 33, 8), [4000, 33]);
-          const parts = [run(x), tf.grad(run)(x, dy)].map((t) => t.dataSync().slice().buffer);
-          results.push(parts.map((bytes) => Buffer.from(bytes).toString('base64')).join());
-        });
-      }
-      expect(results[1]).toBe(results[0]);
-      expect(results[2]).toBe(results[0]);
+      await expectSameBitsForAllThreads(options, () => {
+        const x = tf.tensor2d(noise(4000 * 33, 7), [4000, 33]);
+        const dy = tf.tensor2d(noise(4000 * 33, 8), [4000, 33]);
+        return [run(x), tf.grad(run)(x, dy)].map((t) => t.dataSync());
+      });
       await init(options);
     });
   });
