@@ -93,77 +93,69 @@ function padOrCrop(x: tf.Tensor4D, [rows, columns]: [[number, number], [number, 
   );
 }
 
+/** A convolution's kernel and those of its gradients. */
+interface Convolution {
+  readonly forward: string;
+  readonly backpropInput: string;
+  readonly backpropFilter: string;
+  /** Attributes that the kernels of the gradients do not have. */
+  readonly attrs: tf.NamedAttrMap;
+}
+
+const CONVOLUTION: Convolution = {
+  forward: tf.Conv2D,
+  backpropInput: tf.Conv2DBackpropInput,
+  backpropFilter: tf.Conv2DBackpropFilter,
+  attrs: { dilations: 1 },
+};
+
+const DEPTHWISE: Convolution = {
+  forward: tf.DepthwiseConv2dNative,
+  backpropInput: tf.DepthwiseConv2dNativeBackpropInput,
+  backpropFilter: tf.DepthwiseConv2dNativeBackpropFilter,
+  attrs: { dataFormat: 'NHWC' },
+};
+
+const CONVOLUTION_3D: Convolution = {
+  forward: tf.Conv3D,
+  backpropInput: tf.Conv3DBackpropInputV2,
+  backpropFilter: tf.Conv3DBackpropFilterV2,
+  attrs: { dataFormat: 'NDHWC', dilations: 1 },
+};
+
 /** dw = f(x, dy), bilinear: with an upstream gradient w, dx = the input gradient of w, ddy = the convolution with w. */
-const conv2dBackpropFilter: Gradient = {
-  kernelName: tf.Conv2DBackpropFilter,
-  inputsToSave: ['x', 'dy'],
-  gradFunc: (upstream, saved, attrs) => {
-    const filter = upstream as tf.Tensor;
-    const [x, dy] = saved as [tf.Tensor, tf.Tensor];
-    const { filterShape: _, ...window } = attrs;
-    return {
-      x: () => runKernel(tf.Conv2DBackpropInput, { dy, filter }, { ...window, inputShape: x.shape }),
-      dy: () => runKernel(tf.Conv2D, { x, filter }, { ...window, dilations: 1 }),
-    };
-  },
-};
+function backpropFilter({ forward, backpropInput, backpropFilter: kernelName, attrs: more }: Convolution): Gradient {
+  return {
+    kernelName,
+    inputsToSave: ['x', 'dy'],
+    gradFunc: (upstream, saved, attrs) => {
+      const filter = upstream as tf.Tensor;
+      const [x, dy] = saved as [tf.Tensor, tf.Tensor];
+      const { filterShape: _, ...window } = attrs;
+      return {
+        x: () => runKernel(backpropInput, { dy, filter }, { ...window, inputShape: x.shape }),
+        dy: () => runKernel(forward, { x, filter }, { ...more, ...window }),
+      };
+    },
+  };
+}
 
-const depthwiseBackpropFilter: Gradient = {
-  kernelName: tf.DepthwiseConv2dNativeBackpropFilter,
-  inputsToSave: ['x', 'dy'],
-  gradFunc: (upstream, saved, attrs) => {
-    const filter = upstream as tf.Tensor;
-    const [x, dy] = saved as [tf.Tensor, tf.Tensor];
-    const { filterShape: _, ...window } = attrs;
-    return {
-      x: () => runKernel(tf.DepthwiseConv2dNativeBackpropInput, { dy, filter }, { ...window, inputShape: x.shape }),
-      dy: () => runKernel(tf.DepthwiseConv2dNative, { x, filter }, { dataFormat: 'NHWC', ...window }),
-    };
-  },
-};
-
-const depthwiseBackpropInput: Gradient = {
-  kernelName: tf.DepthwiseConv2dNativeBackpropInput,
-  inputsToSave: ['dy', 'filter'],
-  gradFunc: (upstream, saved, attrs) => {
-    const x = upstream as tf.Tensor;
-    const [dy, filter] = saved as [tf.Tensor, tf.Tensor];
-    const { inputShape: _, ...window } = attrs;
-    return {
-      dy: () => runKernel(tf.DepthwiseConv2dNative, { x, filter }, { dataFormat: 'NHWC', ...window }),
-      filter: () =>
-        runKernel(tf.DepthwiseConv2dNativeBackpropFilter, { x, dy }, { ...window, filterShape: filter.shape }),
-    };
-  },
-};
-
-const conv3dBackpropFilter: Gradient = {
-  kernelName: tf.Conv3DBackpropFilterV2,
-  inputsToSave: ['x', 'dy'],
-  gradFunc: (upstream, saved, attrs) => {
-    const filter = upstream as tf.Tensor;
-    const [x, dy] = saved as [tf.Tensor, tf.Tensor];
-    const { filterShape: _, ...window } = attrs;
-    return {
-      x: () => runKernel(tf.Conv3DBackpropInputV2, { dy, filter }, { ...window, inputShape: x.shape }),
-      dy: () => runKernel(tf.Conv3D, { x, filter }, { dataFormat: 'NDHWC', dilations: 1, ...window }),
-    };
-  },
-};
-
-const conv3dBackpropInput: Gradient = {
-  kernelName: tf.Conv3DBackpropInputV2,
-  inputsToSave: ['dy', 'filter'],
-  gradFunc: (upstream, saved, attrs) => {
-    const x = upstream as tf.Tensor;
-    const [dy, filter] = saved as [tf.Tensor, tf.Tensor];
-    const { inputShape: _, ...window } = attrs;
-    return {
-      dy: () => runKernel(tf.Conv3D, { x, filter }, { dataFormat: 'NDHWC', dilations: 1, ...window }),
-      filter: () => runKernel(tf.Conv3DBackpropFilterV2, { x, dy }, { ...window, filterShape: filter.shape }),
-    };
-  },
-};
+/** dx = f(dy, w), bilinear: with an upstream gradient x, ddy = the convolution of x, dw = the filter gradient of x. */
+function backpropInput({ forward, backpropInput: kernelName, backpropFilter, attrs: more }: Convolution): Gradient {
+  return {
+    kernelName,
+    inputsToSave: ['dy', 'filter'],
+    gradFunc: (upstream, saved, attrs) => {
+      const x = upstream as tf.Tensor;
+      const [dy, filter] = saved as [tf.Tensor, tf.Tensor];
+      const { inputShape: _, ...window } = attrs;
+      return {
+        dy: () => runKernel(forward, { x, filter }, { ...more, ...window }),
+        filter: () => runKernel(backpropFilter, { x, dy }, { ...window, filterShape: filter.shape }),
+      };
+    },
+  };
+}
 
 /** A gradient kernel that is linear in dy and knows its other input by shape alone. */
 function linear(kernelName: string, forward: string, other: string, forwardInput: string): Gradient {
@@ -312,11 +304,8 @@ const maxPoolWithArgmax: Gradient = {
 /** Gradients of operations on windows, and the gradients of these. */
 export const windowGradients: readonly Gradient[] = [
   conv2d,
-  conv2dBackpropFilter,
-  depthwiseBackpropFilter,
-  depthwiseBackpropInput,
-  conv3dBackpropFilter,
-  conv3dBackpropInput,
+  backpropFilter(CONVOLUTION),
+  ...[DEPTHWISE, CONVOLUTION_3D].flatMap((convolution) => [backpropFilter(convolution), backpropInput(convolution)]),
   ...averagePooling(tf.AvgPool, tf.AvgPoolGrad),
   ...averagePooling(tf.AvgPool3D, tf.AvgPool3DGrad),
   linear(tf.ResizeBilinearGrad, tf.ResizeBilinear, 'images', 'images'),
