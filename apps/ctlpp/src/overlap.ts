@@ -3,7 +3,7 @@
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
 import { paper } from './paper.ts';
-import { patternSettings, trainOnPattern } from './pattern-experiment.ts';
+import { MODELS, PAPER_SETTINGS, patternSettings, trainOnPattern } from './pattern-experiment.ts';
 
 export const overlap = defineExperiment({
   id: 'ctlpp/overlap',
@@ -37,7 +37,7 @@ export const overlap = defineExperiment({
     standard: {
       summary: '16 functions, depth 2 and 4; a corner of the grid for each model',
       config: {
-        models: ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'],
+        models: [...MODELS],
         heads: 4,
         layers: 6,
         batchSize: 128,
@@ -49,23 +49,9 @@ export const overlap = defineExperiment({
     paper: {
       summary: "the paper's grid: 4 to 16 functions by 2 to 6 symbols, 5 seeds",
       config: {
-        models: ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'],
-        functions: 32,
-        depths: [2, 6],
-        trainExamples: 300_000,
+        ...PAPER_SETTINGS,
         sharedFunctions: [4, 8, 12, 16],
         sharedSymbols: [2, 3, 4, 5, 6],
-        size: 256,
-        hiddenSize: 512,
-        heads: 4,
-        layers: 8,
-        dropout: 0.5,
-        batchSize: 512,
-        learningRate: 1.5e-4,
-        warmupSteps: 500,
-        weightDecay: 0,
-        steps: 80_000,
-        evaluationLayers: 10,
       },
       seeds: [1, 2, 3, 4, 5],
     },

@@ -30,6 +30,28 @@ export const patternSettings = {
 const settings = z.object(patternSettings);
 export type PatternConfig = z.infer<typeof settings> & ClassificationConfig;
 
+/** Models that the paper compares. */
+export const MODELS = ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'] as const;
+
+/** The authors' models and training, of all variants. */
+export const PAPER_SETTINGS = {
+  models: [...MODELS],
+  functions: 32,
+  depths: [2, 6] as [number, number],
+  trainExamples: 300_000,
+  size: 256,
+  hiddenSize: 512,
+  heads: 4,
+  layers: 8,
+  dropout: 0.5,
+  batchSize: 512,
+  learningRate: 1.5e-4,
+  warmupSteps: 500,
+  weightDecay: 0,
+  steps: 80_000,
+  evaluationLayers: 10,
+};
+
 /** What a trial of any variant measures. */
 export interface PatternResult {
   /** Accuracy on the pattern that training doesn't show. */

@@ -3,9 +3,13 @@
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
 import { paper } from './paper.ts';
-import { failsOnPattern, knowsTraining, patternSettings, trainOnPattern } from './pattern-experiment.ts';
-
-const MODELS = ['dataRouterCtlPlusPlus', 'relativeUniversal', 'bidirectionalLstm'] as const;
+import {
+  failsOnPattern,
+  knowsTraining,
+  PAPER_SETTINGS,
+  patternSettings,
+  trainOnPattern,
+} from './pattern-experiment.ts';
 
 function patternExperiment<const Id extends string>(id: Id, variant: 'R' | 'A', training: string, test: string) {
   return defineExperiment({
@@ -49,23 +53,7 @@ function patternExperiment<const Id extends string>(id: Id, variant: 'R' | 'A', 
       },
       paper: {
         summary: "the paper's configuration: 32 functions, depth 2 to 6, 256 units, 25 seeds",
-        config: {
-          models: [...MODELS],
-          functions: 32,
-          depths: [2, 6],
-          trainExamples: 300_000,
-          size: 256,
-          hiddenSize: 512,
-          heads: 4,
-          layers: 8,
-          dropout: 0.5,
-          batchSize: 512,
-          learningRate: 1.5e-4,
-          warmupSteps: 500,
-          weightDecay: 0,
-          steps: 80_000,
-          evaluationLayers: 10,
-        },
+        config: PAPER_SETTINGS,
         seeds: Array.from({ length: 25 }, (_, i) => i + 1),
       },
     },

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { bestReaches, exceeds, percent } from './claims.ts';
 import { paper } from './paper.ts';
 import { publishedCodeExecution } from './published.ts';
-import { DELTA_MODELS, type ModelName, train, trainingSettings } from './training.ts';
+import { DELTA_MODELS, type ModelName, PAPER_SETTINGS, train, trainingSettings } from './training.ts';
 
 /** What is not printed. */
 const BLANK = 0;
@@ -58,16 +58,7 @@ export const codeExecution = defineExperiment({
       config: {
         variables: [3, 5],
         statements: 100,
-        layers: 4,
-        size: 256,
-        lstmSize: 512,
-        heads: 16,
-        dropout: 0.1,
-        trainSequences: 10_000,
-        steps: 31_200,
-        learningRate: 3e-4,
-        validationSequences: 1000,
-        testSequences: 1000,
+        ...PAPER_SETTINGS,
       },
     },
   },

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { type AccuracyRow, percent } from './claims.ts';
 import { paper } from './paper.ts';
 import { publishedListOps } from './published.ts';
-import { DELTA_MODELS, type ModelName, train, trainingSettings } from './training.ts';
+import { DELTA_MODELS, type ModelName, PAPER_SETTINGS, train, trainingSettings } from './training.ts';
 
 /** What always saying the most frequent value, 9, gets right at depth 10 (measured on the paper's lists); less at others. */
 const MAJORITY = 0.21;
@@ -42,16 +42,7 @@ export const listOps = defineExperiment({
       summary: 'depth 10 and 15, four layers of size 256, 200 epochs',
       config: {
         depth: [10, 15],
-        layers: 4,
-        size: 256,
-        lstmSize: 512,
-        heads: 16,
-        dropout: 0.1,
-        trainSequences: 10_000,
-        steps: 31_200,
-        learningRate: 3e-4,
-        validationSequences: 1000,
-        testSequences: 1000,
+        ...PAPER_SETTINGS,
       },
     },
   },

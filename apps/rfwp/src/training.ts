@@ -59,6 +59,20 @@ export const trainingSettings = {
   testSequences: z.int().min(1).default(300),
 };
 
+/** The authors' models and training, of both tasks: the steps are 200 epochs. */
+export const PAPER_SETTINGS = {
+  layers: 4,
+  size: 256,
+  lstmSize: 512,
+  heads: 16,
+  dropout: 0.1,
+  trainSequences: 10_000,
+  steps: 31_200,
+  learningRate: 3e-4,
+  validationSequences: 1000,
+  testSequences: 1000,
+};
+
 const schema = z.object(trainingSettings);
 /** Configuration that both experiments have. */
 export type TrainingConfig = z.infer<typeof schema>;
