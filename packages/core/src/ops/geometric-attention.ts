@@ -228,12 +228,13 @@ function composed(
   }
   const matches = tf.mul(tf.sigmoid(z), allowed);
 
+  // Pairs of positions before pairs of sequences and heads: pairs that are put in order are long rows.
   const { order, rank } = visits(time);
-  const rearranged = (x: tf.Tensor, to: Int32Array, from: Int32Array): tf.Tensor4D =>
-    tf.reshape(permuted(tf.reshape(x, [batch * heads, time * time]), to, from), [batch, heads, time, time]);
-  const visited = rearranged(matches, order, rank);
-  const unmatched = tf.cumprod(tf.sub(1, visited), 3, true);
-  const walked = rearranged(tf.mul(visited, unmatched), rank, order);
+  const pairs: tf.Tensor2D = tf.transpose(tf.reshape(matches, [batch * heads, time * time]));
+  const visited = tf.reshape(permuted(pairs, order, rank), [time, time, batch * heads]);
+  const unmatched = tf.cumprod(tf.sub(1, visited), 0, true);
+  const walkedPairs: tf.Tensor2D = tf.reshape(tf.mul(visited, unmatched), [time * time, batch * heads]);
+  const walked = tf.reshape(tf.transpose(permuted(walkedPairs, rank, order)), [batch, heads, time, time]);
   const weights = normalize ? tf.div(walked, tf.maximum(tf.sum(walked, 3, true), 1e-12)) : walked;
   const output = tf.transpose(tf.matMul(weights, inHeads(part(2 * width, width), dim)), [0, 2, 1, 3]);
   return {
@@ -243,28 +244,28 @@ function composed(
 }
 
 /**
- * The columns of a matrix in another order. Its gradient puts them back by `back`, the inverse, where that of `tf.gather` would add
+ * The rows of a matrix in another order. Its gradient puts them back by `back`, the inverse, where that of `tf.gather` would add
  * them up one by one, and cannot on a GPU if there are more than a dispatch has workgroups.
  */
 function permuted(x: tf.Tensor2D, order: Int32Array, back: Int32Array): tf.Tensor2D {
   const operation = tf.customGrad((given) => ({
-    value: tf.gather(given as tf.Tensor2D, tf.tensor1d(order, 'int32'), 1),
+    value: tf.gather(given as tf.Tensor2D, tf.tensor1d(order, 'int32')),
     gradFunc: (dy) => permuted(dy as tf.Tensor2D, back, order),
   }));
   return operation(x) as tf.Tensor2D;
 }
 
 /**
- * For each query, the positions in the order in which it visits them, itself last (`order`); and when it visits each
- * (`rank`). As indices into `[time, time]`.
+ * The positions in the order in which each query visits them, itself last: `order` `[visits, queries]` of indices into
+ * `[queries, positions]`; and when each is visited: `rank` `[queries, positions]` of indices into `[visits, queries]`.
  */
 function visits(time: number): { order: Int32Array; rank: Int32Array } {
   const [order, rank] = [new Int32Array(time * time), new Int32Array(time * time)];
   for (let i = 0; i < time; i++) {
     const row = Array.from({ length: time - 1 }, (_, d) => [i + d + 1, i - d - 1]).flat();
     for (const [visit, j] of [...row.filter((j) => j >= 0 && j < time), i].entries()) {
-      order[i * time + visit] = i * time + j;
-      rank[i * time + j] = i * time + visit;
+      order[visit * time + i] = i * time + j;
+      rank[i * time + j] = visit * time + i;
     }
   }
   return { order, rank };

@@ -521,6 +521,25 @@ describe.each(devices)('gradients on $name', ({ name, options }) => {
     });
   });
 
+  it.each([false, true])('cumprod has the same gradients whatever the size of a place, exclusive: %s', (exclusive) => {
+    tf.tidy(() => {
+      const columns = 1100;
+      const x = tf.tensor2d([2, 0, 3, -1, 0.5, 4], [3, 2]);
+      const wide = tf.tile(tf.reshape(x, [3, 1, 2]), [1, columns, 1]);
+      for (const reverse of [false, true]) {
+        const y = (t: tf.Tensor) => tf.sum(tf.square(tf.cumprod(t, 0, exclusive, reverse)));
+        const first = tf.grad(y);
+        const second = tf.grad((t: tf.Tensor) => tf.sum(tf.pow(first(t), 3)));
+        for (const gradient of [first, second]) {
+          const found = tf.unstack(gradient(wide), 1) as tf.Tensor[];
+          for (const column of [found[0], found[columns - 1]]) {
+            assertAllClose(column!.dataSync(), gradient(x).dataSync());
+          }
+        }
+      }
+    });
+  });
+
   it('an infinite gradient stays on its side of where', () => {
     tf.tidy(() => {
       const gradient = tf.grad((t) => tf.sum(tf.sqrt(tf.where(tf.greater(t, 0), tf.mul(t, 4), tf.zerosLike(t)))));

@@ -1,7 +1,8 @@
 /** Gradients of running sums and products. tfjs's cumsum gradient is right for the last axis only; the others are missing. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import type { Gradient } from './support.ts';
+import { stepsOf } from '../recurrent-steps.ts';
+import { type Gradient, isTapeOn } from './support.ts';
 
 interface ScanAttributes {
   axis: number;
@@ -21,9 +22,10 @@ const cumsum: Gradient = {
 const cumprod: Gradient = {
   kernelName: tf.Cumprod,
   inputsToSave: ['x'],
+  outputsToSave: [true],
   gradFunc: (dy, saved, attrs) => {
-    const x = saved[0] as tf.Tensor;
-    return { x: () => cumprodGradient(dy as tf.Tensor, x, attrs as unknown as ScanAttributes) };
+    const [x, y] = saved as [tf.Tensor, tf.Tensor];
+    return { x: () => cumprodGradient(dy as tf.Tensor, x, y, attrs as unknown as ScanAttributes) };
   },
 };
 
@@ -31,20 +33,43 @@ const cumprod: Gradient = {
  * With `yᵢ = x₁ ⋯ xᵢ`: `dxᵢ = (x₁ ⋯ xᵢ₋₁) rᵢ`, where `rᵢ = dyᵢ + xᵢ₊₁ rᵢ₊₁` runs from the end. No division, so
  * zeros in x are nothing special.
  */
-function cumprodGradient(dy: tf.Tensor, x: tf.Tensor, { axis, exclusive, reverse }: ScanAttributes): tf.Tensor {
+function cumprodGradient(
+  dy: tf.Tensor,
+  x: tf.Tensor,
+  y: tf.Tensor,
+  { axis, exclusive, reverse }: ScanAttributes,
+): tf.Tensor {
   const [scanAxis] = tf.util.parseAxisParam(axis, x.shape) as [number];
   const flip = (t: tf.Tensor): tf.Tensor => (reverse ? tf.reverse(t, scanAxis) : t);
   const factors = flip(tf.cast(x, 'float32'));
-  // The exclusive product is the inclusive one, one place later.
+  // The exclusive product is the inclusive one, one place later. The output that was saved does not lead to x.
   const upstream = exclusive ? ahead(flip(dy), 1, scanAxis) : flip(dy);
-  let sums = upstream;
-  let products = ahead(factors, 1, scanAxis);
-  // Pairs (product, sum) of 1, 2, 4, … places, combined as linear recurrences are.
-  for (let span = 1; span < (x.shape[scanAxis] as number); span *= 2) {
-    sums = tf.add(sums, tf.mul(products, ahead(sums, span, scanAxis)));
-    products = tf.mul(products, ahead(products, span, scanAxis));
+  const before = exclusive && !isTapeOn() ? flip(y) : tf.cumprod(factors, scanAxis, true, false);
+  return flip(tf.mul(before, recurrenceFromEnd(upstream, factors, scanAxis)));
+}
+
+/** With more numbers in a place, an operation takes longer than starting it does. */
+const LARGE_PLACE = 1024;
+
+/** `rᵢ = uᵢ + xᵢ₊₁ rᵢ₊₁` along an axis. */
+function recurrenceFromEnd(upstream: tf.Tensor, factors: tf.Tensor, axis: number): tf.Tensor {
+  const places = factors.shape[axis] as number;
+  // On a GPU many operations in a row cost more than a few that repeat work.
+  if (factors.size > LARGE_PLACE * places && tf.getBackend() !== 'webgpu') {
+    const [given, after] = [stepsOf(upstream, axis), stepsOf(factors, axis)];
+    for (let i = places - 2; i >= 0; i--) {
+      given[i] = tf.add(given[i]!, tf.mul(after[i + 1]!, given[i + 1]!));
+    }
+    return tf.stack(given, axis);
   }
-  return flip(tf.mul(tf.cumprod(factors, scanAxis, true, false), sums));
+  let sums = upstream;
+  let products = ahead(factors, 1, axis);
+  // Pairs (product, sum) of 1, 2, 4, … places, combined as linear recurrences are.
+  for (let span = 1; span < places; span *= 2) {
+    sums = tf.add(sums, tf.mul(products, ahead(sums, span, axis)));
+    products = tf.mul(products, ahead(products, span, axis));
+  }
+  return sums;
 }
 
 /** `x` moved `places` towards the start of an axis, zeros coming in at the end. */
