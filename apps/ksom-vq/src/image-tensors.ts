@@ -29,14 +29,14 @@ function affine(offset: readonly number[], factor: readonly number[]): PixelScal
   return {
     toTensor: ({ batchSize, height, width, channels, pixels }) =>
       tf.tidy(() => {
-        const bytes = tf.tensor4d(Float32Array.from(pixels), [batchSize, height, width, channels]);
+        const bytes = tf.tensor4d(new Float32Array(pixels), [batchSize, height, width, channels]);
         return tf.div(tf.sub(bytes, tf.tensor1d([...offset])), tf.tensor1d([...factor])) as tf.Tensor4D;
       }),
     toBytes: async (images) => {
       const bytes = await readValues(
         tf.tidy(() => tf.add(tf.mul(images, tf.tensor1d([...factor])), tf.tensor1d([...offset]))),
       );
-      return Uint8Array.from(bytes, (value) => Math.min(255, Math.max(0, Math.round(value))));
+      return new Uint8Array(bytes.map((value) => Math.min(255, Math.max(0, Math.round(value)))));
     },
   };
 }

@@ -53,7 +53,7 @@ function colours(seed: number): tf.Tensor2D {
     Array.from({ length: PICTURES }, (_, i) => i),
   );
   return tf.tensor2d(
-    Float32Array.from(pixels, (byte) => byte / 127.5 - 1),
+    new Float32Array(pixels).map((byte) => byte / 127.5 - 1),
     [pixels.length / 3, 3],
   );
 }

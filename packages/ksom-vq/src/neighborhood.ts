@@ -96,7 +96,7 @@ export class Neighborhood {
       return tf.tidy(() => tf.exp(tf.mul(-rate, tf.tensor2d(distances, [codes, codes])) as tf.Tensor2D));
     }
     return tf.tensor2d(
-      Float32Array.from(distances, (distance) => this.weight(distance, step)),
+      distances.map((distance) => this.weight(distance, step)),
       [codes, codes],
     );
   }

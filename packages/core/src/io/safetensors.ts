@@ -189,13 +189,13 @@ function readValues(bytes: Uint8Array, entry: HeaderEntry, source: string): Valu
     case 'F32':
       return { dtype: 'float32', data: new Float32Array(buffer) };
     case 'F64':
-      return { dtype: 'float32', data: Float32Array.from(new Float64Array(buffer)) };
+      return { dtype: 'float32', data: new Float32Array(new Float64Array(buffer)) };
     case 'F16':
-      return { dtype: 'float32', data: Float32Array.from(new Uint16Array(buffer), float16Value) };
+      return { dtype: 'float32', data: new Float32Array(new Uint16Array(buffer)).map(float16Value) };
     case 'BF16':
       return {
         dtype: 'float32',
-        data: new Float32Array(Uint32Array.from(new Uint16Array(buffer), (x) => x << 16).buffer),
+        data: new Float32Array(new Uint32Array(new Uint16Array(buffer)).map((x) => x << 16).buffer),
       };
     case 'I32':
       return { dtype: 'int32', data: new Int32Array(buffer) };
@@ -217,13 +217,13 @@ function readValues(bytes: Uint8Array, entry: HeaderEntry, source: string): Valu
 function integerValues(buffer: ArrayBuffer, { name, dtype, begin }: HeaderEntry, source: string): Int32Array {
   switch (dtype) {
     case 'U8':
-      return Int32Array.from(new Uint8Array(buffer));
+      return new Int32Array(new Uint8Array(buffer));
     case 'I8':
-      return Int32Array.from(new Int8Array(buffer));
+      return new Int32Array(new Int8Array(buffer));
     case 'U16':
-      return Int32Array.from(new Uint16Array(buffer));
+      return new Int32Array(new Uint16Array(buffer));
     case 'I16':
-      return Int32Array.from(new Int16Array(buffer));
+      return new Int32Array(new Int16Array(buffer));
   }
   // 64-bit integers beyond 2^53 lose digits here, but they do not fit anyway.
   const wide =

@@ -32,8 +32,23 @@ export function multiplyHigh(a: number, b: number): number {
  * @param key two unsigned 32-bit integers
  */
 export function philox(counter: Readonly<Words>, key: readonly [number, number]): Words {
-  let [x0, x1, x2, x3] = counter;
-  let [k0, k1] = key;
+  const words = new Uint32Array(4);
+  writePhilox(words, 0, ...counter, ...key);
+  return Array.from(words) as Words;
+}
+
+/** Writes the random words of counter (c₀, c₁, c₂, c₃) and key (l₀, l₁) to `target` from `at` on; allocates nothing. */
+export function writePhilox(
+  target: Uint32Array,
+  at: number,
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  l0: number,
+  l1: number,
+): void {
+  let [x0, x1, x2, x3, k0, k1] = [c0, c1, c2, c3, l0, l1];
   for (let round = 0; round < ROUNDS; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, x0);
     const low0 = Math.imul(MULTIPLIER_0, x0);
@@ -46,5 +61,8 @@ export function philox(counter: Readonly<Words>, key: readonly [number, number])
     k0 = (k0 + WEYL_0) >>> 0;
     k1 = (k1 + WEYL_1) >>> 0;
   }
-  return [x0, x1, x2, x3];
+  target[at] = x0;
+  target[at + 1] = x1;
+  target[at + 2] = x2;
+  target[at + 3] = x3;
 }

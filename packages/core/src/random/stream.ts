@@ -11,7 +11,7 @@ import {
   truncatedNormalFrom,
   uniformFrom,
 } from './distributions.ts';
-import { philox, type Words } from './philox.ts';
+import { philox, type Words, writePhilox } from './philox.ts';
 
 /** State of a {@link RandomStream}; plain JSON. */
 export interface RandomStreamState {
@@ -148,9 +148,10 @@ export class RandomStream {
     const start = this.reserve(count);
     const words = new Uint32Array(Math.ceil(count / 4) * 4);
     const [s0, s1] = this.#stream;
+    const [k0, k1] = this.#key;
     for (let i = 0; i < words.length; i += 4) {
       const block = start + i / 4;
-      words.set(philox([block >>> 0, Math.floor(block / 2 ** 32), s0, s1], this.#key), i);
+      writePhilox(words, i, block >>> 0, Math.floor(block / 2 ** 32), s0, s1, k0, k1);
     }
     return words.subarray(0, count);
   }
@@ -182,7 +183,7 @@ export class RandomStream {
 
   /** `count` bytes that are 1 with the given probability, else 0. */
   bernoulli(count: number, probability: number): Uint8Array {
-    return bernoulliFrom(this.bits(count), bernoulliThreshold(probability));
+    return bernoulliFrom(this.bits(count), bernoulliThreshold(probability), new Uint8Array(count));
   }
 
   /** `count` integers from `low` to `high` − 1, both within int32. */

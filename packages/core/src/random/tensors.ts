@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME, type FwpBackend } from '../backend/backend.ts';
 import { randomArguments } from '../backend/random-arguments.ts';
+import { bernoulliFrom } from './distributions.ts';
 import {
   bernoulliThreshold,
   integerRange,
@@ -77,7 +78,7 @@ export function randomBernoulli(stream: RandomStream, shape: number[], options: 
     kernel: 'random_bernoulli',
     words,
     parameters: [threshold, value],
-    values: (count) => Float32Array.from(stream.bernoulli(count, probability), (success) => success * value),
+    values: (count) => bernoulliFrom(stream.bits(count), threshold, new Float32Array(count), value),
   });
 }
 

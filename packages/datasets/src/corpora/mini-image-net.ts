@@ -60,7 +60,7 @@ async function openFile(path: string, size: number): Promise<ClassSource> {
   const read = (classIndex: number, example: number, into: Float32Array): void => {
     const number = (classes[classIndex] as readonly number[])[example] as number;
     const picture = pictures.values.subarray(number * PICTURE_BYTES, (number + 1) * PICTURE_BYTES);
-    if (size === PICTURE_SIZE) into.set(Float32Array.from(picture, (value) => value / 255));
+    if (size === PICTURE_SIZE) into.set(new Float32Array(picture).map((value) => value / 255));
     else reducePicture(picture, rows, columns, into);
   };
   return { name: 'mini-imagenet', shape: [size, size, CHANNELS], classCount: classes.length, exampleCount, read };

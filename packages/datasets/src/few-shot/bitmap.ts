@@ -17,7 +17,7 @@ export function reduceBitmap(bitmap: Bitmap, size: number): Uint8Array {
   const across = reduceRows(bitmap, BITMAP_SIZE, size);
   const both = reduceRows(across, size, size);
   const area = BITMAP_SIZE * BITMAP_SIZE;
-  return Uint8Array.from(both, (ink) => Math.floor((2 * 255 * ink + area) / (2 * area)));
+  return new Uint8Array(both.map((ink) => Math.floor((2 * 255 * ink + area) / (2 * area))));
 }
 
 /**

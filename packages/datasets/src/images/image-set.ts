@@ -110,7 +110,7 @@ export function imageSubset(set: ImageSet, name: string, indices: Int32Array): I
   const { labels, height, width, channels } = set;
   return {
     ...{ name, height, width, channels, count: indices.length },
-    ...(labels === undefined ? {} : { labels: Uint8Array.from(indices, (index) => labels[index] as number) }),
+    ...(labels === undefined ? {} : { labels: new Uint8Array(indices.map((index) => labels[index] as number)) }),
     read: (index, into) => set.read(indices[index] as number, into),
   };
 }
