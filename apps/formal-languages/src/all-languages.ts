@@ -34,13 +34,13 @@ export const allLanguages = defineExperiment({
   config: settings,
   presets: {
     quick: {
-      summary: 'one language of each kind and three models of one layer of size 32, at most 1200 steps',
+      summary: 'one language of each kind and three models of one layer of size 32, at most 1600 steps',
       config: {
         ...SHORT,
         layers: 1,
         languages: ['dyck-1', 'aa-star', 'reset-dyck-1'],
         models: ['linearTransformer', 'deltaNet', 'recurrentDeltaNet'],
-        steps: 1200,
+        steps: 1600,
         bins: 2,
       },
     },
