@@ -36,11 +36,18 @@ export function indexError(
  * Makes sure that all elements of an int32 tensor are in [0, limit), where `mask` (if given) is not 0. Does nothing on
  * devices whose tensors must be waited for.
  *
+ * @returns the elements; `undefined` where they must be waited for
  * @throws RangeError naming the first bad position and its value
  */
-export function assertIndices(name: string, indices: tf.Tensor, limit: number, advice: string, mask?: tf.Tensor): void {
-  if (!canReadIndices()) return;
-  const values = indices.dataSync();
+export function assertIndices(
+  name: string,
+  indices: tf.Tensor,
+  limit: number,
+  advice: string,
+  mask?: tf.Tensor,
+): Int32Array | undefined {
+  if (!canReadIndices()) return undefined;
+  const values = indices.dataSync<'int32'>();
   const weights = mask?.dataSync();
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as number;
@@ -48,4 +55,5 @@ export function assertIndices(name: string, indices: tf.Tensor, limit: number, a
       throw indexError(name, indices.shape, i, value, limit, advice);
     }
   }
+  return values;
 }

@@ -11,7 +11,6 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { canReadIndices } from '../index-checks.ts';
 import { stopGradient } from './stop-gradient.ts';
 
 /** Where assignments are in blocks, each of which belongs to one expert. */
@@ -27,21 +26,28 @@ export interface ExpertBlocks {
 }
 
 /**
- * Divides assignments into blocks. Where indices cannot be read without waiting, every assignment is a block of its own.
+ * Divides assignments into blocks. Where they must be waited for, every assignment is a block of its own.
  *
- * @param indices int32 [assignments], each row's following one another, all of them experts
+ * @param indices int32: the expert of each assignment, those of each row following one another
+ * @param chosen the same; `undefined` if they must be waited for
  * @param rows of the input, among which the assignments are divided evenly
  * @param experts number of experts
  */
-export function expertBlocks(indices: tf.Tensor1D, rows: number, experts: number): ExpertBlocks {
+export function expertBlocks(
+  indices: tf.Tensor,
+  chosen: Int32Array | undefined,
+  rows: number,
+  experts: number,
+): ExpertBlocks {
   const share = indices.size / rows;
-  if (!canReadIndices()) {
+  if (chosen === undefined) {
     const own = Int32Array.from({ length: indices.size }, (_, a) => Math.floor(a / share));
     const slots = tf.range(0, indices.size, 1, 'int32');
-    return { blockRows: 1, rows: tf.tensor1d(own, 'int32'), experts: stopGradient(indices) as tf.Tensor1D, slots };
+    const expertOfEach: tf.Tensor1D = tf.reshape(stopGradient(indices), [indices.size]);
+    return { blockRows: 1, rows: tf.tensor1d(own, 'int32'), experts: expertOfEach, slots };
   }
   const assigned: number[][] = Array.from({ length: experts }, () => []);
-  for (const [assignment, expert] of indices.dataSync().entries()) assigned[expert]!.push(assignment);
+  for (const [assignment, expert] of chosen.entries()) assigned[expert]!.push(assignment);
   const blockRows = Math.ceil(indices.size / experts);
   const rowOfSlot: number[] = [];
   const expertOfBlock: number[] = [];

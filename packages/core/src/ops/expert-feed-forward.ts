@@ -63,9 +63,9 @@ export function expertFeedForward(
       const tensors = { inputs, keys, values, gates: flatGates, ...groups, hidden };
       return runKernel('FwpExpertFeedForward', tensors) as tf.Tensor2D;
     }
-    assertExperts('expertFeedForward: indices', indices, experts);
+    const chosen = assertExperts('expertFeedForward: indices', indices, experts);
     if (indices.size === 0 || keys.size === 0) return tf.zeros(inputs.shape);
-    const blocks = expertBlocks(tf.reshape(indices, [indices.size]), rows, experts);
+    const blocks = expertBlocks(indices, chosen, rows, experts);
     const hidden = tf.relu(multiplyBlocks(gatherBlocks(inputs, blocks), keys, blocks)) as tf.Tensor3D;
     return sumAssignments(takeAssignments(multiplyBlocks(hidden, values, blocks), blocks), flatGates, rows);
   });

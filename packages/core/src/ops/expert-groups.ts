@@ -8,7 +8,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import type { ExpertSortAttributes } from '../backend/kernels/experts.ts';
-import { assertIndices as assertInRange, EXPERT_ADVICE } from '../index-checks.ts';
+import { assertIndices, EXPERT_ADVICE } from '../index-checks.ts';
 import { assertTensor } from '../shape-checks.ts';
 import { runFused } from './fused.ts';
 import { stopGradient } from './stop-gradient.ts';
@@ -59,7 +59,7 @@ export function assertAssignments(name: string, indices: tf.Tensor, gates: tf.Te
   }
 }
 
-/** Checks that indices are experts, where the kernel does not. */
-export function assertExperts(name: string, indices: tf.Tensor, experts: number): void {
-  assertInRange(name, indices, experts, EXPERT_ADVICE);
+/** Checks that indices are experts, where no kernel does, and returns them; `undefined` where they must be waited for. */
+export function assertExperts(name: string, indices: tf.Tensor, experts: number): Int32Array | undefined {
+  return assertIndices(name, indices, experts, EXPERT_ADVICE);
 }

@@ -67,9 +67,9 @@ export function expertMatMul(
       const tensors = { inputs, weights, gates: flatGates ?? tf.zeros([0]), ...groups };
       return runKernel('FwpExpertMatMul', tensors, attributes) as tf.Tensor2D;
     }
-    assertExperts('expertMatMul: indices', indices, experts);
+    const chosen = assertExperts('expertMatMul: indices', indices, experts);
     if (indices.size === 0 || weights.size === 0) return tf.zeros([outputRows, weights.shape[2]]);
-    const blocks = expertBlocks(tf.reshape(indices, [indices.size]), rows, experts);
+    const blocks = expertBlocks(indices, chosen, rows, experts);
     const products = multiplyBlocks(gatherBlocks(inputs, blocks), weights, blocks);
     return sumAssignments(takeAssignments(products, blocks), flatGates, outputRows);
   });

@@ -44,9 +44,12 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       fc.assert(fc.property(cases, expectMatMulMatches), { numRuns: backend === 'fwp' ? 40 : 8 });
     });
 
-    it('is its composition where rows of y and of experts fill several blocks', () => {
-      const [assignments, rows, outputRows, experts, size, outputSize] = [1200, 600, 300, 2, 300, 260];
-      const indices = tf.tensor1d(chosen(assignments, experts, 1), 'int32');
+    it.each([
+      ['in blocks', [1200, 600, 300, 2, 300, 260]],
+      ['one by one, as where indices must be waited for', [12, 6, 3, 2, 5, 4]],
+    ] as const)('is its composition %s', (how, [assignments, rows, outputRows, experts, size, outputSize]) => {
+      const values = Int32Array.from(chosen(assignments, experts, 1));
+      const indices = tf.tensor1d(values, 'int32');
       const inputs = {
         x: noiseInput([rows, size], 2),
         weights: noiseInput([experts, size, outputSize], 3),
@@ -57,11 +60,11 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
         valuesAndGradients(inputs, (tensors) => [operation(tensors as unknown as Given)]);
       const results = run(({ x, weights, gates }) => expertMatMul(x, weights, indices, { gates, outputRows }));
       const expected = run(({ x, weights, gates }) => {
-        const blocks = expertBlocks(indices, rows, experts);
+        const blocks = expertBlocks(indices, how === 'in blocks' ? values : undefined, rows, experts);
         const products = multiplyBlocks(gatherBlocks(x, blocks), weights, blocks);
         return sumAssignments(takeAssignments(products, blocks), gates, outputRows);
       });
-      for (const [i, values] of results.entries()) expectWithin(values, expected[i]!, 3e-6, `result ${i}`);
+      for (const [i, result] of results.entries()) expectWithin(result, expected[i]!, 3e-6, `result ${i}`);
       indices.dispose();
     });
 
