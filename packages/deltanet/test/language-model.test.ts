@@ -13,7 +13,7 @@ import {
   saveCheckpoint,
   softmaxCrossEntropy,
 } from '@fwp/core';
-import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
+import { assertAllClose, availableDevices, piece, stateValues, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -22,7 +22,7 @@ import {
   type LanguageModelOptions,
   type MixerSpecification,
 } from '../src/index.ts';
-import { cases, piece, stateValues } from './mixers.ts';
+import { cases } from './mixers.ts';
 
 const VOCABULARY = 11;
 const TOLERANCE = { rtol: 1e-3, atol: 1e-4 };

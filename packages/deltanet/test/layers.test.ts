@@ -5,65 +5,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as core from '@fwp/core';
 import { Adam, dispose, init, loadCheckpoint, RandomStream, randomNormal, saveCheckpoint } from '@fwp/core';
-import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
+import {
+  assertAllClose,
+  availableDevices,
+  expectLearns,
+  expectPiecesEqualWhole,
+  piece,
+  stateValues,
+  wasm,
+} from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMixer, MIXERS, type MixerName } from '../src/index.ts';
-import { cases, makeMixer, makeVividMixer, piece, SIZE, stateValues } from './mixers.ts';
+import { cases, makeMixer, makeVividMixer, SIZE } from './mixers.ts';
 
 const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
 
 function noise(shape: number[], seed: number): tf.Tensor3D {
   return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
-}
-
-/** Runs over pieces of the given lengths, or, for `'steps'`, element by element. */
-function inPieces(
-  name: string,
-  lengths: number[] | 'steps',
-  x: tf.Tensor3D,
-  mixer = makeVividMixer(name, new RandomStream(1)),
-) {
-  let state = mixer.initialState(x.shape[0]);
-  const outputs: tf.Tensor[] = [];
-  if (lengths === 'steps') {
-    for (const element of tf.unstack(x, 1)) {
-      const result = mixer.step(element as tf.Tensor2D, state);
-      outputs.push(tf.expandDims(result.output, 1));
-      state = result.state;
-    }
-  } else {
-    let start = 0;
-    for (const length of lengths) {
-      const result = mixer.forward(piece(x, start, length), state);
-      outputs.push(result.output);
-      state = result.state;
-      start += length;
-    }
-  }
-  mixer.dispose();
-  return { output: tf.concat(outputs, 1), state };
-}
-
-/** A stream, its pieces and the whole agree. */
-function expectPiecesEqualWhole(name: string): void {
-  tf.tidy(() => {
-    const x = noise([2, 9, SIZE], 2);
-    const mixer = makeVividMixer(name, new RandomStream(1));
-    const whole = mixer.forward(x);
-    assertAllClose(mixer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
-    for (const lengths of [[4, 5], [1, 7, 1], 'steps'] as const) {
-      const pieces = inPieces(name, lengths === 'steps' ? lengths : [...lengths], x);
-      assertAllClose(pieces.output.dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: `output, ${lengths}` });
-      assertAllClose(stateValues(pieces.state), stateValues(whole.state), { ...TOLERANCE, name: `state, ${lengths}` });
-    }
-    // Earlier elements matter, or all of this would show nothing.
-    const alone = mixer.apply(piece(x, 8, 1)).dataSync();
-    const behind = piece(whole.output, 8, 1).dataSync();
-    expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-3);
-    mixer.dispose();
-  });
 }
 
 describe.each(await availableDevices(core))('layers on $name', ({ name: device, options }) => {
@@ -74,7 +34,18 @@ describe.each(await availableDevices(core))('layers on $name', ({ name: device, 
 
   it.each(device === 'wasm' ? Object.keys(cases) : ['deltaNet', 'linearAttention', 'gatedDeltaNet'])(
     '%s: streams and pieces with carried state equal the whole',
-    expectPiecesEqualWhole,
+    (name) => {
+      tf.tidy(() => {
+        const mixer = makeVividMixer(name, new RandomStream(1));
+        expectPiecesEqualWhole(mixer, noise([2, 9, SIZE], 2), {
+          lengths: [
+            [4, 5],
+            [1, 7, 1],
+          ],
+        });
+        mixer.dispose();
+      });
+    },
   );
 });
 
@@ -129,24 +100,9 @@ describe('layers', () => {
   });
 
   it.each(Object.keys(cases))('%s: learns, with a gradient for every parameter', (name) => {
-    const random = new RandomStream(7);
-    const mixer = makeMixer(name, random);
+    const mixer = makeMixer(name, new RandomStream(7));
     const optimizer = new Adam(mixer, { learningRate: 0.02 });
-    const [x, target] = tf.tidy(() => {
-      const inputs = noise([4, 6, SIZE], 8);
-      // The element before, which only a memory can give.
-      return [inputs, tf.concat([tf.zeros([4, 1, SIZE]), piece(inputs, 0, 5)], 1)];
-    }) as [tf.Tensor3D, tf.Tensor3D];
-    const loss = () => tf.losses.meanSquaredError(target, mixer.apply(x)) as tf.Scalar;
-    const { grads } = tf.variableGrads(loss);
-    const silent = [...mixer.namedParameters()].filter(([, { name: key }]) =>
-      grads[key]!.dataSync().every((value) => value === 0),
-    );
-    expect(silent.map(([path]) => path)).toEqual([]);
-    const losses = Array.from({ length: 60 }, () => tf.tidy(() => optimizer.minimize(loss).dataSync()[0]!));
-    expect(losses.every(Number.isFinite)).toBe(true);
-    expect(losses.at(-1)).toBeLessThan(0.9 * losses[0]!);
-    tf.dispose([grads, x, target]);
+    tf.tidy(() => expectLearns(mixer, optimizer, noise([4, 6, SIZE], 8)));
     optimizer.dispose();
     mixer.dispose();
   });

@@ -54,15 +54,3 @@ export function makeVividMixer(name: string, random: RandomStream): SequenceMixe
   }
   return mixer as SequenceMixer;
 }
-
-/** `length` elements of sequences `[batch, length, size]`, from `start` on. */
-export function piece<T extends tf.Tensor>(x: T, start: number, length: number): T {
-  return tf.slice(x, [0, start], [x.shape[0]!, length]) as T;
-}
-
-/** All elements of a state's tensors, one after the other. */
-export function stateValues(state: tf.TensorContainer): number[] {
-  if (state instanceof tf.Tensor) return Array.from(state.dataSync());
-  if (typeof state !== 'object' || state === null) return [];
-  return Object.values(state).flatMap((item) => stateValues(item as tf.TensorContainer));
-}

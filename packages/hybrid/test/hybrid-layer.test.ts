@@ -3,34 +3,18 @@
 import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream, randomNormal } from '@fwp/core';
 import { DeltaNet2024 } from '@fwp/deltanet';
-import { assertAllClose, availableDevices } from '@fwp/testing';
+import { assertAllClose, availableDevices, expectLearns, expectPiecesEqualWhole, inPieces, piece } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { HybridLayer, type HybridLayerOptions, type HybridState } from '../src/index.ts';
-import { cases, makeLayer, makeVividLayer, piece, SIZE, stateValues } from './layers.ts';
+import { HybridLayer, type HybridLayerOptions } from '../src/index.ts';
+import { cases, makeLayer, makeVividLayer, SIZE, stateValues } from './layers.ts';
 
 const TOLERANCE = { rtol: 1e-4, atol: 2e-5 };
 const names = Object.keys(cases);
 
 function noise(shape: number[], seed: number): tf.Tensor3D {
   return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
-}
-
-/** Runs over pieces of the given lengths; `'steps'`: element by element. */
-function inPieces(layer: HybridLayer, lengths: readonly number[] | 'steps', x: tf.Tensor3D) {
-  let state = layer.initialState(x.shape[0]);
-  let start = 0;
-  const outputs: tf.Tensor[] = [];
-  for (const length of lengths === 'steps' ? new Array<number>(x.shape[1]).fill(1) : lengths) {
-    const part = piece(x, start, length);
-    const result =
-      lengths === 'steps' ? layer.step(tf.squeeze(part, [1]) as tf.Tensor2D, state) : layer.forward(part, state);
-    outputs.push(lengths === 'steps' ? tf.expandDims(result.output, 1) : result.output);
-    state = result.state;
-    start += length;
-  }
-  return { output: tf.concat(outputs, 1), state };
 }
 
 describe.each(await availableDevices(core))('on $name', ({ options }) => {
@@ -41,21 +25,15 @@ describe.each(await availableDevices(core))('on $name', ({ options }) => {
 
   it.each(names)('%s: streams and pieces with carried state equal the whole', (name) => {
     tf.tidy(() => {
-      const x = noise([2, 11, SIZE], 2);
       const layer = makeVividLayer(name, new RandomStream(1));
-      const whole = layer.forward(x);
-      assertAllClose(layer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
-      for (const lengths of [[4, 7], [1, 8, 2], 'steps'] as const) {
-        const pieces = inPieces(layer, lengths, x);
-        assertAllClose(pieces.output.dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: `output, ${lengths}` });
+      expectPiecesEqualWhole(layer, noise([2, 11, SIZE], 2), {
+        lengths: [
+          [4, 7],
+          [1, 8, 2],
+        ],
         // A state holds nothing at unused places that would matter; what the chunk under way does not use may differ.
-        const numbers = (state: HybridState) => Array.from(state.fastWeights.dataSync());
-        assertAllClose(numbers(pieces.state), numbers(whole.state), { ...TOLERANCE, name: `state, ${lengths}` });
-      }
-      // Earlier elements matter, or all of this would show nothing.
-      const alone = layer.apply(piece(x, 10, 1)).dataSync();
-      const behind = piece(whole.output, 10, 1).dataSync();
-      expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-3);
+        stateValues: ({ fastWeights }) => Array.from(fastWeights.dataSync()),
+      });
       layer.dispose();
     });
   });
@@ -77,7 +55,7 @@ describe('hybrid layers', () => {
           .grad((x) => tf.sum(tf.mul(apply(x as tf.Tensor3D), direction)))(x)
           .dataSync();
       const whole = gradientOf((x) => layer.apply(x));
-      const pieces = gradientOf((x) => inPieces(layer, [2, 5, 2], x).output);
+      const pieces = gradientOf((x) => inPieces(layer, x, [2, 5, 2]).output);
       assertAllClose(pieces, whole, { rtol: 1e-3, atol: 1e-4 });
       layer.dispose();
     });
@@ -121,21 +99,7 @@ describe('hybrid layers', () => {
   it.each(names)('%s: learns, with a gradient for every parameter', (name) => {
     const layer = makeLayer(name, new RandomStream(7));
     const optimizer = new Adam(layer, { learningRate: 0.02 });
-    const [x, target] = tf.tidy(() => {
-      const inputs = noise([4, 6, SIZE], 8);
-      // The element before, which only a memory can give.
-      return [inputs, tf.concat([tf.zeros([4, 1, SIZE]), piece(inputs, 0, 5)], 1)];
-    }) as [tf.Tensor3D, tf.Tensor3D];
-    const loss = () => tf.losses.meanSquaredError(target, layer.apply(x)) as tf.Scalar;
-    const { grads } = tf.variableGrads(loss);
-    const silent = [...layer.namedParameters()].filter(([, { name: key }]) =>
-      grads[key]!.dataSync().every((value) => value === 0),
-    );
-    expect(silent.map(([path]) => path)).toEqual([]);
-    const losses = Array.from({ length: 60 }, () => tf.tidy(() => optimizer.minimize(loss).dataSync()[0]!));
-    expect(losses.every(Number.isFinite)).toBe(true);
-    expect(losses.at(-1)).toBeLessThan(0.9 * losses[0]!);
-    tf.dispose([grads, x, target]);
+    tf.tidy(() => expectLearns(layer, optimizer, noise([4, 6, SIZE], 8)));
     optimizer.dispose();
     layer.dispose();
   });

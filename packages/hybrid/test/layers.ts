@@ -40,11 +40,6 @@ export function makeVividLayer(name: string, random: RandomStream): HybridLayer 
   return layer;
 }
 
-/** `length` elements of sequences `[batch, length, size]`, from `start` on. */
-export function piece<T extends tf.Tensor>(x: T, start: number, length: number): T {
-  return tf.slice(x, [0, start], [x.shape[0]!, length]) as T;
-}
-
 /** All numbers of a state, its tensors and what it counts. */
 export function stateValues(state: object): number[] {
   return Object.values(state).flatMap((item) =>

@@ -14,7 +14,7 @@ import {
   rootLevels,
   type SequenceMixer,
 } from '@fwp/core';
-import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
+import { assertAllClose, availableDevices, inPieces, piece, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -79,21 +79,6 @@ function noise(shape: number[], seed: number): tf.Tensor3D {
   return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
 }
 
-function piece(x: tf.Tensor3D, start: number, length: number): tf.Tensor3D {
-  return tf.slice(x, [0, start, 0], [x.shape[0], length, x.shape[2]]);
-}
-
-/** The outputs of `step`, and the state behind the last. */
-function stream(layer: SequenceMixer<PrefixScannableState>, x: tf.Tensor3D) {
-  let state = layer.initialState(x.shape[0]);
-  const outputs = tf.unstack(x, 1).map((element) => {
-    const result = layer.step(element as tf.Tensor2D, state);
-    state = result.state;
-    return result.output;
-  });
-  return { output: tf.stack(outputs, 1) as tf.Tensor3D, state };
-}
-
 describe.each(await availableDevices(core))('layers on $name', ({ options }) => {
   beforeAll(async () => {
     await init(options);
@@ -111,17 +96,16 @@ describe.each(await availableDevices(core))('layers on $name', ({ options }) => 
           assertAllClose(y.dataSync(), expected.dataSync(), { ...TOLERANCE, name: `${what}, length ${length}` });
         const whole = layer.forward(x);
         close(whole.output, 'forward');
-        const streamed = stream(layer, x);
+        const streamed = inPieces(layer, x, 'steps');
         close(streamed.output, 'stream');
         const cuts = [0, Math.floor(length / 3), Math.floor(length / 2), length];
-        let state: PrefixScannableState | undefined;
-        const pieces = cuts.slice(1).map((end, i) => {
-          const part = layer.forward(piece(x, cuts[i]!, end - cuts[i]!), state);
-          state = part.state;
-          return part.output;
-        });
-        close(tf.concat(pieces, 1), 'pieces');
-        for (const other of [streamed.state, state!]) {
+        const pieces = inPieces(
+          layer,
+          x,
+          cuts.slice(1).map((end, i) => end - cuts[i]!),
+        );
+        close(pieces.output, 'pieces');
+        for (const other of [streamed.state, pieces.state]) {
           expect(other.roots.map(({ level }) => level)).toEqual(whole.state.roots.map(({ level }) => level));
           const tensors = ({ roots, chunk, inference }: PrefixScannableState) =>
             [

@@ -3,7 +3,7 @@
 import * as core from '@fwp/core';
 import { Adam, dispose, init, RandomStream, randomNormal, type SequenceMixer, TransformerBlock } from '@fwp/core';
 import { DeltaNet } from '@fwp/deltanet';
-import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
+import { assertAllClose, availableDevices, expectPiecesEqualWhole, piece, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMixer, DeltaDeltaNet, DeltaLstm, DeltaMlp, DeltaRnn, MIXERS, RecurrentDeltaNet } from '../src/index.ts';
@@ -33,10 +33,6 @@ function noise(shape: number[], seed: number): tf.Tensor3D {
   return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
 }
 
-function piece(x: tf.Tensor3D, start: number, length: number): tf.Tensor3D {
-  return tf.slice(x, [0, start, 0], [x.shape[0], length, x.shape[2]]);
-}
-
 describe.each(await availableDevices(core))('layers on $name', ({ options: device }) => {
   beforeAll(async () => {
     await init(device);
@@ -47,38 +43,8 @@ describe.each(await availableDevices(core))('layers on $name', ({ options: devic
     tf.tidy(() => {
       const layer = layers[name]!();
       const x = noise([2, 9, SIZE], 2);
-      const whole = layer.forward(x);
-      expect(whole.output.shape).toEqual([2, 9, layer.outputSize]);
-      assertAllClose(layer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
-      let state = layer.initialState(2);
-      const outputs: tf.Tensor[] = [];
-      for (const [start, length] of [
-        [0, 4],
-        [4, 1],
-        [5, 4],
-      ] as const) {
-        const part = layer.forward(piece(x, start, length), state);
-        outputs.push(part.output);
-        state = part.state;
-      }
-      assertAllClose(tf.concat(outputs, 1).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'pieces' });
-      state = layer.initialState(2);
-      for (const [t, element] of tf.unstack(x, 1).entries()) {
-        const step = layer.step(element as tf.Tensor2D, state);
-        const expected = tf.squeeze(piece(whole.output, t, 1), [1]);
-        assertAllClose(step.output.dataSync(), expected.dataSync(), { ...TOLERANCE, name: `step ${t}` });
-        state = step.state;
-      }
-      const entries = (container: tf.TensorContainer) => Object.entries(container as Record<string, tf.Tensor>);
-      for (const [key, tensor] of entries(whole.state)) {
-        const streamed = (state as Record<string, tf.Tensor>)[key]!;
-        expect(streamed.shape).toEqual(tensor.shape);
-        assertAllClose(streamed.dataSync(), tensor.dataSync(), { ...TOLERANCE, name: key });
-      }
-      // Earlier elements matter, or all of this would show nothing.
-      const alone = layer.apply(piece(x, 8, 1)).dataSync();
-      const behind = piece(whole.output, 8, 1).dataSync();
-      expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-4);
+      expect(layer.apply(x).shape).toEqual([2, 9, layer.outputSize]);
+      expectPiecesEqualWhole(layer, x, { lengths: [[4, 1, 4]], influence: 1e-4 });
       layer.dispose();
     });
   });

@@ -3,7 +3,7 @@
 import * as core from '@fwp/core';
 import { Adam, dispose, init, Lstm, RandomStream, randomNormal, type SequenceMixer } from '@fwp/core';
 import type { FastWeightState } from '@fwp/deltanet';
-import { assertAllClose, availableDevices, wasm } from '@fwp/testing';
+import { assertAllClose, availableDevices, expectPiecesEqualWhole, piece, wasm } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SrDelta, Srwm, SrwmBlock, type SrwmOptions, StaticSrwm } from '../src/index.ts';
@@ -34,10 +34,6 @@ function noise(shape: number[], seed: number): tf.Tensor3D {
   return randomNormal(new RandomStream(seed), shape) as tf.Tensor3D;
 }
 
-function piece(x: tf.Tensor3D, start: number, length: number): tf.Tensor3D {
-  return tf.slice(x, [0, start, 0], [x.shape[0], length, x.shape[2]]);
-}
-
 const fastWeights = (state: unknown): tf.Tensor => (state as FastWeightState).fastWeights;
 
 describe.each(await availableDevices(core))('layers on $name', ({ options: device }) => {
@@ -50,36 +46,7 @@ describe.each(await availableDevices(core))('layers on $name', ({ options: devic
   it.each(Object.keys(layers))('%s: streams and pieces with carried state equal the whole', (name) => {
     tf.tidy(() => {
       const layer = layers[name]!();
-      const x = noise([2, 9, SIZE], 2);
-      const whole = layer.forward(x);
-      assertAllClose(layer.apply(x).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'apply' });
-      let state = layer.initialState(2);
-      const outputs: tf.Tensor[] = [];
-      for (const [start, length] of [
-        [0, 4],
-        [4, 1],
-        [5, 4],
-      ] as const) {
-        const part = layer.forward(piece(x, start, length), state);
-        outputs.push(part.output);
-        state = part.state;
-      }
-      assertAllClose(tf.concat(outputs, 1).dataSync(), whole.output.dataSync(), { ...TOLERANCE, name: 'pieces' });
-      assertAllClose(fastWeights(state).dataSync(), fastWeights(whole.state).dataSync(), {
-        ...TOLERANCE,
-        name: 'state',
-      });
-      state = layer.initialState(2);
-      for (const [t, element] of tf.unstack(x, 1).entries()) {
-        const step = layer.step(element as tf.Tensor2D, state);
-        const expected = tf.squeeze(piece(whole.output, t, 1), [1]);
-        assertAllClose(step.output.dataSync(), expected.dataSync(), { ...TOLERANCE, name: `step ${t}` });
-        state = step.state;
-      }
-      // Earlier elements matter, or all of this would show nothing.
-      const alone = layer.apply(piece(x, 8, 1)).dataSync();
-      const behind = piece(whole.output, 8, 1).dataSync();
-      expect(Math.max(...alone.map((value, i) => Math.abs(value - behind[i]!)))).toBeGreaterThan(1e-3);
+      expectPiecesEqualWhole(layer, noise([2, 9, SIZE], 2), { lengths: [[4, 1, 4]] });
       layer.dispose();
     });
   });
