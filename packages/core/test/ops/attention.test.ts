@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AttentionOptions, attention, dispose, init, selfAttention } from '../../src/index.ts';
-import { availableDevices, otherDevices } from '../devices.ts';
-import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
+import { availableDevices } from '../devices.ts';
+import { expectKernelsEqualComposition, expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type AttentionSizes, attentionReference } from '../reference/attention.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
 
@@ -395,17 +395,7 @@ describe('attention', () => {
       () => ({ keyMask: tf.tensor2d([...truth(9, 3), ...new Array(9).fill(false)], [2, 9], 'bool'), scale: 2 }),
       () => ({ mask: tf.tensor([0, 1, 2, Number.NEGATIVE_INFINITY, 0, 0, 0, 0, -3], [9]) }),
     ];
-    const run = () => variants.map((options) => valueAndGradients(sizes, options));
-    await init({ device: 'cpu' });
-    const composed = run();
-    for (const { options } of [...devices, ...otherDevices]) {
-      await init(options);
-      for (const [variant, arrays] of run().entries()) {
-        for (const [index, values] of arrays.entries()) {
-          expectWithin(values, composed[variant]![index]!, 3e-6, `variant ${variant}, array ${index}`);
-        }
-      }
-    }
+    await expectKernelsEqualComposition(() => variants.flatMap((options) => valueAndGradients(sizes, options)));
   });
 
   it('gives the same bits for every number of threads, where heads, queries or keys are divided', async () => {

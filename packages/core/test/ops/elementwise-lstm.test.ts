@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, elementwiseLstm, elementwiseLstmStep, init } from '../../src/index.ts';
-import { availableDevices, otherDevices } from '../devices.ts';
-import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
+import { availableDevices } from '../devices.ts';
+import { expectKernelsEqualComposition, expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type ElementwiseLstmSizes, elementwiseLstmReference } from '../reference/elementwise-lstm.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise } from './against-reference.ts';
 import { apply, noiseInputs, resetMaskOf, resetsOf } from './elementwise-lstm-cases.ts';
@@ -181,16 +181,7 @@ describe('elementwiseLstm', () => {
 
   it('composed of tfjs operations equals the kernels', async () => {
     const sizes = { batch: 5, time: 4, inputs: 3, hidden: 6 };
-    await init({ device: 'cpu' });
-    const composed = [false, true].map((resets) => valueAndGradients(sizes, resets));
-    for (const { options } of [...devices, ...otherDevices]) {
-      await init(options);
-      for (const resets of [0, 1]) {
-        for (const [index, values] of valueAndGradients(sizes, resets === 1).entries()) {
-          expectWithin(values, composed[resets]![index]!, 3e-6, `resets ${resets}, array ${index}`);
-        }
-      }
-    }
+    await expectKernelsEqualComposition(() => [false, true].flatMap((resets) => valueAndGradients(sizes, resets)));
   });
 
   it('gives the same bits for every number of threads', async () => {

@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispose, init, LINEAR_ACTIVATIONS, type LinearActivation, linear } from '../../src/index.ts';
-import { availableDevices, otherDevices } from '../devices.ts';
-import { expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
+import { availableDevices } from '../devices.ts';
+import { expectKernelsEqualComposition, expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { linearReference } from '../reference/linear.ts';
 import { expectMatchesReference, expectWithin, noise, noiseInput } from './against-reference.ts';
 
@@ -119,14 +119,7 @@ describe('linear', () => {
   afterAll(dispose);
 
   it.each(LINEAR_ACTIVATIONS)('%s composed of tfjs operations equals the kernel', async (activation) => {
-    await init({ device: 'cpu' });
-    const composed = valueAndGradients(activation, [4, 9], 7, 11);
-    for (const { options } of [...devices, ...otherDevices]) {
-      await init(options);
-      for (const [index, values] of valueAndGradients(activation, [4, 9], 7, 11).entries()) {
-        expectWithin(values, composed[index]!, 3e-6, `${activation}, array ${index}`);
-      }
-    }
+    await expectKernelsEqualComposition(() => valueAndGradients(activation, [4, 9], 7, 11));
   });
 
   it('gives the same bits for every number of threads', async () => {
