@@ -88,7 +88,7 @@ export {
 export { LayerNorm, type Normalization, type NormalizationOptions, RmsNorm } from './nn/normalization.ts';
 export { RelativePositions, type RelativePositionsOptions } from './nn/relative-positions.ts';
 export { applyRotaryPositions } from './nn/rotary-positions.ts';
-export type { MixerOptions, SequenceMixer } from './nn/sequence-mixer.ts';
+export { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './nn/sequence-mixer.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
 export {

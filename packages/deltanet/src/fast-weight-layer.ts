@@ -7,8 +7,7 @@
 import {
   assertCount,
   assertFloatShape,
-  assertShape,
-  assertTensor,
+  assertPaddingMask,
   type Initializer,
   type MixerOptions,
   Module,
@@ -133,11 +132,8 @@ export abstract class FastWeightLayer<State extends TensorContainer = FastWeight
   forward(x: Tensor3D, state?: State, options: MixerOptions = {}): { output: Tensor3D; state: State } {
     const name = this.constructor.name;
     const sizes = assertFloatShape(`${name}: x`, x, ['batch', 'length', this.size]);
+    assertPaddingMask(name, options, sizes);
     const { paddingMask } = options;
-    if (paddingMask !== undefined) {
-      assertTensor(`${name}: paddingMask`, paddingMask, 'bool');
-      assertShape(`${name}: paddingMask`, paddingMask, ['batch', 'length'], sizes);
-    }
     if (state !== undefined) this.#assertState(state, sizes['batch'] as number);
     return tidy(() => this.run({ x: withoutPadding(x, paddingMask), state, presence: presenceOf(paddingMask) }));
   }

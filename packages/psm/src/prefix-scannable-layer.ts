@@ -17,6 +17,7 @@
 import {
   assertCount,
   assertFloatShape,
+  assertNoPadding,
   assertShape,
   assertTensor,
   insertElement,
@@ -143,11 +144,7 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
   ): { output: tf.Tensor3D; state: PrefixScannableState } {
     const { batch, length } = this.#assertInput(x);
     if (state !== undefined) this.#assertState(state, batch);
-    if (options.paddingMask !== undefined) {
-      throw new RangeError(
-        'PrefixScannableLayer: forward takes no paddingMask, as a state has no place for it; use apply.',
-      );
-    }
+    assertNoPadding('PrefixScannableLayer', options, 'a state has no place for it');
     return inTidy(() => {
       const outputs: tf.Tensor3D[] = [];
       const full = state === undefined ? Math.floor(length / this.chunkSize) : 0;

@@ -243,7 +243,9 @@ describe('PrefixScannableLayer', () => {
       expect(() => layer.apply(noise([1, 3, SIZE], 1), { paddingMask: inside })).toThrow(
         /only stand at the end of a sequence, but sequence 0 has an element behind padding, at 2/,
       );
-      expect(() => layer.forward(x, undefined, { paddingMask: mask })).toThrow(/forward takes no paddingMask/);
+      expect(() => layer.forward(x, undefined, { paddingMask: mask })).toThrow(
+        /forward\(\) takes no paddingMask, as a state/,
+      );
       layer.dispose();
     });
   });

@@ -8,7 +8,14 @@
  * that padding cannot be left out in the middle; it must stand at the end of sequences.
  */
 
-import { assertNumber, type FeatureNormalization, type Initializer, Linear, type MixerOptions } from '@fwp/core';
+import {
+  assertNoPadding,
+  assertNumber,
+  type FeatureNormalization,
+  type Initializer,
+  Linear,
+  type MixerOptions,
+} from '@fwp/core';
 import {
   createFeatureMap,
   FastWeightLayer,
@@ -95,11 +102,7 @@ export abstract class FastNetLayer<State extends TensorContainer> extends FastWe
    * @returns float32 `[batch, length, outputSize]`, and the state behind x
    */
   override forward(x: Tensor3D, state?: State, options: MixerOptions = {}): { output: Tensor3D; state: State } {
-    if (options.paddingMask !== undefined) {
-      throw new Error(
-        `${this.constructor.name}: forward() takes no paddingMask, as the final state would include the padding; use apply().`,
-      );
-    }
+    assertNoPadding(this.constructor.name, options);
     return super.forward(x, state);
   }
 

@@ -30,11 +30,11 @@ import {
 } from '@tensorflow/tfjs-core';
 import { type ElementwiseLstmWeights, elementwiseLstm, elementwiseLstmStep } from '../ops/elementwise-lstm.ts';
 import type { RandomStream } from '../random/stream.ts';
-import { assertCount, assertFloatShape, assertNumber, assertShape, assertTensor } from '../shape-checks.ts';
+import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts';
 import { type Initializer, normalInitializer } from './initializers.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
-import type { MixerOptions, SequenceMixer } from './sequence-mixer.ts';
+import { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
 
 /** Options of {@link ElementwiseLstm}. */
 export interface ElementwiseLstmLayerOptions {
@@ -116,12 +116,9 @@ export class ElementwiseLstm extends Module implements SequenceMixer<Elementwise
    * @param options padding must lie at the end of sequences
    * @returns float32 `[batch, length, hiddenSize]`
    */
-  apply(x: Tensor3D, { paddingMask }: MixerOptions = {}): Tensor3D {
+  apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
     const sizes = this.#assertInput(x);
-    if (paddingMask !== undefined) {
-      assertTensor('ElementwiseLstm: paddingMask', paddingMask, 'bool');
-      assertShape('ElementwiseLstm: paddingMask', paddingMask, ['batch', 'length'], sizes);
-    }
+    assertPaddingMask('ElementwiseLstm', options, sizes);
     return tidy(() => this.read(x, elementwiseLstm(x, this.cellWeights()).output));
   }
 
@@ -136,11 +133,7 @@ export class ElementwiseLstm extends Module implements SequenceMixer<Elementwise
     options: MixerOptions = {},
   ): { output: Tensor3D; state: ElementwiseLstmState } {
     const { batch } = this.#assertInput(x);
-    if (options.paddingMask !== undefined) {
-      throw new Error(
-        'ElementwiseLstm: forward() takes no paddingMask, as the final state would include the padding; use apply().',
-      );
-    }
+    assertNoPadding('ElementwiseLstm', options);
     if (state !== undefined) this.#assertState(state, batch);
     return tidy(() => {
       const { output, finalState } = elementwiseLstm(x, this.cellWeights(), { initialState: state?.cell });

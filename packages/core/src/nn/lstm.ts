@@ -31,11 +31,11 @@ import {
 } from '@tensorflow/tfjs-core';
 import { lstm, lstmStep } from '../ops/lstm.ts';
 import type { RandomStream } from '../random/stream.ts';
-import { assertCount, assertFloatShape, assertNumber, assertShape, assertTensor } from '../shape-checks.ts';
+import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts';
 import { Dropout } from './dropout.ts';
 import { type Initializer, uniformInitializer } from './initializers.ts';
 import { Module } from './module.ts';
-import type { MixerOptions, SequenceMixer } from './sequence-mixer.ts';
+import { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
 
 /** Options of {@link Lstm}. */
 export interface LstmLayerOptions {
@@ -115,12 +115,8 @@ export class Lstm extends Module implements SequenceMixer<LstmModuleState> {
    */
   apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
     const sizes = this.#assertInput(x);
-    const { paddingMask } = options;
-    if (paddingMask !== undefined) {
-      assertTensor('Lstm: paddingMask', paddingMask, 'bool');
-      assertShape('Lstm: paddingMask', paddingMask, ['batch', 'length'], sizes);
-    }
-    return tidy(() => this.#run(x, undefined, paddingMask).output);
+    assertPaddingMask('Lstm', options, sizes);
+    return tidy(() => this.#run(x, undefined, options.paddingMask).output);
   }
 
   /**
@@ -134,11 +130,7 @@ export class Lstm extends Module implements SequenceMixer<LstmModuleState> {
     options: MixerOptions = {},
   ): { output: Tensor3D; state: LstmModuleState } {
     const { batch } = this.#assertInput(x);
-    if (options.paddingMask !== undefined) {
-      throw new Error(
-        'Lstm: forward() takes no paddingMask, as the final state would include the padding; use apply().',
-      );
-    }
+    assertNoPadding('Lstm', options);
     if (state !== undefined) this.#assertState(state, batch);
     return tidy(() => this.#run(x, state, undefined));
   }

@@ -42,7 +42,7 @@ import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import { RelativePositions } from './relative-positions.ts';
 import { applyRotaryPositions } from './rotary-positions.ts';
-import type { MixerOptions, SequenceMixer } from './sequence-mixer.ts';
+import { assertPaddingMask, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
 
 /** How {@link MultiHeadAttention} knows positions. */
 export const ATTENTION_POSITIONS = ['none', 'rotary', 'relative', 'relativeLearned'] as const;
@@ -267,12 +267,9 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
     return this.output.forward(reshape(heads, [batch, length, this.heads * this.headSize]) as Tensor3D);
   }
 
-  #assertInput(x: Tensor, { paddingMask }: AttentionMaskOptions): { batch: number; length: number } {
+  #assertInput(x: Tensor, options: AttentionMaskOptions): { batch: number; length: number } {
     const sizes = assertFloatShape('MultiHeadAttention: x', x, ['batch', 'length', this.size]);
-    if (paddingMask !== undefined) {
-      assertTensor('MultiHeadAttention: paddingMask', paddingMask, 'bool');
-      assertShape('MultiHeadAttention: paddingMask', paddingMask, ['batch', 'length'], sizes);
-    }
+    assertPaddingMask('MultiHeadAttention', options, sizes);
     return sizes as { batch: number; length: number };
   }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Tensor, Tensor2D, Tensor3D, TensorContainer } from '@tensorflow/tfjs-core';
+import { assertShape, assertTensor } from '../shape-checks.ts';
 import type { Module } from './module.ts';
 
 /** What a mixer may be told about a batch. */
@@ -53,4 +54,37 @@ export interface SequenceMixer<State extends TensorContainer = TensorContainer> 
 
   /** The state before the first element. */
   initialState(batch: number): State;
+}
+
+/**
+ * Checks a padding mask, if there is one.
+ *
+ * @param layer what messages begin with
+ * @param sizes `batch` and `length` of the sequences
+ * @throws TypeError or RangeError if it is not bool `[batch, length]`
+ */
+export function assertPaddingMask(
+  layer: string,
+  { paddingMask }: MixerOptions,
+  sizes: Readonly<Record<string, number>>,
+): void {
+  if (paddingMask === undefined) return;
+  assertTensor(`${layer}: paddingMask`, paddingMask, 'bool');
+  assertShape(`${layer}: paddingMask`, paddingMask, ['batch', 'length'], sizes);
+}
+
+/**
+ * For `forward` of layers whose state knows nothing of padding.
+ *
+ * @param layer what messages begin with
+ * @param why there may be none
+ * @throws Error if there is a padding mask
+ */
+export function assertNoPadding(
+  layer: string,
+  { paddingMask }: MixerOptions,
+  why = 'the final state would include the padding',
+): void {
+  if (paddingMask === undefined) return;
+  throw new Error(`${layer}: forward() takes no paddingMask, as ${why}; use apply().`);
 }
