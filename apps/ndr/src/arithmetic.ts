@@ -28,7 +28,7 @@ export const arithmetic = defineExperiment({
   }),
   presets: {
     quick: {
-      summary: 'depth up to 3 → 5 and 6, 64 units, 8 layers; against relative positions',
+      summary: 'depth up to 3 → 5 and 6, 64 units, 8 layers; against relative positions; too short for the claims',
     },
     standard: {
       summary: 'depth up to 4 → 6 and 7, 64 units, 10 layers; against universal Transformers',

@@ -29,7 +29,8 @@ export const listOps = defineExperiment({
   }),
   presets: {
     quick: {
-      summary: 'up to 3 elements, dependency depth 2 and 3 → 5, 64 units, 8 layers; against relative positions',
+      summary:
+        'up to 3 elements, dependency depth 2 and 3 → 5, 64 units, 8 layers; against relative positions; too short for the claims',
     },
     standard: {
       summary: 'up to 4 elements, dependency depth 2 to 4 → 6, 64 units, 10 layers; against universal Transformers',
