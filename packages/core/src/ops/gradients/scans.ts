@@ -50,12 +50,16 @@ function cumprodGradient(
 
 /** With more numbers in a place, an operation takes longer than starting it does. */
 const LARGE_PLACE = 1024;
+/** With fewer of them in a row, taking places apart takes longer than it saves. */
+const SHORT_RUN = 32;
 
 /** `rᵢ = uᵢ + xᵢ₊₁ rᵢ₊₁` along an axis. */
 function recurrenceFromEnd(upstream: tf.Tensor, factors: tf.Tensor, axis: number): tf.Tensor {
   const places = factors.shape[axis] as number;
-  // On a GPU many operations in a row cost more than a few that repeat work.
-  if (factors.size > LARGE_PLACE * places && tf.getBackend() !== 'webgpu') {
+  const isLarge = factors.size > LARGE_PLACE * places;
+  const run = tf.util.sizeFromShape(factors.shape.slice(axis + 1));
+  // On a GPU many operations one after the other cost more than a few that repeat work.
+  if (isLarge && run >= SHORT_RUN && tf.getBackend() !== 'webgpu') {
     const [given, after] = [stepsOf(upstream, axis), stepsOf(factors, axis)];
     for (let i = places - 2; i >= 0; i--) {
       given[i] = tf.add(given[i]!, tf.mul(after[i + 1]!, given[i + 1]!));
