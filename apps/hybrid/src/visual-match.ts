@@ -110,7 +110,7 @@ export const visualMatch = defineExperiment({
   presets: {
     quick: {
       summary: '3 steps to see the colour, 15 for apples, a window of 8: window alone and Synchronous',
-      config: { models: ['window', 'synchronous'], lookSteps: 3, collectSteps: 15 },
+      config: { models: ['window', 'synchronous'], lookSteps: 3, collectSteps: 15, updates: 600 },
     },
     standard: {
       summary: 'the same with attention over everything, a DeltaNet and Synchronous, a little longer',
