@@ -228,13 +228,17 @@ function composed(
   }
   const matches = tf.mul(tf.sigmoid(z), allowed);
 
-  // Pairs of positions before pairs of sequences and heads: pairs that are put in order are long rows.
+  // Positions before sequences and heads, so that what is put in order are long rows. In three dimensions: tfjs's transposition of
+  // two takes no more than 2²⁰ columns on a GPU.
   const { order, rank } = visits(time);
-  const pairs: tf.Tensor2D = tf.transpose(tf.reshape(matches, [batch * heads, time * time]));
-  const visited = tf.reshape(permuted(pairs, order, rank), [time, time, batch * heads]);
+  const all = batch * heads;
+  const rearranged = (x: tf.Tensor, to: Int32Array, from: Int32Array): tf.Tensor3D =>
+    tf.reshape(permuted(tf.reshape(x, [time * time, all]), to, from), [time, time, all]);
+  const pairs = tf.transpose(tf.reshape(matches, [all, time, time]), [1, 2, 0]);
+  const visited = rearranged(pairs, order, rank);
   const unmatched = tf.cumprod(tf.sub(1, visited), 0, true);
-  const walkedPairs: tf.Tensor2D = tf.reshape(tf.mul(visited, unmatched), [time * time, batch * heads]);
-  const walked = tf.reshape(tf.transpose(permuted(walkedPairs, rank, order)), [batch, heads, time, time]);
+  const walkedPairs = rearranged(tf.mul(visited, unmatched), rank, order);
+  const walked = tf.reshape(tf.transpose(walkedPairs, [2, 0, 1]), [batch, heads, time, time]);
   const weights = normalize ? tf.div(walked, tf.maximum(tf.sum(walked, 3, true), 1e-12)) : walked;
   const output = tf.transpose(tf.matMul(weights, inHeads(part(2 * width, width), dim)), [0, 2, 1, 3]);
   return {
