@@ -98,15 +98,17 @@ export function expectWithin(
   }
 }
 
-/** Expects two lists of arrays to be equal bit for bit. */
+/** Expects two lists of arrays to be equal bit for bit, NaN included. */
 export function expectSameBits(actual: readonly ArrayLike<number>[], expected: readonly ArrayLike<number>[]): void {
   expect(actual.length).toBe(expected.length);
   for (const [index, values] of actual.entries()) {
-    const other = expected[index]!;
-    const differs =
-      values.length !== other.length || Array.prototype.some.call(values, (x, i) => !Object.is(x, other[i]));
-    expect(differs, `array ${index} differs`).toBe(false);
+    expect(bytesOf(values).equals(bytesOf(expected[index]!)), `array ${index} is the same`).toBe(true);
   }
+}
+
+function bytesOf(values: ArrayLike<number>): Buffer {
+  const { buffer, byteOffset, byteLength } = ArrayBuffer.isView(values) ? values : Float64Array.from(values);
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

@@ -264,5 +264,6 @@ describe('the number of threads', () => {
       ];
       return results.map((y) => y.dataSync());
     });
+    await dispose();
   });
 });
