@@ -50,6 +50,7 @@ export const overlap = defineExperiment({
       summary: "the paper's grid: 4 to 16 functions by 2 to 6 symbols, 5 seeds",
       config: {
         ...PAPER_SETTINGS,
+        lstm: { ...PAPER_SETTINGS.lstm, batchSize: 128, learningRate: 1e-3 },
         sharedFunctions: [4, 8, 12, 16],
         sharedSymbols: [2, 3, 4, 5, 6],
       },

@@ -3,10 +3,10 @@
  * expressions, the test deeper ones.
  */
 
-import { nestedArithmetic, shuffledBatches } from '@fwp/datasets';
+import { depthBalanced, nestedArithmetic, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
-import { classificationSettings } from './classification-training.ts';
+import { classificationSettings, settingsOf } from './classification-training.ts';
 import { claimsOnNesting, learningCurves, trainOnDepths } from './deeper-sentences.ts';
 import { paper } from './paper.ts';
 
@@ -20,11 +20,19 @@ export const arithmetic = defineExperiment({
   config: z.object({
     ...classificationSettings,
     maxDepth: z.int().min(3).default(3).describe('deepest training expression; a digit has depth 1'),
-    validationDepth: z.int().min(4).default(4).describe('depth of the deeper validation set'),
+    validationDepths: z
+      .tuple([z.int().min(4), z.int()])
+      .default([4, 4])
+      .describe('depth of the deeper validation set, least and most'),
     testDepths: z.tuple([z.int(), z.int()]).default([5, 6]).describe('depths of test expressions, least and most'),
     maxLength: z.int().min(9).default(21).describe('most tokens of an expression'),
+    modulus: z.int().min(2).max(10).default(10).describe('number of digits; values are modulo it'),
     trainExamples: z.int().min(1).default(10_000).describe('training expressions, besides those of two digits'),
     evaluationExamples: z.int().min(1).default(500).describe('expressions of each other set'),
+    balanced: z
+      .boolean()
+      .default(false)
+      .describe('whether training draws all depths equally often, not all expressions'),
   }),
   presets: {
     quick: {
@@ -35,7 +43,7 @@ export const arithmetic = defineExperiment({
       config: {
         models: ['neuralDataRouter', 'universal', 'relativeUniversal'],
         maxDepth: 4,
-        validationDepth: 5,
+        validationDepths: [5, 5],
         testDepths: [6, 7],
         maxLength: 29,
         trainExamples: 50_000,
@@ -53,7 +61,7 @@ export const arithmetic = defineExperiment({
       config: {
         models: ['neuralDataRouter', 'gatedPositions', 'relativeUniversal', 'universal'],
         maxDepth: 6,
-        validationDepth: 7,
+        validationDepths: [7, 7],
         testDepths: [8, 9],
         maxLength: 50,
         trainExamples: 100_000,
@@ -68,7 +76,14 @@ export const arithmetic = defineExperiment({
         warmupSteps: 0,
         steps: 100_000,
         evaluateEvery: 1000,
-        baselines: { size: 128, hiddenSize: 256, layers: 11, weightDecay: 0.0025, steps: 200_000 },
+        baselines: {
+          size: 128,
+          hiddenSize: 256,
+          layers: 11,
+          attentionDropout: 0.1,
+          weightDecay: 0.0025,
+          steps: 200_000,
+        },
       },
       seeds: [1, 2, 3, 4, 5],
     },
@@ -76,18 +91,24 @@ export const arithmetic = defineExperiment({
   trials: ({ models }) => models.map((model) => ({ model })),
   run: async (context) => {
     const { config, seed } = context;
-    const { maxDepth, validationDepth, testDepths, maxLength, trainExamples, evaluationExamples } = config;
+    const { maxDepth, validationDepths, testDepths, maxLength, modulus, trainExamples, evaluationExamples } = config;
     const task = nestedArithmetic({
       maxDepth,
-      deeperValidationDepths: [validationDepth, validationDepth],
+      deeperValidationDepths: validationDepths,
       deeperDepths: testDepths,
       maxLength,
+      modulus,
       trainExamples,
       evaluationExamples,
       seed,
     });
-    const training = shuffledBatches(task.sets.train, { batchSize: config.batchSize, sortedBatches: 16, seed });
-    return trainOnDepths(context, { ...task, ...task.sets, readOut: 'last', batch: (step) => training.batch(step) });
+    const { train } = task.sets;
+    const { batchSize, balanced } = settingsOf(context.key.model, config);
+    const training = balanced
+      ? depthBalanced(train, { seed })
+      : shuffledBatches(train, { batchSize, sortedBatches: 16, seed });
+    const batch = (step: number) => training.batch(step, batchSize);
+    return trainOnDepths(context, { ...task, ...task.sets, readOut: 'last', batch });
   },
   claims: claimsOnNesting('expressions'),
   report: { metric: 'deeper', rows: 'model', charts: learningCurves() },

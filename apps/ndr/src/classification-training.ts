@@ -15,17 +15,22 @@ import { z } from 'zod';
 /** Models that can be trained: a layer that is repeated, or an LSTM. */
 export const CLASSIFIERS = [...COLUMN_LAYERS, 'lstm', 'bidirectionalLstm'] as const;
 
-/** Settings that models without a gate may have otherwise. */
+/** Settings that some models may have otherwise. */
 const modelSettings = {
   size: z.int().min(1),
   hiddenSize: z.int().min(1),
   heads: z.int().min(1),
   layers: z.int().min(1),
   dropout: z.number().min(0).max(0.9),
+  attentionDropout: z.number().min(0).max(0.9),
+  batchSize: z.int().min(1),
   learningRate: z.number().positive(),
   weightDecay: z.number().min(0),
+  clipNorm: z.number().positive(),
   steps: z.int().min(1),
 };
+
+const someSettings = z.object(modelSettings).partial().default({});
 
 /** Settings of the models and of their training. */
 export const classificationSettings = {
@@ -40,17 +45,27 @@ export const classificationSettings = {
   layers: modelSettings.layers.default(8).describe('how often a layer is applied; 1 for LSTMs'),
   evaluationLayers: z.int().min(1).optional().describe('the same in evaluations of models with a gate'),
   dropout: modelSettings.dropout.default(0.1).describe('of branches and hidden units'),
-  attentionDropout: z.number().min(0).max(0.9).default(0.1).describe('of keys of geometric attention'),
+  attentionDropout: modelSettings.attentionDropout.default(0.1).describe('of keys of geometric attention'),
   gateDropout: z.number().min(0).max(0.9).default(0.1).describe('share of columns whose gate stays closed'),
-  batchSize: z.int().min(1).default(64),
+  batchSize: modelSettings.batchSize.default(64),
   learningRate: modelSettings.learningRate.default(2e-3),
   warmupSteps: z.int().min(0).default(200),
   weightDecay: modelSettings.weightDecay.default(0.01),
-  clipNorm: z.number().positive().default(1),
+  clipNorm: modelSettings.clipNorm.default(1),
   steps: modelSettings.steps.default(2000).describe('training steps'),
   evaluateEvery: z.int().min(1).default(500).describe('steps between evaluations'),
   evaluationBatchSize: z.int().min(1).default(256),
-  baselines: z.object(modelSettings).partial().default({}).describe('what is different for models without a gate'),
+  baselines: someSettings.describe(
+    'what is different for models without a gate; their weights of attention have no dropout but this',
+  ),
+  gated: someSettings.describe(
+    'what is different for models with a gate and softmax attention; the same holds for dropout',
+  ),
+  lstm: z
+    .object({ ...modelSettings, stateSize: z.int().min(1).describe('of each direction') })
+    .partial()
+    .default({})
+    .describe('what is different for LSTMs, besides baselines'),
 };
 
 const settings = z.object(classificationSettings);
@@ -93,7 +108,10 @@ export interface TrainedClassifier {
 
 /** The settings of one of the models. */
 export function settingsOf<Config extends ClassificationConfig>(name: string, config: Config): Config {
-  return isRouter(name) ? config : { ...config, ...config.baselines };
+  const lstm = isLstm(name) ? config.lstm : {};
+  const own = isGated(name) ? (isGeometric(name) ? {} : config.gated) : { ...config.baselines, ...lstm };
+  const attentionDropout = own.attentionDropout ?? (isGeometric(name) ? config.attentionDropout : 0);
+  return { ...config, ...own, attentionDropout };
 }
 
 /** Makes a model of a name; the settings are those of this model. */
@@ -105,19 +123,22 @@ export function createClassifier(
 ): Classifier {
   const { size, hiddenSize, heads, layers, dropout, attentionDropout, gateDropout } = config;
   const common = { vocabularySize, classes, size, random };
-  if (name === 'lstm' || name === 'bidirectionalLstm') {
-    return new LstmClassifier({ ...common, dropout, bidirectional: name === 'bidirectionalLstm' });
+  if (isLstm(name)) {
+    const { stateSize } = config.lstm;
+    return new LstmClassifier({ ...common, hiddenSize: stateSize, dropout, bidirectional: name !== 'lstm' });
   }
-  const layer = { name: name as ColumnLayerName, hiddenSize, heads, dropout, gateDropout };
-  // The authors drop keys of geometric attention only.
-  const keys = { attentionDropout: isRouter(name) || name === 'geometric' ? attentionDropout : 0 };
-  return new SequenceClassifier({ ...common, layers, readOut, layer: { ...layer, ...keys } });
+  const layer = { name: name as ColumnLayerName, hiddenSize, heads, dropout, attentionDropout, gateDropout };
+  return new SequenceClassifier({ ...common, layers, readOut, layer });
 }
 
+const isLstm = (name: string): boolean => name === 'lstm' || name === 'bidirectionalLstm';
+
 /** Whether a model copies columns by gates. */
-function isRouter(name: string): boolean {
-  return ['neuralDataRouter', 'dataRouterCtlPlusPlus', 'gated', 'gatedPositions'].includes(name);
-}
+const isGated = (name: string): boolean =>
+  ['neuralDataRouter', 'dataRouterCtlPlusPlus', 'gated', 'gatedPositions'].includes(name);
+
+const isGeometric = (name: string): boolean =>
+  ['neuralDataRouter', 'dataRouterCtlPlusPlus', 'geometric'].includes(name);
 
 /**
  * Trains a model.
@@ -133,7 +154,7 @@ export async function trainClassifier<Key extends { readonly model: string }>(
   const { learningRate, weightDecay, clipNorm, warmupSteps, steps: total } = config;
   const optimizer = new AdamW(model, { learningRate, weightDecay, clipNorm, schedule: linearWarmup(warmupSteps) });
   const measure = async (set: ClassificationSet): Promise<Evaluated> => {
-    const { evaluationLayers = config.layers } = isRouter(key.model) ? config : {};
+    const { evaluationLayers = config.layers } = isGated(key.model) ? config : {};
     if (model instanceof SequenceClassifier) model.layers = evaluationLayers;
     const evaluated = await evaluate(model, set, config.evaluationBatchSize);
     if (model instanceof SequenceClassifier) model.layers = config.layers;

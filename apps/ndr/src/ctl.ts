@@ -7,7 +7,7 @@
 import { compositionalTableLookup, depthBalanced } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
-import { classificationSettings } from './classification-training.ts';
+import { classificationSettings, settingsOf } from './classification-training.ts';
 import { accuraciesWithin, learningCurves, routerIsBest, trainOnDepths } from './deeper-sentences.ts';
 import { paper } from './paper.ts';
 import { publishedCtl } from './published.ts';
@@ -28,7 +28,10 @@ export const ctl = defineExperiment({
     symbols: z.int().min(2).default(4),
     functions: z.int().min(1).default(4),
     maxDepth: z.int().min(2).default(4).describe('most functions of a training composition'),
-    validationDepth: z.int().min(3).default(5).describe('functions of a composition of the deeper validation set'),
+    validationDepths: z
+      .tuple([z.int().min(3), z.int()])
+      .default([5, 5])
+      .describe('functions of the deeper validation set, least and most'),
     testDepths: z.tuple([z.int(), z.int()]).default([6, 7]).describe('functions of test compositions, least and most'),
     trainExamples: z.int().min(1).default(1100).describe('training compositions, besides single functions'),
     evaluationExamples: z.int().min(1).default(100).describe('examples that are like those of training'),
@@ -50,7 +53,7 @@ export const ctl = defineExperiment({
         symbols: 8,
         functions: 6,
         maxDepth: 5,
-        validationDepth: 6,
+        validationDepths: [6, 6],
         testDepths: [7, 8],
         trainExamples: 20_000,
         evaluationExamples: 1000,
@@ -80,7 +83,7 @@ export const ctl = defineExperiment({
         symbols: 8,
         functions: 9,
         maxDepth: 5,
-        validationDepth: 6,
+        validationDepths: [6, 8],
         testDepths: [9, 10],
         trainExamples: 53_000,
         evaluationExamples: 4000,
@@ -94,6 +97,16 @@ export const ctl = defineExperiment({
         clipNorm: 5,
         steps: 30_000,
         baselines: { size: 128, hiddenSize: 256, heads: 4, layers: 11, dropout: 0.1, weightDecay: 0.0025 },
+        gated: { hiddenSize: 1024, learningRate: 2e-4 },
+        lstm: {
+          size: 16,
+          stateSize: 200,
+          dropout: 0.5,
+          batchSize: 256,
+          learningRate: 1e-3,
+          weightDecay: 0,
+          steps: 20_000,
+        },
         evaluateEvery: 1000,
       },
       seeds: [1, 2, 3, 4, 5],
@@ -102,14 +115,14 @@ export const ctl = defineExperiment({
   trials: ({ models, formats }) => models.flatMap((model) => formats.map((format) => ({ model, format }))),
   run: async (context) => {
     const { config, key, seed } = context;
-    const { symbols, functions, maxDepth, validationDepth, trainExamples, evaluationExamples } = config;
+    const { symbols, functions, maxDepth, validationDepths, trainExamples, evaluationExamples } = config;
     const task = compositionalTableLookup({
       format: key.format,
       symbols,
       functions,
       newFunctions: 0,
       maxDepth,
-      deeperValidationDepths: [validationDepth, validationDepth],
+      deeperValidationDepths: validationDepths,
       deeperDepths: config.testDepths,
       trainExamples,
       evaluationExamples,
@@ -124,7 +137,7 @@ export const ctl = defineExperiment({
       ...sets,
       iid: sets.test,
       readOut: key.format === 'forward' ? 'last' : config.backwardReadOut,
-      batch: (step) => training.batch(step, config.batchSize),
+      batch: (step) => training.batch(step, settingsOf(key.model, config).batchSize),
     });
   },
   published: publishedCtl,

@@ -3,10 +3,10 @@
  * depth counts only elements that the value depends on.
  */
 
-import { dependencyBalancedListOps, shuffledBatches } from '@fwp/datasets';
+import { dependencyBalancedListOps, LIST_OPERATORS, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment } from '@fwp/lab';
 import { z } from 'zod';
-import { classificationSettings } from './classification-training.ts';
+import { classificationSettings, settingsOf } from './classification-training.ts';
 import { claimsOnNesting, learningCurves, trainOnDepths } from './deeper-sentences.ts';
 import { paper } from './paper.ts';
 
@@ -20,10 +20,19 @@ export const listOps = defineExperiment({
   config: z.object({
     ...classificationSettings,
     depths: z.tuple([z.int(), z.int()]).default([2, 3]).describe('dependency depths of training, least and most'),
-    validationDepth: z.int().min(3).default(4).describe('dependency depth of the deeper validation set'),
+    validationDepths: z
+      .tuple([z.int().min(3), z.int()])
+      .default([4, 4])
+      .describe('dependency depth of the deeper validation set, least and most'),
     testDepths: z.tuple([z.int(), z.int()]).default([5, 5]).describe('dependency depths of test lists'),
     maxElements: z.int().min(2).default(3).describe('most elements of a list'),
     maxSize: z.int().min(5).default(20).describe('largest size of an example: a digit counts 1, a list 3 more'),
+    operators: z
+      .array(z.enum(LIST_OPERATORS))
+      .min(1)
+      .default([...LIST_OPERATORS])
+      .describe('minimum, maximum, median, sum'),
+    modulus: z.int().min(2).max(10).default(10).describe('number of digits; sums are modulo it'),
     trainExamples: z.int().min(1).default(10_000),
     evaluationExamples: z.int().min(1).default(500).describe('lists of each other set'),
   }),
@@ -37,7 +46,7 @@ export const listOps = defineExperiment({
       config: {
         models: ['neuralDataRouter', 'universal', 'relativeUniversal'],
         depths: [2, 4],
-        validationDepth: 5,
+        validationDepths: [5, 5],
         testDepths: [6, 6],
         maxElements: 4,
         maxSize: 30,
@@ -57,7 +66,7 @@ export const listOps = defineExperiment({
       config: {
         models: ['neuralDataRouter', 'gatedPositions', 'relativeUniversal', 'universal'],
         depths: [2, 6],
-        validationDepth: 7,
+        validationDepths: [7, 7],
         testDepths: [8, 9],
         maxElements: 5,
         maxSize: 50,
@@ -75,7 +84,15 @@ export const listOps = defineExperiment({
         weightDecay: 0.09,
         steps: 100_000,
         evaluateEvery: 1000,
-        baselines: { size: 256, layers: 6, dropout: 0.015, learningRate: 4e-4, weightDecay: 0.05, steps: 200_000 },
+        baselines: {
+          size: 256,
+          layers: 6,
+          dropout: 0.015,
+          attentionDropout: 0.05,
+          learningRate: 4e-4,
+          weightDecay: 0.05,
+          steps: 200_000,
+        },
       },
       seeds: [1, 2, 3, 4, 5],
     },
@@ -83,18 +100,31 @@ export const listOps = defineExperiment({
   trials: ({ models }) => models.map((model) => ({ model })),
   run: async (context) => {
     const { config, seed } = context;
-    const { depths, validationDepth, testDepths, maxElements, maxSize, trainExamples, evaluationExamples } = config;
+    const {
+      depths,
+      validationDepths,
+      testDepths,
+      maxElements,
+      maxSize,
+      operators,
+      modulus,
+      trainExamples,
+      evaluationExamples,
+    } = config;
     const task = dependencyBalancedListOps({
       depths,
-      deeperValidationDepths: [validationDepth, validationDepth],
+      deeperValidationDepths: validationDepths,
       deeperDepths: testDepths,
       maxElements,
       maxSize,
+      operators,
+      modulus,
       trainExamples,
       evaluationExamples,
       seed,
     });
-    const training = shuffledBatches(task.sets.train, { batchSize: config.batchSize, sortedBatches: 16, seed });
+    const { batchSize } = settingsOf(context.key.model, config);
+    const training = shuffledBatches(task.sets.train, { batchSize, sortedBatches: 16, seed });
     return trainOnDepths(context, { ...task, ...task.sets, readOut: 'first', batch: (step) => training.batch(step) });
   },
   claims: claimsOnNesting('lists'),

@@ -1,6 +1,6 @@
 import { dispose, init, RandomStream } from '@fwp/core';
 import { compositionalTableLookup } from '@fwp/datasets';
-import type { SequenceClassifier } from '@fwp/ndr';
+import type { LstmClassifier, SequenceClassifier } from '@fwp/ndr';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -58,8 +58,20 @@ it('models without a gate may have settings of their own', () => {
   const different = { ...config, baselines: { heads: 4, steps: 7 } };
   expect(settingsOf('neuralDataRouter', different)).toEqual(different);
   for (const name of ['relativeUniversal', 'lstm']) {
-    expect(settingsOf(name, different)).toEqual({ ...different, heads: 4, steps: 7 });
+    expect(settingsOf(name, different)).toEqual({ ...different, heads: 4, steps: 7, attentionDropout: 0 });
   }
+  const ablations = { ...different, gated: { steps: 9 }, lstm: { steps: 8, stateSize: 5 } };
+  expect(settingsOf('gatedPositions', ablations)).toEqual({ ...ablations, steps: 9, attentionDropout: 0 });
+  expect(settingsOf('lstm', ablations)).toMatchObject({ heads: 4, steps: 8 });
+  const lstm = createClassifier('lstm', ablations, data, new RandomStream(1)) as LstmClassifier;
+  expect(lstm.lstm.hiddenSize).toBe(5);
+  lstm.dispose();
+});
+
+it('dropout of attention is that of keys, of softmax attention only where it is asked for', () => {
+  const dropped = { ...config, baselines: { attentionDropout: 0.3 } };
+  expect(settingsOf('geometric', config).attentionDropout).toBe(config.attentionDropout);
+  expect(settingsOf('relativeUniversal', dropped).attentionDropout).toBe(0.3);
 });
 
 it('lengths are given only where there is padding', () => {

@@ -47,7 +47,8 @@ export function measureSentences(
       const endless = model.generate(inputs, { length, forbidEnd: true });
       for (const [row, target] of targets.entries()) {
         const [output, forced] = [outputs[row] as number[], endless[row] as number[]];
-        const shared = Math.min(output.length, target.length);
+        // An output without a symbol has none right, as in the authors' count.
+        const shared = Math.max(1, Math.min(output.length, target.length));
         if (isPrefix(target, output) && output.length === target.length) right.exact++;
         if (isPrefix(target.slice(0, shared), output)) right.prefix++;
         if (isPrefix(target, forced)) right.oracle++;

@@ -54,6 +54,8 @@ export {
   type DependencyBalancedListOps,
   type DependencyBalancedListOpsOptions,
   dependencyBalancedListOps,
+  LIST_OPERATORS,
+  type ListOperator,
 } from './systematic/dependency-balanced-list-ops.ts';
 export {
   type ClassificationBatch,

@@ -36,7 +36,7 @@ export type ColumnLayerName = (typeof COLUMN_LAYERS)[number];
 export interface ColumnLayerOptions {
   /** Size of a column. */
   size: number;
-  /** Number of hidden units. Default 2 · size. */
+  /** Number of hidden units. Default 2 · size; 4 · size, as the authors have it, for `gated` and `gatedPositions`. */
   hiddenSize?: number | undefined;
   /** Number of heads. Default 1. */
   heads?: number | undefined;
@@ -61,6 +61,7 @@ export function createColumnLayer(name: ColumnLayerName, options: ColumnLayerOpt
   assertOneOf('createColumnLayer: name', name, COLUMN_LAYERS);
   const { attentionDropout, heads, ...common } = options;
   const { size, random } = common;
+  const tanh = { update: 'tanh', hiddenSize: options.hiddenSize ?? 4 * size } as const;
   const geometric = (variant: { normalize?: boolean; projectionBiases?: boolean }) =>
     new GeometricSelfAttention({ size, heads, random, keyDropout: attentionDropout, ...variant });
   const softmax = (positions: 'none' | 'relative' | 'gated') =>
@@ -73,9 +74,9 @@ export function createColumnLayer(name: ColumnLayerName, options: ColumnLayerOpt
     case 'geometric':
       return new UniversalLayer({ ...common, attention: geometric({ normalize: true }) });
     case 'gated':
-      return new DataRouterLayer({ ...common, attention: softmax('relative'), update: 'tanh' });
+      return new DataRouterLayer({ ...common, ...tanh, attention: softmax('relative') });
     case 'gatedPositions':
-      return new DataRouterLayer({ ...common, attention: softmax('gated'), update: 'tanh' });
+      return new DataRouterLayer({ ...common, ...tanh, attention: softmax('gated') });
     case 'relativeUniversal':
       return new UniversalLayer({ ...common, attention: softmax('relative') });
     default:

@@ -4,15 +4,16 @@
  */
 
 import {
-  type AttentionPositions,
   type AttentionState,
   CrossAttention,
   type CrossAttentionState,
   Dropout,
   FeedForward,
+  type FeedForwardOptions,
   LayerNorm,
   Module,
   MultiHeadAttention,
+  type MultiHeadAttentionOptions,
   type RandomStream,
 } from '@fwp/core';
 import { type Tensor, type Tensor3D, tidy } from '@tensorflow/tfjs-core';
@@ -21,13 +22,11 @@ import { type Tensor, type Tensor3D, tidy } from '@tensorflow/tfjs-core';
 export interface DecoderLayerOptions {
   /** Size of a vector. */
   size: number;
-  /** Number of hidden units. */
-  hiddenSize: number;
-  /** Number of heads. */
-  heads: number;
-  /** How self-attention knows positions. Default `'none'`. */
-  positions?: AttentionPositions | undefined;
-  /** Dropout rate of all branches and of hidden units. Default 0. */
+  /** Attention to earlier positions; attention over the source has as many heads. */
+  selfAttention: Omit<MultiHeadAttentionOptions, 'size' | 'causal' | 'bias' | 'random'>;
+  /** The feed-forward part. */
+  feedForward: Omit<FeedForwardOptions, 'size' | 'random'>;
+  /** Dropout rate of all branches. Default 0. */
   dropout?: number | undefined;
   /** Draws the initial values. */
   random: RandomStream;
@@ -41,14 +40,15 @@ export class DecoderLayer extends Module {
   readonly norms: readonly LayerNorm[];
   readonly #dropout: Dropout;
 
-  constructor({ size, hiddenSize, heads, positions = 'none', dropout = 0, random }: DecoderLayerOptions) {
+  constructor({ size, selfAttention, feedForward, dropout = 0, random }: DecoderLayerOptions) {
     super();
     try {
-      const attention = { size, heads, bias: false, random };
-      const own = new MultiHeadAttention({ ...attention, causal: true, positions });
+      const common = { size, bias: false, random };
+      const own = new MultiHeadAttention({ ...selfAttention, ...common, causal: true });
       this.selfAttention = this.addModule('selfAttention', own);
-      this.crossAttention = this.addModule('crossAttention', new CrossAttention(attention));
-      this.feedForward = this.addModule('feedForward', new FeedForward({ size, hiddenSize, dropout, random }));
+      const { heads } = selfAttention;
+      this.crossAttention = this.addModule('crossAttention', new CrossAttention({ ...common, heads }));
+      this.feedForward = this.addModule('feedForward', new FeedForward({ ...feedForward, size, random }));
       this.norms = this.addModules(
         'norms',
         [0, 1, 2].map(() => new LayerNorm({ size })),

@@ -10,6 +10,9 @@
  * With relative positions E is Xavier uniform and x = E[t]. With absolute ones the sum has dropout 0.1, whatever the rate
  * elsewhere, as published. Output scores are tied, y E_outᵀ + b.
  *
+ * Weights begin as the authors' do: W₁ of the feed-forward parts Xavier uniform with gain √2, W₂ and attention Xavier uniform;
+ * but self-attention with relative positions U(±1/√size), the default of their framework.
+ *
  * Sentences go from `start` to `end` (tokens 1 and 2); 0 is padding. A decoder reads all columns of the target but the last
  * and predicts all but the first.
  */
@@ -23,6 +26,7 @@ import {
   type CrossAttentionState,
   Dropout,
   Embedding,
+  fanInUniform,
   type Initializer,
   inTidy,
   Module,
@@ -35,7 +39,7 @@ import {
 } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { DecoderLayer } from './decoder-layer.ts';
-import { presence } from './sequence-classifier.ts';
+import { assertLengths, presence } from './sequence-classifier.ts';
 import { sinusoidalPositions } from './sinusoidal-positions.ts';
 
 /** How embeddings are weighed against absolute positions. */
@@ -111,19 +115,26 @@ export class EncoderDecoder extends Module {
       const table = (vocabularySize: number) => new Embedding({ vocabularySize, size, random, initializer });
       this.inputEmbedding = this.addModule('inputEmbedding', table(inputVocabularySize));
       this.outputEmbedding = this.addModule('outputEmbedding', table(outputVocabularySize));
-      const known = positions === 'relative' ? 'relative' : 'none';
+      const isRelative = positions === 'relative';
+      const selfAttention = {
+        heads,
+        positions: isRelative ? 'relative' : 'none',
+        ...(isRelative ? { weightInitializer: fanInUniform() } : {}),
+      } as const;
+      const initializers = { weightInitializer: xavierUniform(Math.SQRT2), outputInitializer: xavierUniform() };
+      const feedForward = { hiddenSize, dropout, ...initializers };
       for (let i = 0; i < count; i++) {
         encoder.push(
           new TransformerBlock({
             size,
-            mixer: { heads, causal: false, positions: known, bias: false },
-            feedForward: { hiddenSize, dropout },
+            mixer: { ...selfAttention, causal: false, bias: false },
+            feedForward,
             placement: 'post',
             dropout,
             random,
           }),
         );
-        decoder.push(new DecoderLayer({ size, hiddenSize, heads, positions: known, dropout, random }));
+        decoder.push(new DecoderLayer({ size, selfAttention, feedForward, dropout, random }));
       }
       this.encoder = this.addModules('encoder', encoder);
       this.decoder = this.addModules('decoder', decoder);
@@ -164,7 +175,8 @@ export class EncoderDecoder extends Module {
    * @param targets sentences
    */
   loss(inputs: Sentences, targets: Sentences): tf.Scalar {
-    this.#assertTokens('targets', targets.tokens);
+    const sizes = this.#assertTokens('targets', targets.tokens);
+    assertLengths('EncoderDecoder: targets.lengths', targets.lengths, sizes);
     return tf.tidy(() => {
       const [batch, length] = targets.tokens.shape;
       const previous = tf.slice(targets.tokens, [0, 0], [batch, length - 1]);
@@ -238,8 +250,7 @@ export class EncoderDecoder extends Module {
 
   #encode({ tokens, lengths }: Sentences): { encoded: tf.Tensor3D; paddingMask: tf.Tensor2D } {
     const sizes = this.#assertTokens('inputs.tokens', tokens);
-    assertTensor('EncoderDecoder: inputs.lengths', lengths, 'int32');
-    assertShape('EncoderDecoder: inputs.lengths', lengths, ['batch'], sizes);
+    assertLengths('EncoderDecoder: inputs.lengths', lengths, sizes);
     const paddingMask = presence(lengths, tokens.shape[1]);
     const x = this.#embed(this.inputEmbedding, tokens, 0);
     const encoded = this.#through(this.encoder, x, (layer, h) => layer.apply(h, { paddingMask }));

@@ -19,7 +19,7 @@ import {
   type RandomStream,
 } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { lastColumns, presence } from './sequence-classifier.ts';
+import { assertLengths, lastColumns, presence } from './sequence-classifier.ts';
 
 /** Options of {@link LstmClassifier}. */
 export interface LstmClassifierOptions {
@@ -78,8 +78,8 @@ export class LstmClassifier extends Module {
       string,
       number
     >;
-    if (lengths !== undefined) assertShape('LstmClassifier: lengths', lengths, [batch as number]);
     const [rows, columns] = [batch as number, length as number];
+    if (lengths !== undefined) assertLengths('LstmClassifier: lengths', lengths, { batch: rows, length: columns });
     return tf.tidy(() => {
       const x = this.#dropout.forward(this.embedding.forward(tokens)) as tf.Tensor3D;
       const paddingMask = lengths && presence(lengths, columns);

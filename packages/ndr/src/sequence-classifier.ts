@@ -9,6 +9,7 @@
 
 import {
   assertCount,
+  assertIndices,
   assertNumber,
   assertOneOf,
   assertShape,
@@ -199,12 +200,32 @@ export class SequenceClassifier extends Module {
 
   #assertSentences(tokens: tf.Tensor2D, lengths: tf.Tensor1D | undefined): { batch: number; length: number } {
     assertTensor('SequenceClassifier: tokens', tokens, 'int32');
-    const sizes = assertShape('SequenceClassifier: tokens', tokens, ['batch', 'length']);
-    if (lengths !== undefined) {
-      assertTensor('SequenceClassifier: lengths', lengths, 'int32');
-      assertShape('SequenceClassifier: lengths', lengths, ['batch'], sizes);
-    }
-    return sizes as { batch: number; length: number };
+    const sizes = assertShape('SequenceClassifier: tokens', tokens, ['batch', 'length']) as {
+      batch: number;
+      length: number;
+    };
+    if (lengths !== undefined) assertLengths('SequenceClassifier: lengths', lengths, sizes);
+    return sizes;
+  }
+}
+
+/**
+ * Makes sure that lengths are int32 `[batch]`, each from 1 to `length` where that can be seen without waiting for a GPU.
+ *
+ * @throws RangeError or TypeError saying what they are
+ */
+export function assertLengths(
+  name: string,
+  lengths: tf.Tensor1D,
+  { batch, length }: { batch: number; length: number },
+): void {
+  assertTensor(name, lengths, 'int32');
+  assertShape(name, lengths, [batch]);
+  const last = lastColumns(lengths, batch, length);
+  try {
+    assertIndices(`${name} − 1 at `, last, length, `a sentence has at least one token and at most as many as columns.`);
+  } finally {
+    last.dispose();
   }
 }
 
@@ -216,7 +237,7 @@ export function presence(lengths: tf.Tensor1D, length: number): tf.Tensor2D {
 /** Numbers of the last tokens. */
 export function lastColumns(lengths: tf.Tensor1D | undefined, batch: number, length: number): tf.Tensor1D {
   const ends = lengths ?? tf.fill([batch], length, 'int32');
-  return tf.sub(ends as tf.Tensor1D, tf.scalar(1, 'int32'));
+  return tf.tidy(() => tf.sub(ends as tf.Tensor1D, tf.scalar(1, 'int32')));
 }
 
 function withoutName({ name: _, ...options }: ColumnLayerSpecification): Omit<ColumnLayerOptions, 'size' | 'random'> {

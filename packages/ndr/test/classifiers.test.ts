@@ -48,7 +48,7 @@ const classifiers = {
   bidirectionalLstm: () => new LstmClassifier({ ...common, layers: 2, random: new RandomStream(1) }),
 };
 
-describe.each(await availableDevices(core))('classifiers on $name', ({ options }) => {
+describe.each(await availableDevices(core))('classifiers on $name', ({ name, options }) => {
   beforeAll(async () => {
     await init(options);
   });
@@ -82,6 +82,20 @@ describe.each(await availableDevices(core))('classifiers on $name', ({ options }
       expectClose(alone.dataSync(), row, 4);
     });
     model.dispose();
+  });
+
+  it.skipIf(name === 'webgpu')('a sentence has at least one token, and at most as many as there are columns', () => {
+    for (const make of [classifiers.router, classifiers.lstm]) {
+      const model = make();
+      for (const [wrong, place] of [
+        [[5, 4, 3, 3], '0] is 4'],
+        [[4, 4, 3, 0], '3] is -1'],
+      ] as const) {
+        const given = tf.tensor1d([...wrong], 'int32');
+        expect(() => model.forward(tokens(), given)).toThrow(`: lengths − 1 at [${place}, but must be in [0, 4)`);
+      }
+      model.dispose();
+    }
   });
 
   it('a trace ends with the columns that are read', () => {

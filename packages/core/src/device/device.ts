@@ -14,6 +14,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
+import packageJson from '../../package.json' with { type: 'json' };
 import { BACKEND_NAME, FwpBackend } from '../backend/backend.ts';
 import { registerKernels, setNaNCheck } from '../backend/register.ts';
 import { Engine } from '../engine/engine.ts';
@@ -44,7 +45,10 @@ export interface InitOptions {
   threads?: number;
   /** Largest size of the CPU engine's heap in bytes. Default: 4 GiB on wasm, three quarters of the memory on native. */
   heapLimit?: number;
-  /** Search every result for NaN and throw at the first operation that makes one. Slow. Default `false`. */
+  /**
+   * On the CPU engine (`native`, `wasm`): search every result for NaN and throw at the first operation that makes one. On other
+   * devices: tfjs's debug mode, which prints every operation and warns of a NaN. Slow. Default `false`.
+   */
   debug?: boolean;
   /** An instruction set of the native device by name, instead of the widest one (`'avx512'`, `'avx2'`, `'baseline'`, `'neon'`). */
   simd?: string;
@@ -77,10 +81,19 @@ const SMALLEST_HEAP = 16 * 1024 * 1024;
 
 let current: DeviceInfo | undefined;
 let currentBackend: FwpBackend | undefined;
+/** The last change of the device that was asked for. */
+let lastChange: Promise<unknown> = Promise.resolve();
+
+/** One change of the device after the other: there is one engine, and one backend of tfjs. */
+function inTurn<T>(change: () => Promise<T>): Promise<T> {
+  const turn = lastChange.then(change);
+  lastChange = turn.catch(() => {});
+  return turn;
+}
 
 /**
  * Makes a device ready and makes it tfjs's current backend. Calling it again switches the device; tensors of the
- * CPU engine that is left are gone then.
+ * CPU engine that is left are gone then. Calls at the same time take their turns.
  *
  * @throws DeviceUnavailableError if the device is not there; the message says what is missing and how to get it
  * @throws RangeError for an unknown device name or a bad number
@@ -89,17 +102,19 @@ export async function init(options: InitOptions = {}): Promise<DeviceInfo> {
   const { device = 'auto', debug = false } = options;
   validate(options);
   registerGradients();
-  switch (device) {
-    case 'webgpu':
-    case 'tensorflow':
-    case 'cpu': {
-      const info = await useOtherBackend(device, options);
-      if (debug) tf.enableDebugMode();
-      return info;
+  return inTurn(async () => {
+    switch (device) {
+      case 'webgpu':
+      case 'tensorflow':
+      case 'cpu': {
+        const info = await useOtherBackend(device, options);
+        if (debug) tf.enableDebugMode();
+        return info;
+      }
+      default:
+        return useEngine(device, options, debug);
     }
-    default:
-      return useEngine(device, options, debug);
-  }
+  });
 }
 
 /**
@@ -118,8 +133,13 @@ export function engineBackend(): FwpBackend | undefined {
 }
 
 /** Ends the CPU engine's threads, or the GPU device, and frees its memory. Tensors on it are gone; `init()` starts anew. */
-export async function dispose(): Promise<void> {
+export function dispose(): Promise<void> {
+  return inTurn(async () => endDevice());
+}
+
+function endDevice(): void {
   setNaNCheck(false);
+  tf.env().set('DEBUG', false);
   if (currentBackend !== undefined) tf.removeBackend(BACKEND_NAME);
   if (current?.name === 'webgpu') unloadWebGpu();
   currentBackend = undefined;
@@ -134,7 +154,7 @@ async function useEngine(
   const native = wanted === 'native' || (wanted === 'auto' && (await hasNativeAddon()));
   const notes: string[] = [];
   // The old engine goes first: the native add-on serves one engine at a time, and address space is dear.
-  await dispose();
+  endDevice();
   let module: KernelModule;
   let threads = options.threads ?? Math.min(await processorCount(), DEFAULT_MAX_THREADS);
   if (native) {
@@ -174,7 +194,7 @@ async function useOtherBackend(
       : name === 'tensorflow'
         ? await loadTensorflow(threads)
         : { backend: 'cpu', simd: '', version: tf.version_core, notes: ["tfjs's plain JavaScript backend: slow"] };
-  await dispose();
+  endDevice();
   register?.();
   if (!(await tf.setBackend(loaded.backend))) {
     throw new DeviceUnavailableError(`Device '${name}': tfjs could not start its backend '${loaded.backend}'.`);
@@ -189,7 +209,7 @@ const NO_SHARED_MEMORY =
   "'Cross-Origin-Opener-Policy: same-origin' and 'Cross-Origin-Embedder-Policy: require-corp', or use init({ threads: 1 }).";
 
 /** The version of this package's engine. */
-export const VERSION = '0.1.0';
+export const VERSION: string = packageJson.version;
 
 function validate({ device = 'auto', threads, heapLimit, simd }: InitOptions): void {
   if (!DEVICES.includes(device)) {

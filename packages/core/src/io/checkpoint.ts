@@ -14,6 +14,7 @@ import { CorruptFileError } from '../errors.ts';
 import type { Module } from '../nn/module.ts';
 import type { Optimizer, OptimizerValues } from '../optim/optimizer.ts';
 import { RandomStream, type RandomStreamState } from '../random/stream.ts';
+import { assertCount } from '../shape-checks.ts';
 import { loadSafetensors, saveSafetensors } from './safetensors.ts';
 
 /** A value that JSON can hold. */
@@ -57,6 +58,7 @@ interface Content {
  * @param path the file; missing folders are made
  * @param parts what to save
  * @param info number of steps (default: the optimiser's, or 0) and anything else that JSON can hold (default null)
+ * @throws RangeError if `step` is no count, or a number in `extra` is not finite, which JSON would make null of
  */
 export async function saveCheckpoint(
   path: string,
@@ -65,6 +67,8 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const { module, optimizer, random = {} } = parts;
   const { step = optimizer?.stepCount ?? 0, extra = null } = info;
+  assertCount('saveCheckpoint: step', step, 0);
+  assertFiniteNumbers(extra, 'extra');
   const moduleTensors = module?.stateDict() ?? {};
   const optimizerState = optimizer?.stateDict();
   const tensors: NamedTensorMap = { ...moduleTensors };
@@ -132,6 +136,16 @@ export async function loadCheckpoint(path: string, parts: CheckpointParts): Prom
   } finally {
     for (const tensor of Object.values(tensors)) tensor.dispose();
   }
+}
+
+function assertFiniteNumbers(value: Json, name: string): void {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new RangeError(
+      `saveCheckpoint: ${name} is ${value}, which JSON cannot hold; leave it out, or write it as a string.`,
+    );
+  }
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, part] of Object.entries(value)) assertFiniteNumbers(part as Json, `${name}.${key}`);
 }
 
 /** Sets the module's tensors and does the rest; if that throws, the module is as before. */

@@ -140,7 +140,13 @@ async function encodeParts(
   // Elements of four bytes first, so that all data lie at a multiple of their size.
   named.sort(([, a], [, b]) => Number(a.dtype === 'bool') - Number(b.dtype === 'bool'));
   // All reads start now, before anyone can change a tensor.
-  const data = await Promise.all(named.map(async ([, tensor]) => asBytes(await tensor.data())));
+  const data = await Promise.all(
+    named.map(async ([, tensor]) => {
+      const values = await tensor.data();
+      // Whoever makes a tensor may call any number true.
+      return asBytes(tensor.dtype === 'bool' ? values.map((value) => Number(value !== 0)) : values);
+    }),
+  );
   let end = 0;
   const entries = named.map(([name, { dtype, shape }], i): HeaderEntry => {
     const begin = end;

@@ -37,8 +37,10 @@ export interface ConvolutionOptions {
   activation?: ConvolutionActivation;
   /** Draws the initial values. */
   random: RandomStream;
-  /** Of weight and bias. Default: uniform within ±1/√fanIn. */
-  initializer?: Initializer;
+  /** Of the filter, whose fans count its kernelSize² places. Default: uniform within ±1/√fanIn. */
+  weightInitializer?: Initializer;
+  /** Default: uniform within ±1/√fanIn. */
+  biasInitializer?: Initializer;
 }
 
 /** What both directions have. */
@@ -71,13 +73,17 @@ abstract class Convolution extends Module {
     this.padding = padding;
     this.activation = activation;
     // PyTorch counts the channels that a tap of the stored filter has in its second place, of a transpose those of the output.
-    const { initializer = fanInUniform(kernelSize ** 2 * (transposed ? outputChannels : inputChannels)) } = options;
-    const channels = transposed ? [outputChannels, inputChannels] : [inputChannels, outputChannels];
-    this.weight = this.addParameter(
-      'weight',
-      initializer([kernelSize, kernelSize, ...channels], random) as tf.Tensor4D,
-    );
-    if (bias) this.bias = this.addParameter('bias', initializer([outputChannels], random) as tf.Tensor1D);
+    const [from, to] = transposed ? [outputChannels, inputChannels] : [inputChannels, outputChannels];
+    const fans = { fanIn: kernelSize ** 2 * from, fanOut: kernelSize ** 2 * to };
+    const { weightInitializer = fanInUniform(), biasInitializer = fanInUniform(fans.fanIn) } = options;
+    const weight = weightInitializer([kernelSize, kernelSize, from, to], random, fans) as tf.Tensor4D;
+    this.weight = this.addParameter('weight', weight);
+    try {
+      if (bias) this.bias = this.addParameter('bias', biasInitializer([outputChannels], random) as tf.Tensor1D);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 }
 
@@ -92,7 +98,14 @@ export class Conv2d extends Convolution {
    * @returns `[batch, ⌊(height + 2 padding − kernelSize) / stride⌋ + 1, …, outputChannels]`
    */
   forward(x: tf.Tensor): tf.Tensor4D {
-    assertFloatShape('Conv2d: x', x, ['batch', 'height', 'width', this.inputChannels]);
+    const extents = assertFloatShape('Conv2d: x', x, ['batch', 'height', 'width', this.inputChannels]);
+    const { height, width } = extents as { height: number; width: number };
+    if (Math.min(height, width) + 2 * this.padding < this.kernelSize) {
+      throw new RangeError(
+        `Conv2d: x is ${height} × ${width} with a padding of ${this.padding}, less than the filter of ${this.kernelSize}; ` +
+          'give a larger image, more padding or a smaller kernelSize.',
+      );
+    }
     return tf.fused.conv2d({
       x: x as tf.Tensor4D,
       filter: this.weight,
@@ -119,6 +132,12 @@ export class ConvTranspose2d extends Convolution {
     const extents = assertFloatShape('ConvTranspose2d: x', x, ['batch', 'height', 'width', this.inputChannels]);
     const grown = (size: number) => (size - 1) * this.stride - 2 * this.padding + this.kernelSize;
     const { batch, height, width } = extents as { batch: number; height: number; width: number };
+    if (Math.min(grown(height), grown(width)) < 1) {
+      throw new RangeError(
+        `ConvTranspose2d: of ${height} × ${width} with kernelSize ${this.kernelSize}, a padding of ${this.padding} leaves ` +
+          `${grown(height)} × ${grown(width)}; give a larger image, less padding or a larger kernelSize.`,
+      );
+    }
     return tf.tidy(() => {
       const shape: [number, number, number, number] = [batch, grown(height), grown(width), this.outputChannels];
       const y = tf.conv2dTranspose(x as tf.Tensor4D, this.weight, shape, this.stride, this.padding, 'floor');

@@ -48,6 +48,8 @@ export interface FeedForwardOptions {
   random: RandomStream;
   /** Of all weights. Default: that of {@link Linear}. */
   weightInitializer?: Initializer;
+  /** Of W₂. Default: `weightInitializer`. */
+  outputInitializer?: Initializer;
   /** Of all biases. Default: that of {@link Linear}. */
   biasInitializer?: Initializer;
 }
@@ -67,7 +69,15 @@ export class FeedForward extends Module {
 
   constructor(options: FeedForwardOptions) {
     super();
-    const { size, hiddenSize = 4 * size, activation = 'relu', dropout = 0, random, ...linear } = options;
+    const {
+      size,
+      hiddenSize = 4 * size,
+      activation = 'relu',
+      dropout = 0,
+      random,
+      outputInitializer,
+      ...linear
+    } = options;
     assertCount('FeedForward: size', size);
     assertCount('FeedForward: hiddenSize', hiddenSize);
     assertOneOf('FeedForward: activation', activation, FEED_FORWARD_ACTIVATIONS);
@@ -78,10 +88,9 @@ export class FeedForward extends Module {
       this.#dropout = this.addModule('dropout', new Dropout({ rate: dropout, random }));
       this.input = this.addModule('input', new Linear({ ...inward, activation: plain }));
       if (gate !== undefined) this.gate = this.addModule('gate', new Linear({ ...inward, activation: gate }));
-      this.output = this.addModule(
-        'output',
-        new Linear({ ...linear, inputSize: hiddenSize, outputSize: size, random }),
-      );
+      const outward = { ...linear, inputSize: hiddenSize, outputSize: size, random };
+      if (outputInitializer !== undefined) outward.weightInitializer = outputInitializer;
+      this.output = this.addModule('output', new Linear(outward));
     } catch (error) {
       this.dispose();
       throw error;

@@ -14,8 +14,17 @@ import type { RandomStream } from '../random/stream.ts';
 import { randomNormal, randomTruncatedNormal, randomUniform } from '../random/tensors.ts';
 import { assertNumber } from '../shape-checks.ts';
 
-/** Makes the initial value of a parameter of the given shape. */
-export type Initializer = (shape: number[], random: RandomStream) => Tensor;
+/** How many inputs an output has, and how many outputs an input has. */
+export interface Fans {
+  readonly fanIn: number;
+  readonly fanOut: number;
+}
+
+/**
+ * Makes the initial value of a parameter of the given shape. `fans` says what the shape of a filter does not: without it they
+ * are the last two extents.
+ */
+export type Initializer = (shape: number[], random: RandomStream, fans?: Fans) => Tensor;
 
 /** The same value everywhere. */
 export function constantInitializer(value: number): Initializer {
@@ -43,38 +52,36 @@ export function uniformInitializer(bound: number): Initializer {
 
 /** U(−1/√fanIn, 1/√fanIn); `fanIn` says it where the shape does not, as for a bias. */
 export function fanInUniform(fanIn?: number): Initializer {
-  return (shape, random) => uniform(shape, random, 1 / Math.sqrt(fanIn ?? fans(shape).fanIn));
+  return (shape, random, fans) => uniform(shape, random, 1 / Math.sqrt(fanIn ?? (fans ?? fansOf(shape)).fanIn));
 }
 
 /** Glorot's uniform initialisation. */
 export function xavierUniform(gain = 1): Initializer {
-  return (shape, random) => {
-    const { fanIn, fanOut } = fans(shape);
-    return uniform(shape, random, gain * Math.sqrt(6 / (fanIn + fanOut)));
-  };
+  return (shape, random, { fanIn, fanOut } = fansOf(shape)) =>
+    uniform(shape, random, gain * Math.sqrt(6 / (fanIn + fanOut)));
 }
 
 /** Glorot's normal initialisation. */
 export function xavierNormal(gain = 1): Initializer {
-  return (shape, random) => {
-    const { fanIn, fanOut } = fans(shape);
-    return randomNormal(random, shape, { standardDeviation: gain * Math.sqrt(2 / (fanIn + fanOut)) });
-  };
+  return (shape, random, { fanIn, fanOut } = fansOf(shape)) =>
+    randomNormal(random, shape, { standardDeviation: gain * Math.sqrt(2 / (fanIn + fanOut)) });
 }
 
 /** He's uniform initialisation, for ReLU. */
 export function heUniform(): Initializer {
-  return (shape, random) => uniform(shape, random, Math.sqrt(6 / fans(shape).fanIn));
+  return (shape, random, { fanIn } = fansOf(shape)) => uniform(shape, random, Math.sqrt(6 / fanIn));
 }
 
 /** He's normal initialisation, for ReLU. */
 export function heNormal(): Initializer {
-  return (shape, random) => randomNormal(random, shape, { standardDeviation: Math.sqrt(2 / fans(shape).fanIn) });
+  return (shape, random, { fanIn } = fansOf(shape)) =>
+    randomNormal(random, shape, { standardDeviation: Math.sqrt(2 / fanIn) });
 }
 
 /** LeCun's normal initialisation. */
 export function lecunNormal(): Initializer {
-  return (shape, random) => randomNormal(random, shape, { standardDeviation: 1 / Math.sqrt(fans(shape).fanIn) });
+  return (shape, random, { fanIn } = fansOf(shape)) =>
+    randomNormal(random, shape, { standardDeviation: 1 / Math.sqrt(fanIn) });
 }
 
 /** A stream for a layer that draws in `forward`: of its own, however many layers branch off the same stream. */
@@ -86,7 +93,7 @@ function uniform(shape: number[], random: RandomStream, bound: number): Tensor {
   return bound === 0 ? fill(shape, 0) : randomUniform(random, shape, { low: -bound, high: bound });
 }
 
-function fans(shape: readonly number[]): { fanIn: number; fanOut: number } {
+function fansOf(shape: readonly number[]): Fans {
   if (shape.length < 2) {
     throw new RangeError(
       `This initializer needs a matrix [inputs, outputs], but the parameter has shape [${shape.join(', ')}]. ` +

@@ -51,7 +51,12 @@ export class Linear extends Module {
     this.outputSize = outputSize;
     this.#activation = activation;
     this.weight = this.addParameter('weight', weightInitializer([inputSize, outputSize], random) as Tensor2D);
-    if (bias) this.bias = this.addParameter('bias', biasInitializer([outputSize], random) as Tensor1D);
+    try {
+      if (bias) this.bias = this.addParameter('bias', biasInitializer([outputSize], random) as Tensor1D);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
   }
 
   /**

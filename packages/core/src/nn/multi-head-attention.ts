@@ -79,7 +79,7 @@ export interface MultiHeadAttentionOptions {
   bias?: boolean;
   /** Draws the initial values. */
   random: RandomStream;
-  /** Of the projections. Default: Xavier uniform for each of the four matrices. */
+  /** Of the projections, that of relative positions included. Default: Xavier uniform for each of the matrices. */
   weightInitializer?: Initializer;
 }
 
@@ -161,7 +161,10 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
       this.output = this.addModule('output', new Linear({ ...common, ...outward }));
       if (positions === 'relative' || positions === 'relativeLearned') {
         const kind = positions === 'relative' ? 'sinusoidal' : 'learned';
-        const relative = new RelativePositions({ size, heads, headSize, kind, maxDistance, random });
+        // A learned table is no projection.
+        const weightInitializer = kind === 'sinusoidal' ? options.weightInitializer : undefined;
+        const shape = { size, heads, headSize, kind, maxDistance } as const;
+        const relative = new RelativePositions({ ...shape, random, weightInitializer });
         this.relativePositions = this.addModule('relativePositions', relative);
       }
     } catch (error) {
@@ -305,7 +308,8 @@ function joinMasks(
   length: number,
 ): Tensor | undefined {
   const before = state?.keys.shape[1] ?? 0;
-  if (before === 0) return paddingMask;
+  // The state is its owner's to dispose, the mask the caller's.
+  if (before === 0) return paddingMask?.clone();
   if (paddingMask === undefined && state?.paddingMask === undefined) return undefined;
   const all = (count: number): Tensor => cast(ones([batch, count]), 'bool');
   return concat([state?.paddingMask ?? all(before), paddingMask ?? all(length)], 1);

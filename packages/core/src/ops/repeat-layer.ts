@@ -27,8 +27,8 @@ export interface RepeatLayerOptions {
    */
   recompute?: boolean | undefined;
   /**
-   * Other tensors that applications need, for example a mask. Each application gets them; they have no gradient. What an
-   * application takes from elsewhere may be disposed when the backward computes it again.
+   * Other tensors that applications need, for example a mask. Each application gets them. With `recompute` they can have no
+   * gradient, and what an application takes from elsewhere may be disposed when the backward computes it again.
    */
   constants?: readonly tf.Tensor[] | undefined;
 }
@@ -68,10 +68,11 @@ export function repeatLayer<T extends tf.Tensor>(
     let h = x;
     for (let l = 0; l < times; l++) {
       const next = checked(h, l, constants);
-      if (h !== x) h.dispose();
+      // A layer may give back what it was given.
+      if (h !== x && h !== next && !constants.includes(h)) h.dispose();
       h = next;
     }
-    return h;
+    return h === x ? (x.clone() as T) : h;
   });
 }
 

@@ -47,9 +47,23 @@ describe.each(devices)('device $name', ({ name, options }) => {
     await init(options);
     expect(tf.tidy(() => tf.log(tf.tensor1d([-1])).dataSync()[0])).toBeNaN();
   });
+
+  it('calls of init at the same time take their turns', async () => {
+    const [first, second] = await Promise.all([init(options), init({ ...options, threads: 1 })]);
+    expect([first.name, second.threads, device()]).toEqual([options.device, 1, second]);
+    expect(tf.tidy(() => tf.sum(tf.ones([8])).dataSync()[0])).toBe(8);
+  });
 });
 
 describe('init', () => {
+  it('ends the debug mode of another device', async () => {
+    await init({ device: 'cpu', debug: true });
+    expect(tf.env().getBool('DEBUG')).toBe(true);
+    await init({ device: 'cpu' });
+    expect(tf.env().getBool('DEBUG')).toBe(false);
+    await dispose();
+  });
+
   it('rejects an unknown device with the list of devices', async () => {
     await expect(init({ device: 'cuda' as never })).rejects.toThrow(
       /Unknown device 'cuda'. Choose one of 'auto', 'native'/,

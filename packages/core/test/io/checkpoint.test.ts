@@ -134,4 +134,13 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
     narrow.dispose();
     optimizer.dispose();
   });
+
+  it('refuses a step that is no count, and numbers that JSON would make null of', async () => {
+    const path = join(folder, 'refused.safetensors');
+    await expect(saveCheckpoint(path, {}, { step: Number.NaN })).rejects.toThrow('saveCheckpoint: step must be');
+    await expect(saveCheckpoint(path, {}, { extra: { best: [1, Number.POSITIVE_INFINITY] } })).rejects.toThrow(
+      'extra.best.1 is Infinity, which JSON cannot hold',
+    );
+    await expect(readFile(path)).rejects.toThrow('ENOENT');
+  });
 });

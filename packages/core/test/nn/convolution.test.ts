@@ -3,7 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Conv2d, ConvTranspose2d, dispose, init, RandomStream } from '../../src/index.ts';
+import { Conv2d, ConvTranspose2d, dispose, heNormal, init, RandomStream } from '../../src/index.ts';
 import { availableDevices, composedDevices } from '../devices.ts';
 import { expectMatchesReference, noiseInput } from '../ops/against-reference.ts';
 
@@ -163,6 +163,31 @@ describe.each([...(await availableDevices()), ...composedDevices])('convolution 
     expect(() => new ConvTranspose2d({ inputChannels: 3, outputChannels: 0, kernelSize: 3, random })).toThrow(
       /ConvTranspose2d: outputChannels must be a whole number/,
     );
+    tf.tidy(() => {
+      expect(() => layer.forward(tf.zeros([1, 8, 2, 3]))).toThrow('Conv2d: x is 8 × 2 with a padding of 0, less than');
+    });
     layer.dispose();
+    const narrow = { inputChannels: 3, outputChannels: 3, kernelSize: 2, padding: 2, random };
+    const transpose = new ConvTranspose2d(narrow);
+    tf.tidy(() => {
+      expect(() => transpose.forward(tf.zeros([1, 1, 3, 3]))).toThrow('a padding of 2 leaves -2 × 0');
+    });
+    transpose.dispose();
+  });
+
+  it('fans of a filter count its places, and a failing initializer leaves nothing behind', () => {
+    const random = new RandomStream(1);
+    const before = tf.memory().numTensors;
+    const sizes = { inputChannels: 64, outputChannels: 64, kernelSize: 3, random };
+    for (const layer of [
+      new Conv2d({ ...sizes, weightInitializer: heNormal() }),
+      new ConvTranspose2d({ ...sizes, weightInitializer: heNormal() }),
+    ]) {
+      const deviation = tf.tidy(() => tf.sqrt(tf.mean(tf.square(layer.weight))).dataSync()[0]);
+      expect(deviation).toBeCloseTo(Math.sqrt(2 / (9 * 64)), 2);
+      layer.dispose();
+    }
+    expect(() => new Conv2d({ ...sizes, biasInitializer: heNormal() })).toThrow('This initializer needs a matrix');
+    expect(tf.memory().numTensors).toBe(before);
   });
 });

@@ -188,6 +188,18 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
       attention.dispose();
     });
 
+    it('the state is its own: disposing of it leaves the mask', () => {
+      const random = new RandomStream(2);
+      const attention = makeAttention({ size: 6, heads: 2, headSize: 4, outputSize: 6 }, { causal: true, positions }, random);
+      const x = randomNormal(random, [1, 2, 6]) as tf.Tensor3D;
+      const paddingMask = tf.tensor2d([[1, 0]], [1, 2], 'bool');
+      const { output, state } = attention.forward(x, undefined, { paddingMask });
+      tf.dispose({ output, state });
+      expect(Array.from(paddingMask.dataSync())).toEqual([1, 0]);
+      tf.dispose([x, paddingMask]);
+      attention.dispose();
+    });
+
     it('every parameter has a gradient that agrees with finite differences', () => {
       const random = new RandomStream(3);
       const sizes = { size: 5, heads: 2, headSize: 4, outputSize: 3 };

@@ -486,6 +486,22 @@ describe.each(devices)('gradients on $name', ({ name, options }) => {
     },
   );
 
+  it('what has no elements has a gradient without elements', () => {
+    for (const axis of [undefined, 0, 1]) {
+      for (const f of [tf.sum, tf.mean]) {
+        expect(tf.tidy(() => tf.grad((t) => tf.sum(f(t, axis)))(tf.zeros([0, 3])).shape)).toEqual([0, 3]);
+      }
+    }
+    tf.tidy(() => {
+      const product = (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.matMul(a, b));
+      const [da, db] = tf.grads(product)([tf.ones([1, 2, 3]), tf.zeros([1, 3, 0])]) as [tf.Tensor, tf.Tensor];
+      expect([da.shape, db.shape]).toEqual([
+        [1, 2, 3],
+        [1, 3, 0],
+      ]);
+    });
+  });
+
   it('the first derivative saves no input that only a second one needs', () => {
     const saved = (nested: boolean): number => {
       let count = 0;

@@ -215,6 +215,25 @@ it('holds one gradient of the weights at a time, and recomputing holds one appli
   expect(grown).toBeLessThan(1.1 * 10 * 1000 * rowBytes);
 });
 
+it('a layer may give back its input, or a constant', async () => {
+  await init({ device: 'wasm', threads: 1 });
+  const module = new (class extends Module {})();
+  const [x, constant] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])] as const;
+  const times = 3;
+  const same = repeatLayer(module, x, (h) => h, { times });
+  same.dispose();
+  expect(Array.from(x.dataSync())).toEqual([1, 2]);
+  const doubled = repeatLayer(module, x, (h, l) => (l === 1 ? h : tf.mul(h, 2)), { times });
+  expect(Array.from(doubled.dataSync())).toEqual([4, 8]);
+  const sum = repeatLayer(module, x, (h, l, [c]) => (l === 0 ? (c as typeof h) : tf.add(h, c as typeof h)), {
+    times,
+    constants: [constant],
+  });
+  expect([...sum.dataSync(), ...constant.dataSync()]).toEqual([9, 12, 3, 4]);
+  tf.dispose([x, constant, doubled, sum]);
+  await dispose();
+});
+
 it('a parameter that nobody can replace is an error', async () => {
   await init({ device: 'wasm', threads: 1 });
   class Hidden extends Module {

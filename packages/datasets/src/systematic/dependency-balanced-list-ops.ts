@@ -37,7 +37,17 @@ export interface DependencyBalancedListOpsOptions extends TaskOptions {
   readonly nesting?: number;
   /** Largest size of an example, where a digit counts 1 and a list 3 more than its elements. Default 50. */
   readonly maxSize?: number;
+  /** What lists are made with. Default all four, as in the paper. */
+  readonly operators?: readonly ListOperator[];
+  /** What sums are taken modulo, from 2 to 10; there are as many digits. Default 10, as in the paper. */
+  readonly modulus?: number;
 }
+
+/** Operators of {@link dependencyBalancedListOps}: least, largest and median element, and the sum. */
+export const LIST_OPERATORS = ['MIN', 'MAX', 'MED', 'SM'] as const;
+
+/** One of {@link LIST_OPERATORS}. */
+export type ListOperator = (typeof LIST_OPERATORS)[number];
 
 /** Lists with the digits that they are equal to. */
 export interface DependencyBalancedListOps {
@@ -49,11 +59,15 @@ export interface DependencyBalancedListOps {
   readonly sets: Readonly<Record<'train' | 'iid' | 'deeperValidation' | 'deeper', ClassificationSet>>;
 }
 
-const OPERATORS = ['[MIN', '[MAX', '[MED', '[SM'] as const;
-const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 const CLOSE = SENTENCE_TOKENS.firstWord;
 const FIRST_OPERATOR = CLOSE + 1;
-const FIRST_DIGIT = FIRST_OPERATOR + OPERATORS.length;
+
+/** What lists are made of. */
+interface ListWords {
+  readonly operators: readonly ListOperator[];
+  readonly modulus: number;
+  readonly maxElements: number;
+}
 
 /** A digit, or an operator with a list. */
 interface Tree {
@@ -86,6 +100,8 @@ export function dependencyBalancedListOps({
   maxElements = 5,
   nesting = 0.3,
   maxSize = 50,
+  operators = LIST_OPERATORS,
+  modulus = 10,
   seed = 0,
 }: DependencyBalancedListOpsOptions = {}): DependencyBalancedListOps {
   const name = 'dependencyBalancedListOps';
@@ -100,22 +116,33 @@ export function dependencyBalancedListOps({
   assertInteger(`${name}: trainExamples`, trainExamples, 0);
   assertInteger(`${name}: evaluationExamples`, evaluationExamples, 0);
   assertInteger(`${name}: maxElements`, maxElements, 2);
+  assertInteger(`${name}: modulus`, modulus, 2, 10);
+  if (
+    operators.length === 0 ||
+    operators.some((operator, i) => !(operator in outcomes) || i > operators.indexOf(operator))
+  ) {
+    const given = operators.join(', ') || 'none';
+    throw new RangeError(`${name}: operators must be one or more of ${LIST_OPERATORS.join(', ')}, but are ${given}.`);
+  }
   if (!(nesting > 0 && nesting < 1)) {
     throw new RangeError(`${name}: nesting must be more than 0 and less than 1, but is ${nesting}.`);
   }
 
+  const words: ListWords = { operators, modulus, maxElements };
   const known: KnownSentences = new Set();
   const draw = (part: string, count: number, range: IntegerRange): ClassificationSet => {
     const random = createRandom(seed, 'dependency-balanced-list-ops', part);
-    const drawDraft = () => drawTree(range, maxElements, nesting, maxSize, random);
-    return classificationSet(drawByDepth(`${name}: ${part}`, shareEqually(count, range), known, drawDraft, spell));
+    const drawDraft = () => drawTree(range, words, nesting, maxSize, random);
+    const spellTree = (tree: Tree) => spell(tree, FIRST_OPERATOR + operators.length);
+    return classificationSet(drawByDepth(`${name}: ${part}`, shareEqually(count, range), known, drawDraft, spellTree));
   };
   const iid = draw('iid', evaluationExamples, depths);
   const deeperValidation = draw('deeper validation', evaluationExamples, deeperValidationDepths);
   const deeper = draw('deeper', evaluationExamples, deeperDepths);
+  const digits = Array.from({ length: modulus }, (_, digit) => String(digit));
   return {
-    vocabulary: sentenceVocabulary([']', ...OPERATORS, ...DIGITS]),
-    classes: DIGITS,
+    vocabulary: sentenceVocabulary([']', ...operators.map((operator) => `[${operator}`), ...digits]),
+    classes: digits,
     sets: { train: draw('train', trainExamples, depths), iid, deeperValidation, deeper },
   };
 }
@@ -123,7 +150,7 @@ export function dependencyBalancedListOps({
 /** A random list; `undefined` if it gets larger than `maxSize`. */
 function drawTree(
   [least, most]: IntegerRange,
-  maxElements: number,
+  words: ListWords,
   nesting: number,
   maxSize: number,
   random: Random,
@@ -134,23 +161,23 @@ function drawTree(
     room -= 3;
     const elements = Array.from({ length: 2 + random.integer(Math.max(1, mostElements - 1)) }, () => draw(levels - 1));
     if (inner !== undefined) elements.splice(random.integer(elements.length), 0, inner);
-    return evaluate(random.integer(OPERATORS.length), elements);
+    return evaluate(random.integer(words.operators.length), elements, words);
   };
   const draw = (levels: number): Tree => {
-    if (room > 0 && levels > 1 && random.chance(nesting)) return drawList(levels, maxElements);
+    if (room > 0 && levels > 1 && random.chance(nesting)) return drawList(levels, words.maxElements);
     room--;
-    return room < 0 ? NOTHING : { value: random.integer(10), depth: 1, nestingDepth: 1 };
+    return room < 0 ? NOTHING : { value: random.integer(words.modulus), depth: 1, nestingDepth: 1 };
   };
   let tree = draw(most);
-  while (tree.nestingDepth < least && room >= 0) tree = drawList(most, maxElements - 1, tree);
+  while (tree.nestingDepth < least && room >= 0) tree = drawList(most, words.maxElements - 1, tree);
   return room >= 0 ? tree : undefined;
 }
 
 const NOTHING: Tree = { value: 0, depth: 1, nestingDepth: 1 };
 
-/** The list of an operator and its elements. */
-function evaluate(operator: number, elements: readonly Tree[]): Tree {
-  const { value, depth } = (outcomes[operator] as Operator)(elements);
+/** The list of an operator, by its place among those there are, and its elements. */
+function evaluate(operator: number, elements: readonly Tree[], { operators, modulus }: ListWords): Tree {
+  const { value, depth } = outcomes[operators[operator] as ListOperator](elements, modulus);
   return {
     value,
     depth: depth + 1,
@@ -163,28 +190,25 @@ function evaluate(operator: number, elements: readonly Tree[]): Tree {
 /** Value of a list, and the largest dependency depth of the elements that it is made of. */
 type Outcome = Pick<Tree, 'value' | 'depth'>;
 
-type Operator = (elements: readonly Tree[]) => Outcome;
-
-/** In the order of {@link OPERATORS}. */
-const outcomes: readonly Operator[] = [
-  (elements) => elements.reduce((least, element) => (element.value < least.value ? element : least)),
-  (elements) => elements.reduce((most, element) => (element.value > most.value ? element : most)),
-  (elements) => {
+const outcomes: Readonly<Record<ListOperator, (elements: readonly Tree[], modulus: number) => Outcome>> = {
+  MIN: (elements) => elements.reduce((least, element) => (element.value < least.value ? element : least)),
+  MAX: (elements) => elements.reduce((most, element) => (element.value > most.value ? element : most)),
+  MED: (elements) => {
     const sorted = elements.toSorted((a, b) => a.value - b.value);
     const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]] as [Tree, Tree];
     return { value: (low.value + high.value) >> 1, depth: Math.max(low.depth, high.depth) };
   },
-  (elements) => ({
-    value: elements.reduce((sum, { value }) => sum + value, 0) % 10,
+  SM: (elements, modulus) => ({
+    value: elements.reduce((sum, { value }) => sum + value, 0) % modulus,
     depth: Math.max(...elements.map(({ depth }) => depth)),
   }),
-];
+};
 
-function spell(tree: Tree): Tree & Classification {
+function spell(tree: Tree, firstDigit: number): Tree & Classification {
   const input: number[] = [];
   const append = ({ value, operator, elements }: Tree): void => {
     if (operator === undefined || elements === undefined) {
-      input.push(FIRST_DIGIT + value);
+      input.push(firstDigit + value);
       return;
     }
     input.push(FIRST_OPERATOR + operator);

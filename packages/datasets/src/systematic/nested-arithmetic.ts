@@ -1,5 +1,6 @@
 /**
- * Nested arithmetic: expressions of digits, + and *, with all brackets; the class is the value modulo 10.
+ * Nested arithmetic: expressions of digits, + and *, with all brackets; the class is the value modulo 10, or modulo a smaller
+ * number of digits.
  *
  *     ( ( 4 * 7 ) + 2 )   →   0
  *
@@ -32,6 +33,8 @@ export interface NestedArithmeticOptions extends TaskOptions {
   readonly maxLength?: number;
   /** Probability that an operand is an expression, in training and in evaluation of greater depth. Default 0.2 and 0.3. */
   readonly nesting?: { readonly train: number; readonly deeper: number };
+  /** What values are taken modulo, from 2 to 10; there are as many digits. Default 10, as in the paper. */
+  readonly modulus?: number;
 }
 
 /** Expressions with the digits that they are equal to. */
@@ -45,7 +48,6 @@ export interface NestedArithmetic {
 }
 
 const WORDS = ['(', ')', '+', '*'];
-const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 const [OPEN, CLOSE, PLUS, TIMES] = WORDS.map((_, i) => SENTENCE_TOKENS.firstWord + i) as [
   number,
   number,
@@ -67,7 +69,7 @@ interface Expression {
 /**
  * Generates the data set.
  *
- * - `train`: all 200 expressions of two digits, and as many expressions of each depth from 3 to `maxDepth`.
+ * - `train`: all expressions of two digits (200 with ten digits), and as many expressions of each depth from 3 to `maxDepth`.
  * - `iid`: more like the latter.
  * - `deeperValidation`, `deeper`: expressions that are nested deeper, as many of each depth.
  *
@@ -84,6 +86,7 @@ export function nestedArithmetic({
   evaluationExamples = 1000,
   maxLength = 50,
   nesting = { train: 0.2, deeper: 0.3 },
+  modulus = 10,
   seed = 0,
 }: NestedArithmeticOptions = {}): NestedArithmetic {
   const name = 'nestedArithmetic';
@@ -96,13 +99,15 @@ export function nestedArithmetic({
   }
   assertInteger(`${name}: trainExamples`, trainExamples, 0);
   assertInteger(`${name}: evaluationExamples`, evaluationExamples, 0);
+  assertInteger(`${name}: modulus`, modulus, 2, 10);
   for (const [option, probability] of Object.entries(nesting)) {
     if (probability > 0 && probability < 1) continue;
     throw new RangeError(`${name}: nesting.${option} must be more than 0 and less than 1, but is ${probability}.`);
   }
 
+  const digits = Array.from({ length: modulus }, (_, digit) => String(digit));
   const pairs = [PLUS, TIMES].flatMap((operator) =>
-    DIGITS.flatMap((_, a) => DIGITS.map((_, b) => combine(operator, digit(a), digit(b)))),
+    digits.flatMap((_, a) => digits.map((_, b) => combine(operator, digit(a), digit(b), modulus))),
   );
   const facts = pairs.map(spell);
   const known: KnownSentences = new Set();
@@ -110,7 +115,7 @@ export function nestedArithmetic({
   const draw = (part: string, count: number, depths: IntegerRange, probability: number): Classification[] => {
     const random = createRandom(seed, 'nested-arithmetic', part);
     const drawDraft = () => {
-      const drawn = drawExpression(depths, probability, random);
+      const drawn = drawExpression(depths, probability, modulus, random);
       return drawn.length <= maxLength ? drawn : undefined;
     };
     return [...drawByDepth(`${name}: ${part}`, shareEqually(count, depths), known, drawDraft, spell)];
@@ -119,8 +124,8 @@ export function nestedArithmetic({
   const iid = draw('iid', evaluationExamples, short, nesting.train);
   const train = draw('train', trainExamples, short, nesting.train);
   return {
-    vocabulary: sentenceVocabulary([...WORDS, ...DIGITS]),
-    classes: DIGITS,
+    vocabulary: sentenceVocabulary([...WORDS, ...digits]),
+    classes: digits,
     sets: {
       train: classificationSet([...facts, ...train]),
       iid: classificationSet(iid),
@@ -136,9 +141,9 @@ function digit(value: number): Expression {
   return { value, depth: 1, length: 1 };
 }
 
-function combine(operator: number, a: Expression, b: Expression): Expression {
+function combine(operator: number, a: Expression, b: Expression, modulus: number): Expression {
   return {
-    value: (operator === PLUS ? a.value + b.value : a.value * b.value) % 10,
+    value: (operator === PLUS ? a.value + b.value : a.value * b.value) % modulus,
     depth: Math.max(a.depth, b.depth) + 1,
     length: a.length + b.length + 3,
     operator,
@@ -146,17 +151,17 @@ function combine(operator: number, a: Expression, b: Expression): Expression {
   };
 }
 
-function drawExpression([least, most]: IntegerRange, probability: number, random: Random): Expression {
+function drawExpression([least, most]: IntegerRange, probability: number, modulus: number, random: Random): Expression {
   const operator = () => random.choice([PLUS, TIMES]);
   const draw = (level: number): Expression => {
-    if (level >= most || !random.chance(probability)) return digit(random.integer(10));
+    if (level >= most || !random.chance(probability)) return digit(random.integer(modulus));
     const [a, b] = [draw(level + 1), draw(level + 1)];
-    return combine(operator(), a, b);
+    return combine(operator(), a, b, modulus);
   };
   let expression = draw(1);
   while (expression.depth < least) {
     const left = draw(2);
-    expression = combine(operator(), left, expression);
+    expression = combine(operator(), left, expression, modulus);
   }
   return expression;
 }

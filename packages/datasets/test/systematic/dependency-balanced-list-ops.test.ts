@@ -7,7 +7,7 @@ import { countsOf, digestOfSets, examplesOf, expectDisjoint } from './parts.ts';
 const small = { depths: [2, 4], trainExamples: 150, evaluationExamples: 30 } as const;
 
 /** Value, dependency depth and size of a list by their definitions. */
-function evaluate(words: readonly string[]): { value: number; depth: number; size: number } {
+function evaluate(words: readonly string[], modulus = 10): { value: number; depth: number; size: number } {
   let place = 0;
   const read = (): { value: number; depth: number; size: number } => {
     const word = words[place++] as string;
@@ -26,7 +26,7 @@ function evaluate(words: readonly string[]): { value: number; depth: number; siz
     }[word] as number[];
     const sum = made.reduce((total, i) => total + (values[i] as number), 0);
     return {
-      value: word === '[SM' ? sum % 10 : Math.floor(sum / made.length),
+      value: word === '[SM' ? sum % modulus : Math.floor(sum / made.length),
       depth: 1 + Math.max(...made.map((i) => elements[i]?.depth as number)),
       size: elements.reduce((total, { size }) => total + size, 3),
     };
@@ -57,6 +57,18 @@ describe('dependencyBalancedListOps', () => {
       }),
       { numRuns: 8 },
     );
+  });
+
+  test('has the operators that are wanted, and sums modulo the number of digits', () => {
+    const modulus = 4;
+    const { sets, vocabulary, classes } = dependencyBalancedListOps({ ...small, operators: ['SM', 'MAX'], modulus });
+    expect(vocabulary.names.slice(3)).toEqual([']', '[SM', '[MAX', '0', '1', '2', '3']);
+    expect(classes).toEqual(['0', '1', '2', '3']);
+    const examples = examplesOf(sets.train, vocabulary);
+    for (const { words, target, depth } of examples)
+      expect(evaluate(words, modulus)).toMatchObject({ value: target, depth });
+    const words = new Set(examples.flatMap((example) => example.words));
+    expect([...words].sort()).toEqual(vocabulary.names.slice(3).toSorted());
   });
 
   test('no list is in two parts or twice in one', () => {
@@ -100,6 +112,13 @@ describe('dependencyBalancedListOps', () => {
   test('refuses what it cannot generate', () => {
     expect(() => dependencyBalancedListOps({ depths: [1, 3] })).toThrow('depths[0] must be an integer of at least 2');
     expect(() => dependencyBalancedListOps({ maxSize: 20 })).toThrow('maxSize must be an integer of at least 25');
+    expect(() => dependencyBalancedListOps({ modulus: 1 })).toThrow(
+      'modulus must be an integer from 2 to 10, but is 1',
+    );
+    expect(() => dependencyBalancedListOps({ operators: [] })).toThrow(
+      'operators must be one or more of MIN, MAX, MED, SM, but are none',
+    );
+    expect(() => dependencyBalancedListOps({ operators: ['MIN', 'MIN'] })).toThrow('but are MIN, MIN');
     expect(() => dependencyBalancedListOps({ nesting: 1 })).toThrow('nesting must be more than 0 and less than 1');
   });
 });

@@ -7,7 +7,7 @@ import { countsOf, digestOfSets, examplesOf, expectDisjoint } from './parts.ts';
 const small = { maxDepth: 4, trainExamples: 200, evaluationExamples: 60 };
 
 /** Value and depth of an expression by their definitions. */
-function evaluate(words: readonly string[]): [value: number, depth: number] {
+function evaluate(words: readonly string[], modulus = 10): [value: number, depth: number] {
   let place = 0;
   const read = (): [number, number] => {
     const word = words[place++] as string;
@@ -16,7 +16,7 @@ function evaluate(words: readonly string[]): [value: number, depth: number] {
     const operator = words[place++];
     const [right, rightDepth] = read();
     expect(words[place++]).toBe(')');
-    return [(operator === '+' ? left + right : left * right) % 10, Math.max(leftDepth, rightDepth) + 1];
+    return [(operator === '+' ? left + right : left * right) % modulus, Math.max(leftDepth, rightDepth) + 1];
   };
   const result = read();
   expect(place).toBe(words.length);
@@ -37,6 +37,17 @@ describe('nestedArithmetic', () => {
       }),
       { numRuns: 10 },
     );
+  });
+
+  test('values are modulo the number of digits', () => {
+    for (const modulus of [2, 4, 7]) {
+      const { sets, vocabulary, classes } = nestedArithmetic({ ...small, modulus, seed: modulus });
+      expect([vocabulary.size, classes.length]).toEqual([3 + 4 + modulus, modulus]);
+      const examples = examplesOf(sets.deeper, vocabulary);
+      for (const { words, target, depth } of examples) expect(evaluate(words, modulus)).toEqual([target, depth]);
+      expect(new Set(examples.map(({ target }) => target)).size).toBe(modulus);
+      expect(countsOf(sets.train.depths).get(2)).toBe(2 * modulus ** 2);
+    }
   });
 
   test('no expression is in two parts or twice in one', () => {
@@ -97,6 +108,7 @@ describe('nestedArithmetic', () => {
       'deeperDepths[0] must be an integer of at least 7',
     );
     expect(() => nestedArithmetic({ maxLength: 20 })).toThrow('maxLength must be an integer of at least 25, but is 20');
+    expect(() => nestedArithmetic({ modulus: 11 })).toThrow('modulus must be an integer from 2 to 10, but is 11');
     expect(() => nestedArithmetic({ nesting: { train: 1, deeper: 0.3 } })).toThrow('nesting.train must be more than 0');
   });
 });

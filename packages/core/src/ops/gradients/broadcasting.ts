@@ -88,6 +88,8 @@ const mean: Gradient = {
 };
 
 function repeat(dy: tf.Tensor, x: tf.Tensor, attrs: tf.NamedAttrMap): tf.Tensor {
+  // tf.broadcastTo does not go from an extent of 1 to one of 0.
+  if (x.size === 0) return tf.zeros(x.shape);
   const axes = tf.util.parseAxisParam(attrs['axis'] as number | number[], x.shape);
   const kept = x.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent));
   return tf.broadcastTo(tf.reshape(dy, kept), x.shape);

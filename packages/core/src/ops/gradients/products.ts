@@ -31,8 +31,8 @@ const batchMatMul: Gradient = {
     // One matrix for the whole batch, the usual dense layer: one tall product instead of many and a sum.
     if (b.size === lastTwo(b.shape) && !transposeA && a.rank > 2 && a.size > 0) {
       gradients['b'] = () => {
-        const rows = tf.reshape(a, [-1, a.shape[a.rank - 1] as number]);
-        const dyRows = tf.reshape(dy, [-1, dy.shape[dy.rank - 1] as number]);
+        const rows = rowsOf(a);
+        const dyRows = rowsOf(dy);
         const db = transposeB ? tf.matMul(dyRows, rows, true, false) : tf.matMul(rows, dyRows, true, false);
         return tf.reshape(db, b.shape);
       };
@@ -40,6 +40,11 @@ const batchMatMul: Gradient = {
     return gradients;
   },
 };
+
+/** All rows of all matrices below each other; -1 as their number means nothing where a row is empty. */
+function rowsOf(x: tf.Tensor): tf.Tensor2D {
+  return tf.reshape(x, [tf.util.sizeFromShape(x.shape.slice(0, -1)), x.shape[x.rank - 1] as number]);
+}
 
 function lastTwo(shape: number[]): number {
   return (shape[shape.length - 2] as number) * (shape[shape.length - 1] as number);
