@@ -1,7 +1,20 @@
-/** When a validation loss had come near its best, as the paper measures the speed of training. */
+/** When to validate, and when a validation loss had come near its best, as the paper measures the speed of training. */
 
 /** A validation during training; plain JSON. */
 export type Evaluation = { readonly step: number; readonly loss: number };
+
+/** The settings that say when to validate. */
+export interface EvaluationTimes {
+  readonly steps: number;
+  readonly evaluateEvery: number;
+  /** Where early errors and used codes are measured. */
+  readonly earlyStep: number;
+}
+
+/** Whether to validate after a step: every so many, where early errors are measured, and at the end. */
+export function isEvaluated(step: number, { steps, evaluateEvery, earlyStep }: EvaluationTimes): boolean {
+  return step % evaluateEvery === 0 || step === earlyStep || step === steps;
+}
 
 /**
  * The first step at which the loss was at most (1 + `above`) times the least of the whole run.
@@ -14,8 +27,7 @@ export function firstWithin(evaluations: readonly Evaluation[], above: number): 
   return evaluations.find(({ loss }) => loss <= (1 + above) * best)?.step ?? Number.NaN;
 }
 
-/** The last loss up to a step, or else the first one; NaN if there is none, in a run that was broken off. */
+/** The last loss up to a step; NaN if there is none, in a run that was broken off. */
 export function lossAt(evaluations: readonly Evaluation[], step: number): number {
-  const known = evaluations.filter((evaluation) => evaluation.step <= step);
-  return (known.at(-1) ?? evaluations[0])?.loss ?? Number.NaN;
+  return evaluations.findLast((evaluation) => evaluation.step <= step)?.loss ?? Number.NaN;
 }

@@ -3,12 +3,13 @@
  * in seconds. An own, small version of the comparisons in section 4 of the paper.
  */
 
+import { Adam } from '@fwp/core';
 import { type KohonenQuantizer, neighborRatio } from '@fwp/ksom-vq';
-import { defineExperiment, type Row, readScalar, readValues, type TrialContext } from '@fwp/lab';
+import { defineExperiment, readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { allOf, compareIn, digits } from './claims.ts';
-import { type Evaluation, firstWithin, lossAt } from './convergence.ts';
+import { allOf, bringsCodesBackLate, compareIn, digits } from './claims.ts';
+import { type Evaluation, firstWithin, isEvaluated, lossAt } from './convergence.ts';
 import { paper } from './paper.ts';
 import { createQuantizer, type QuantizerKey, quantizerKeys, quantizerSettings } from './quantizers.ts';
 import { colourGrid, mapThroughPoints } from './vector-pictures.ts';
@@ -20,6 +21,7 @@ const config = z.object({
   sources: z.array(z.enum(VECTOR_SOURCES)).min(1).default(['pixels', 'mixture']).describe('what is quantised'),
   batchSize: z.int().min(1).default(4096).describe('vectors per step'),
   steps: z.int().min(1).default(800),
+  learningRate: z.number().positive().default(0.03).describe("Adam's step size with learning = gradient"),
   evaluateEvery: z.int().min(1).default(20).describe('steps between validations'),
   earlyStep: z.int().min(1).default(300).describe('where early errors and used codes are measured'),
 });
@@ -47,8 +49,6 @@ export interface VectorsResult {
   readonly [name: string]: number;
 }
 
-type VectorsRow = Row<VectorsKey, VectorsResult>;
-
 async function run({
   config,
   key,
@@ -64,11 +64,15 @@ async function run({
   const validation = source.draw(config.batchSize, random.split('validation'));
   const data = random.split('data');
   const state = { evaluations: [] as Evaluation[], earlyCodes: 0 };
-  for await (const step of steps({ total: config.steps, module: map, random: { data }, state })) {
-    tf.tidy(() => {
-      map.train().forward(source.draw(config.batchSize, data));
-    });
-    if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
+  // Averages move the codes in a forward pass; codes that are parameters need an optimiser.
+  const optimizer = config.learning === 'gradient' ? new Adam(map, { learningRate: config.learningRate }) : undefined;
+  const trained = optimizer === undefined ? { module: map } : { module: map, optimizer };
+  for await (const step of steps({ total: config.steps, ...trained, random: { data }, state })) {
+    map.train();
+    const drawn = source.draw(config.batchSize, data);
+    tf.dispose(optimizer === undefined ? map.forward(drawn) : optimizer.minimize(() => map.forward(drawn).loss));
+    drawn.dispose();
+    if (!isEvaluated(step, config)) continue;
     const { loss, codesUsed } = await evaluate(map, validation);
     state.evaluations.push({ step, loss });
     if (step <= config.earlyStep) state.earlyCodes = codesUsed;
@@ -83,6 +87,7 @@ async function run({
   const ratio = neighborRatio(map.codebook, map.gridShape);
   validation.dispose();
   source.dispose();
+  optimizer?.dispose();
   map.dispose();
   return {
     loss,
@@ -107,11 +112,6 @@ async function evaluate(
     return [tf.mean(tf.squaredDifference(result.output, vectors)) as tf.Scalar, result.indices] as const;
   });
   return { loss: await readScalar(error), codesUsed: new Set(await readValues(indices)).size };
-}
-
-/** Rows of each source. */
-function bySource(rows: readonly VectorsRow[]): VectorsRow[][] {
-  return VECTOR_SOURCES.map((name) => rows.filter(({ source }) => source === name)).filter(({ length }) => length > 0);
 }
 
 export const vectors = defineExperiment({
@@ -148,11 +148,11 @@ export const vectors = defineExperiment({
   run,
   claims: [
     {
-      // Counts that begin at 0 throw unused codes of EMA-VQ away by a factor of 10⁵ in the first step; they come back when
-      // 0.99^t has made up for it, near step 690. At step 300 they are far away, whatever the data.
+      // At step 300 the unused codes of EMA-VQ are far away, whatever the data.
       text: 'Maps are robust against counts that begin at 0: early on they use nearly all codes where EMA-VQ uses few, and err less.',
       holds: (rows) =>
-        compareIn(bySource(rows), ['none c0=0', 'hard c0=0', 'hard c0=1'], ([plain, hard, other]) => {
+        compareIn(rows, ['none c0=0', 'hard c0=0', 'hard c0=1'], ([plain, hard, other]) => {
+          if (!bringsCodesBackLate(plain)) return undefined;
           const alike = Math.abs(hard.earlyLoss / other.earlyLoss - 1) <= 0.2;
           return {
             pass:
@@ -160,7 +160,7 @@ export const vectors = defineExperiment({
               hard.earlyCodes >= 0.7 * hard.codes &&
               hard.earlyLoss <= plain.earlyLoss / 2 &&
               alike,
-            observed: `${plain.source}: ${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} (with c0=1 ${digits(other.earlyLoss)}) against ${digits(plain.earlyLoss)}`,
+            observed: `${hard.earlyCodes} against ${plain.earlyCodes} codes, error ${digits(hard.earlyLoss)} (with c0=1 ${digits(other.earlyLoss)}) against ${digits(plain.earlyLoss)}`,
           };
         }),
     },
@@ -168,11 +168,11 @@ export const vectors = defineExperiment({
       // A hard neighbourhood still has a weight of 1/81 at step 800, which costs some of the error at the end.
       text: 'In the end a map errs as little as a well-configured EMA-VQ (within 15 %).',
       holds: (rows) =>
-        compareIn(bySource(rows), ['none c0=1', 'hard c0=1', 'hard c0=0'], ([plain, ...maps]) => {
+        compareIn(rows, ['none c0=1', 'hard c0=1', 'hard c0=0'], ([plain, ...maps]) => {
           const worst = Math.max(...maps.map(({ loss }) => loss / plain.loss));
           return {
             pass: worst <= 1.15,
-            observed: `${plain.source}: ${digits(worst)} times its error of ${digits(plain.loss)}`,
+            observed: `${digits(worst)} times its error of ${digits(plain.loss)}`,
           };
         }),
     },
@@ -181,12 +181,10 @@ export const vectors = defineExperiment({
       text: 'Maps are ordered: neighbours on the grid are at most 0.6 times as far apart as any two codes; those of EMA-VQ are not.',
       holds: (rows) =>
         allOf(
-          bySource(rows).flatMap((of) =>
-            of.map(({ source, quantizer, neighborRatio: ratio }) => {
-              const pass = quantizer.startsWith('none') ? ratio >= 0.8 : ratio <= 0.6;
-              return { pass, observed: `${source}, ${quantizer}: ${digits(ratio)}` };
-            }),
-          ),
+          rows.map(({ source, quantizer, neighborRatio: ratio }) => {
+            const pass = quantizer.startsWith('none') ? ratio >= 0.8 : ratio <= 0.6;
+            return { pass, observed: `${source}, ${quantizer}: ${digits(ratio)}` };
+          }),
         ),
     },
   ],

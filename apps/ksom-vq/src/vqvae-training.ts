@@ -10,7 +10,7 @@ import { readScalar, readValues, type TrialContext } from '@fwp/lab';
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { contactSheet } from './contact-sheet.ts';
-import { type Evaluation, firstWithin, lossAt } from './convergence.ts';
+import { type Evaluation, firstWithin, isEvaluated, lossAt } from './convergence.ts';
 import { IMAGE_SOURCES, openImages } from './image-sources.ts';
 import type { PixelScale } from './image-tensors.ts';
 import { perturbed } from './perturbation.ts';
@@ -88,7 +88,7 @@ export async function trainVqVae(context: TrialContext<VqVaeConfig, QuantizerKey
     images.dispose();
     const loss = await readScalar(value, isLogged);
     if (loss !== undefined) log({ loss, perplexity: await readScalar(kept.perplexity as tf.Scalar) });
-    if (step % config.evaluateEvery !== 0 && step !== config.steps) continue;
+    if (!isEvaluated(step, config)) continue;
     const { error, codesUsed } = await evaluate(model, validation, scale, config);
     state.evaluations.push({ step, loss: error });
     if (step <= config.earlyStep) state.earlyCodes = codesUsed;

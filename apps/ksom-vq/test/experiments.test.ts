@@ -2,6 +2,7 @@
 
 import type { Experiment } from '@fwp/lab';
 import { describe, expect, it } from 'vitest';
+import type { EvaluationTimes } from '../src/convergence.ts';
 import { vectors, vqvae, vqvae2 } from '../src/index.ts';
 
 const experiments = [vectors, vqvae, vqvae2] as unknown as Experiment[];
@@ -10,6 +11,37 @@ describe.each(experiments)('$id', (experiment) => {
   it.each(Object.keys(experiment.presets))('every setting of preset %s is valid', (name) => {
     const config = experiment.config.parse(experiment.presets[name]?.config ?? {});
     expect(experiment.trials(config as never).length).toBeGreaterThan(1);
+  });
+
+  it.each(Object.keys(experiment.presets))(
+    'preset %s measures whether maps are robust, where it validates anyway',
+    (name) => {
+      const config = experiment.config.parse(experiment.presets[name]?.config ?? {}) as EvaluationTimes;
+      expect(experiment.claims[0]?.holds(rowsOf(experiment, described, config) as never)).toBeDefined();
+      expect(config.earlyStep % config.evaluateEvery).toBe(0);
+      expect(config.earlyStep).toBeLessThanOrEqual(config.steps);
+    },
+  );
+
+  it('the claims judge all numbers of codes and all decays', () => {
+    const several = { initialCounts: [0, 1], codes: [128, 256], decays: [0.9, 0.99] };
+    const rows = rowsOf(experiment, described, experiment.config.parse(several));
+    for (const [codes, decay] of [
+      [128, 0.99],
+      [256, 0.99],
+      [256, 0.9],
+    ]) {
+      const isBad = (row: { codes: number; decay: number }) => row.codes === codes && row.decay === decay;
+      const bad = rows.map((row) => (isBad(row) ? { ...row, ...untrained(row.quantizer) } : row));
+      experiment.claims.forEach(({ text, holds }, i) => {
+        // The first one argues from how slowly averages forget with a decay of 0.99.
+        const fails = i > 0 || decay === 0.99;
+        expect([text, holds(rows as never)?.pass, holds(bad as never)?.pass]).toEqual([text, true, !fails]);
+      });
+      const robust = experiment.claims[0]?.holds(bad as never)?.observed;
+      expect(robust).toContain('256 codes');
+      expect(robust).not.toContain('decay 0.9:');
+    }
   });
 
   it('the claims hold for rows as the paper describes them, and each is decided', () => {
@@ -40,9 +72,13 @@ it('short runs say nothing about the end of training', () => {
 });
 
 /** Rows of an experiment's whole grid with the measurements that a function makes up. */
-function rowsOf(experiment: Experiment, measure: (quantizer: string) => Record<string, number>) {
-  const config = experiment.config.parse({ initialCounts: [0, 1], codes: [256] });
-  return (experiment.trials(config as never) as { quantizer: string }[]).map((key) => ({
+function rowsOf(
+  experiment: Experiment,
+  measure: (quantizer: string) => Record<string, number>,
+  config: unknown = experiment.config.parse({ initialCounts: [0, 1], codes: [256] }),
+) {
+  const keys = experiment.trials(config as never) as { quantizer: string; codes: number; decay: number }[];
+  return keys.map((key) => ({
     ...{ ...key, seed: 1, steps: 30_000 },
     ...measure(key.quantizer),
   }));

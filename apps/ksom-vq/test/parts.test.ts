@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { contactSheet } from '../src/contact-sheet.ts';
-import { firstWithin, lossAt } from '../src/convergence.ts';
+import { firstWithin, isEvaluated, lossAt } from '../src/convergence.ts';
 import { standardized, symmetric } from '../src/image-tensors.ts';
 import { perturbed } from '../src/perturbation.ts';
 import { colourGrid, mapThroughPoints } from '../src/vector-pictures.ts';
@@ -24,9 +24,19 @@ describe('convergence', () => {
     ]);
   });
 
-  it('knows the last loss up to a step', () => {
-    expect([lossAt(evaluations, 250), lossAt(evaluations, 50), lossAt(evaluations, 999)]).toEqual([1.15, 2, 1.05]);
-    expect([lossAt([], 50), firstWithin([], 0.1)]).toEqual([Number.NaN, Number.NaN]);
+  it('knows the last loss up to a step, and none from after it', () => {
+    expect([lossAt(evaluations, 250), lossAt(evaluations, 300), lossAt(evaluations, 999)]).toEqual([1.15, 1, 1.05]);
+    expect([lossAt(evaluations, 50), lossAt([], 50), firstWithin([], 0.1)]).toEqual(Array(3).fill(Number.NaN));
+  });
+
+  it.each([
+    [{ steps: 300, evaluateEvery: 100, earlyStep: 200 }, [100, 200, 300]],
+    [{ steps: 250, evaluateEvery: 100, earlyStep: 30 }, [30, 100, 200, 250]],
+    [{ steps: 60, evaluateEvery: 1000, earlyStep: 30 }, [30, 60]],
+    [{ steps: 60, evaluateEvery: 1000, earlyStep: 1000 }, [60]],
+  ])('validates every so many steps, where early errors are measured, and at the end: %o', (times, expected) => {
+    const steps = Array.from({ length: times.steps }, (_, i) => i + 1);
+    expect(steps.filter((step) => isEvaluated(step, times))).toEqual(expected);
   });
 });
 

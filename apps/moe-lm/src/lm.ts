@@ -15,7 +15,7 @@ import {
 } from './feed-forward-variants.ts';
 import { type LanguageModelResult, languageModelSettings, trainLanguageModel } from './language-model-training.ts';
 import { sigmaMoePaper } from './papers.ts';
-import { publishedFeedForward } from './published.ts';
+import { PUBLISHED_DATA, publishedFeedForward } from './published.ts';
 import { openText } from './text.ts';
 import { usageWatcher } from './usage-watcher.ts';
 
@@ -37,9 +37,18 @@ const config = z.object({
   ...feedForwardSettings,
   heads: z.int().min(1).default(4),
   headSize: z.int().min(1).optional().describe('default: size / heads'),
+  denseClipNorm: z
+    .number()
+    .positive()
+    .optional()
+    .describe('largest norm of all gradients of the dense models and of top-k; default: clipNorm'),
 });
+type Config = z.infer<typeof config>;
 
-/** Names a trial. */
+/** Models that the paper trains as its dense ones. */
+const DENSE: readonly FeedForwardName[] = ['dense', 'dense-compute-equal', 'top-k'];
+
+/** Names a trial: the model and, if it is one for which the paper has numbers, the text as `data`. */
 interface Key {
   readonly model: FeedForwardName;
   readonly [name: string]: string;
@@ -96,11 +105,14 @@ export const lm = defineExperiment({
       config: {
         ...{ corpus: 'wikitext-103', tokens: 'subwords', trainBytes: 1_000_000_000, validationBytes: 2_000_000 },
         ...{ layers: 16, size: 412, heads: 10, headSize: 41, length: 256, memoryLength: 256 },
-        ...{ validationMemoryLength: 1024, batchSize: 64, clipNorm: 0.25, expertDropout: 0 },
+        ...{ validationMemoryLength: 1024, batchSize: 64, clipNorm: 0.25, denseClipNorm: 0.1, expertDropout: 0 },
       },
     },
   },
-  trials: ({ models }) => models.map((model): Key => ({ model })),
+  trials: ({ models, corpus, tokens }) => {
+    const text: Readonly<Record<string, string>> = corpus === PUBLISHED_DATA[tokens] ? { data: corpus } : {};
+    return models.map((model): Key => ({ model, ...text }));
+  },
   run: trainVariant,
   published: publishedFeedForward,
   claims: [
@@ -145,11 +157,13 @@ export const lm = defineExperiment({
     charts: [
       { title: 'Bits per byte of the validation text', from: 'metrics', x: 'step', y: 'bitsPerByte', series: 'model' },
       { title: 'Bits per byte while training', from: 'metrics', x: 'step', y: 'trainBitsPerByte', series: 'model' },
+      // For the papers' texts only: of subwords it is what the paper has, in the place of bits per byte.
+      { title: 'Perplexity of a token', from: 'results', x: 'data', y: 'perplexity', series: 'model' },
     ],
   },
 });
 
-async function trainVariant(context: TrialContext<z.infer<typeof config>, Key>): Promise<Result> {
+async function trainVariant(context: TrialContext<Config, Key>): Promise<Result> {
   const { config, key, random, seed, artifact } = context;
   const text = await openText(config, seed);
   const weights = random.split('weights');
@@ -163,7 +177,9 @@ async function trainVariant(context: TrialContext<z.infer<typeof config>, Key>):
     feedForward: () => makeFeedForward(key.model, block),
   });
   const usage = usageWatcher('experts');
-  const result = await trainLanguageModel(context, {
+  const clipNorm = (DENSE.includes(key.model) ? config.denseClipNorm : undefined) ?? config.clipNorm;
+  const training = { ...context, config: { ...config, clipNorm } };
+  const result = await trainLanguageModel(training, {
     model,
     text,
     regularizationWeight: regularizationWeight(key.model, config),

@@ -1,6 +1,6 @@
 /**
  * The papers' numbers: tables 1, 4, 6 and 10 of the σ-MoE paper and table 2 of the SwitchHead paper. `bitsPerByte` is on enwik8
- * (41 million parameters), `perplexity` per subword on WikiText-103 (47 million).
+ * (41 million parameters), `perplexity` per subword on WikiText-103 (47 million): numbers of one cannot be compared with the other.
  */
 
 import type { PublishedRow } from '@fwp/lab';
@@ -23,9 +23,18 @@ const FEED_FORWARD: readonly (readonly [FeedForwardName, bitsPerByte: number, pe
   ['s-base', 1.17, 13.01, 'table 4, K = 4'],
 ];
 
-/** Feed-forward blocks in equal numbers of parameters. */
-export const publishedFeedForward: readonly PublishedRow[] = FEED_FORWARD.map(
-  ([model, bitsPerByte, perplexity, table]) => ({ model, bitsPerByte, perplexity, source: `σ-MoE paper, ${table}` }),
+/** Texts of {@link publishedFeedForward}, as a trial's key names them. */
+export const PUBLISHED_DATA = { bytes: 'enwik8', subwords: 'wikitext-103' } as const;
+
+/** Feed-forward blocks in equal numbers of parameters, a row for each text. */
+export const publishedFeedForward: readonly PublishedRow[] = FEED_FORWARD.flatMap(
+  ([model, bitsPerByte, perplexity, table]) => {
+    const source = `σ-MoE paper, ${table}`;
+    return [
+      { model, data: PUBLISHED_DATA.bytes, bitsPerByte, source },
+      { model, data: PUBLISHED_DATA.subwords, perplexity, source },
+    ];
+  },
 );
 
 /** Attention in equal numbers of parameters, WikiText-103, 47 million parameters: cost of a layer, perplexity. */

@@ -82,6 +82,8 @@ interface Result extends Measurement, AttentionCost {
   readonly parameters: number;
   /** Of the language model; `null` where none is trained: at other lengths than the configuration's. */
   readonly bitsPerByte: number | null;
+  /** Of a token, `null` in the same places; the paper's is of subwords of WikiText-103. */
+  readonly perplexity: number | null;
   readonly [name: string]: number | null;
 }
 
@@ -173,7 +175,8 @@ async function runTrial(context: TrialContext<Config, Key>): Promise<Result> {
   tf.dispose([inputs, memory]);
   const trained = config.train && key.length === config.length ? await trainModel(context) : undefined;
   const cost = costOf(key, config);
-  return { ...measured, ...cost, parameters, bitsPerByte: trained?.bitsPerByte ?? null };
+  const { bitsPerByte = null, perplexity = null } = trained ?? {};
+  return { ...measured, ...cost, parameters, bitsPerByte, perplexity };
 }
 
 function makeAttention(name: AttentionName, config: Config, random: RandomStream): AttentionBlock {

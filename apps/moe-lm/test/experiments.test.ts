@@ -1,4 +1,4 @@
-import type { Experiment } from '@fwp/lab';
+import { type Experiment, formatTable } from '@fwp/lab';
 import { describe, expect, it } from 'vitest';
 import { lm, routerUsage, scaling, switchhead } from '../src/index.ts';
 import { publishedAttention, publishedFeedForward } from '../src/published.ts';
@@ -25,14 +25,14 @@ function verdicts(experiment: { claims: readonly { text: string; holds(rows: nev
 }
 
 describe('claims of moe/lm', () => {
-  const rowsOf = (bits: (row: (typeof publishedFeedForward)[number]) => number) =>
-    publishedFeedForward.map((row) => ({ ...row, seed: 1, bitsPerByte: bits(row), feedForwardShare: 0.25 }));
-
-  it("hold for the authors' numbers on WikiText-103, as bits per subword, which have no dense model of equal compute", () => {
-    const results = verdicts(
-      lm,
-      rowsOf(({ perplexity }) => Math.log2(perplexity as number)),
+  /** The authors' numbers on WikiText-103, as bits per subword. */
+  const rowsOf = (feedForwardShare: number) =>
+    publishedFeedForward.flatMap(({ perplexity, ...row }) =>
+      typeof perplexity === 'number' ? [{ ...row, seed: 1, bitsPerByte: Math.log2(perplexity), feedForwardShare }] : [],
     );
+
+  it("hold for the authors' numbers, which have no dense model of equal compute", () => {
+    const results = verdicts(lm, rowsOf(0.25));
     expect(results.map(([, pass]) => pass)).toEqual([true, undefined, true, true, true]);
   });
 
@@ -44,11 +44,40 @@ describe('claims of moe/lm', () => {
   });
 
   it('do not hold if a mixture of experts costs what the dense model does', () => {
-    const rows = rowsOf(({ perplexity }) => Math.log2(perplexity as number)).map((row) => ({
-      ...row,
-      feedForwardShare: 1,
-    }));
-    expect(verdicts(lm, rows)[0]?.[1]).toBe(false);
+    expect(verdicts(lm, rowsOf(1))[0]?.[1]).toBe(false);
+  });
+});
+
+describe('published numbers of moe/lm', () => {
+  /** The tables of a metric for some settings, and the names of the trials. */
+  const tableOf = (settings: object, metric: 'bitsPerByte' | 'perplexity') => {
+    const keys = lm.trials(lm.config.parse({ models: ['dense', 'sigma-moe'], ...settings }));
+    const rows = keys.map((key) => ({ ...key, seed: 1, bitsPerByte: 1.25, perplexity: 12.5 }));
+    const keyFields = [...new Set(keys.flatMap((key) => Object.keys(key)))];
+    return formatTable({ layout: { rows: 'model', metric }, keyFields, rows, published: publishedFeedForward });
+  };
+  const presets = lm.presets as Readonly<Record<string, { readonly config?: object }>>;
+  const [enwik8, wikitext] = ['paper', 'paper-wikitext-103'].map((name) => ({
+    ...presets[name]?.config,
+    models: ['dense', 'sigma-moe'],
+  })) as [object, object];
+
+  it('stand beside bits per byte of enwik8 and perplexities of WikiText-103, and never the other way round', () => {
+    expect(tableOf(enwik8, 'bitsPerByte')).toContain('1.08');
+    expect(tableOf(enwik8, 'perplexity')).not.toMatch(/11\.81|11\.59/);
+    expect(tableOf(wikitext, 'perplexity')).toMatch(/11\.81[\s\S]*11\.59/);
+    expect(tableOf(wikitext, 'bitsPerByte')).not.toContain('1.08');
+  });
+
+  it('are those of enwik8 beside bits per byte of other texts', () => {
+    expect(tableOf({}, 'bitsPerByte')).toContain('1.08');
+    expect(lm.trials(lm.config.parse({}))[0]).toEqual({ model: 'dense' });
+  });
+
+  it('are of models that the paper clips differently on WikiText-103', () => {
+    expect(lm.config.parse(wikitext)).toMatchObject({ clipNorm: 0.25, denseClipNorm: 0.1 });
+    expect(lm.config.parse(enwik8)).toMatchObject({ clipNorm: 0.25 });
+    expect(lm.config.parse(enwik8).denseClipNorm).toBeUndefined();
   });
 });
 

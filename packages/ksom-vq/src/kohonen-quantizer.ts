@@ -26,6 +26,7 @@ import {
   Module,
   normalInitializer,
   type RandomStream,
+  SMOOTHINGS,
   type Smoothing,
   stopGradient,
   vqAssign,
@@ -62,7 +63,7 @@ export interface KohonenQuantizerOptions {
   learning?: LearningRule;
   /** b. Default 0.99. */
   decay?: number;
-  /** c at the beginning: 1, or 0, with which unused codes of EMA-VQ are thrown far away. Default 1. */
+  /** c at the beginning: 1, or 0, with which unused codes of EMA-VQ are thrown far away; not without smoothing. Default 1. */
   initialCount?: number;
   /** ε of Laplace smoothing. Default 1e-5. */
   epsilon?: number;
@@ -80,6 +81,14 @@ export interface KohonenQuantizerOptions {
   initializer?: Initializer;
 }
 
+/** Options of the moving averages. */
+interface MovingAverage {
+  readonly decay: number;
+  readonly epsilon: number;
+  readonly smoothing: Smoothing;
+  readonly keepUnused: boolean;
+}
+
 /** A vector quantiser whose codes form a topographic map. */
 export class KohonenQuantizer extends Module implements Quantizer {
   readonly codes: number;
@@ -91,7 +100,7 @@ export class KohonenQuantizer extends Module implements Quantizer {
   readonly #counts: (tf.Variable & tf.Tensor1D) | undefined;
   readonly #sums: (tf.Variable & tf.Tensor2D) | undefined;
   readonly #step: tf.Variable & tf.Tensor1D;
-  readonly #average: { decay: number; epsilon: number; smoothing: Smoothing; keepUnused: boolean };
+  readonly #average: MovingAverage;
   readonly #commitment: number;
   readonly #neighborCost: number;
 
@@ -100,6 +109,7 @@ export class KohonenQuantizer extends Module implements Quantizer {
     const { codes = 512, size = 64, gridAxes = 2, neighborhood, shrinkage, width } = options;
     const { learning = 'average', decay = 0.99, initialCount = 1, epsilon = 1e-5, keepUnused = false } = options;
     const { commitment = 0.25, neighborCost = 0.1, random, initializer = normalInitializer(1) } = options;
+    const smoothing = keepUnused ? 'none' : (options.smoothing ?? 'stored');
     assertCount('KohonenQuantizer: codes', codes);
     assertCount('KohonenQuantizer: size', size);
     assertOneOf('KohonenQuantizer: learning', learning, LEARNING_RULES);
@@ -108,6 +118,8 @@ export class KohonenQuantizer extends Module implements Quantizer {
     assertNumber('KohonenQuantizer: epsilon', epsilon, 0);
     assertNumber('KohonenQuantizer: commitment', commitment, 0);
     assertNumber('KohonenQuantizer: neighborCost', neighborCost, 0);
+    assertOneOf('KohonenQuantizer: smoothing', options.smoothing ?? smoothing, SMOOTHINGS);
+    if (learning === 'average') assertDivisors({ decay, initialCount, epsilon, smoothing, keepUnused });
     const { gridShape = gridShapeOf(codes, gridAxes) } = options;
     assertGridShape('KohonenQuantizer: gridShape', gridShape, codes);
     this.codes = codes;
@@ -119,7 +131,7 @@ export class KohonenQuantizer extends Module implements Quantizer {
       ...(shrinkage === undefined ? {} : { shrinkage }),
       ...(width === undefined ? {} : { width }),
     });
-    this.#average = { decay, epsilon, keepUnused, smoothing: keepUnused ? 'none' : (options.smoothing ?? 'stored') };
+    this.#average = { decay, epsilon, keepUnused, smoothing };
     this.#commitment = commitment;
     this.#neighborCost = neighborCost;
     const first = initializer([codes, size], random) as tf.Tensor2D;
@@ -224,5 +236,25 @@ export class KohonenQuantizer extends Module implements Quantizer {
     const ofWinners = tf.sum(tf.mul(tf.mul(counts, spread(tf.onesLike(counts))), squares(constant)));
     const total = tf.add(tf.sub(ofNeighbors, tf.mul(2, mixed)), ofWinners);
     return tf.mul(this.#neighborCost / vectors, total) as tf.Scalar;
+  }
+}
+
+/** Makes sure that no code is divided by a count of 0 in the first step, after which codes would not be numbers. */
+function assertDivisors(options: MovingAverage & { readonly initialCount: number }): void {
+  const { decay, initialCount, epsilon, smoothing, keepUnused } = options;
+  const given = `decay is ${decay}, initialCount ${initialCount}, epsilon ${epsilon}, smoothing '${smoothing}'`;
+  if (decay === 1 && initialCount === 0) {
+    throw new RangeError(
+      `KohonenQuantizer: ${given}: counts would stay 0, and codes are divided by them. Give a decay below 1, or an ` +
+        'initialCount above 0.',
+    );
+  }
+  const isSmoothed = smoothing !== 'none' && epsilon > 0;
+  // After the first step an unused code has the count decay · initialCount.
+  if (!keepUnused && !isSmoothed && decay * initialCount === 0) {
+    throw new RangeError(
+      `KohonenQuantizer: ${given}: counts of unused codes would be 0, and codes are divided by them. Give an epsilon ` +
+        "above 0 with smoothing 'stored' or 'divisor', a decay and an initialCount above 0, or keepUnused: true.",
+    );
   }
 }

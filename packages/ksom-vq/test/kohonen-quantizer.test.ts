@@ -281,6 +281,38 @@ describe.each(await availableDevices(core))('KohonenQuantizer on $name', ({ opti
     expect(tf.memory().numBytes).toBe(before.numBytes);
   });
 
+  // One of the four codes is far from all vectors, as with any number of codes some may be.
+  const far = [...WORKED_CODES.slice(0, 3), [100, 0]];
+  const near = WORKED_VECTORS.slice(0, 1);
+
+  it.each([
+    { epsilon: 0, initialCount: 0 },
+    { epsilon: 0, initialCount: 0, smoothing: 'divisor' },
+    { smoothing: 'none', initialCount: 0 },
+    { epsilon: 0, decay: 0 },
+    { decay: 1, initialCount: 0 },
+    { decay: 1, initialCount: 0, keepUnused: true },
+  ] as const)('refuses what would divide codes by counts of 0, unless they are parameters: %o', (options) => {
+    expect(() => quantizer(far, options)).toThrow(/initialCount \d.*would (be|stay) 0.*Give/);
+    const map = quantizer(far, { ...options, learning: 'gradient' });
+    train(map, near);
+    expect(map.codebook.dataSync().every(Number.isFinite)).toBe(true);
+  });
+
+  it.each([
+    { epsilon: 0 },
+    { smoothing: 'none' },
+    { decay: 1 },
+    { decay: 0 },
+    { initialCount: 0 },
+    { initialCount: 0, decay: 0 },
+    { epsilon: 0, initialCount: 0, keepUnused: true },
+  ] as const)('has finite codes at every other border: %o', (options) => {
+    const map = quantizer(far, { neighborhood: 'none', ...options });
+    for (let step = 0; step < 3; step++) train(map, near);
+    expect(map.codebook.dataSync().every(Number.isFinite)).toBe(true);
+  });
+
   it('says what is wrong with its arguments', () => {
     const random = new RandomStream(1);
     expect(() => new KohonenQuantizer({ codes: 6, gridShape: [2, 2], random })).toThrow(
@@ -290,6 +322,11 @@ describe.each(await availableDevices(core))('KohonenQuantizer on $name', ({ opti
       /kind must be 'none' or 'hard'/,
     );
     expect(() => new KohonenQuantizer({ decay: 1.5, random })).toThrow(/decay must be a finite number from 0 to 1/);
+    for (const options of [{}, { learning: 'gradient' as const }, { keepUnused: true }]) {
+      expect(() => new KohonenQuantizer({ smoothing: 'foo' as never, ...options, random })).toThrow(
+        /smoothing must be 'none' or 'stored' or 'divisor', but is 'foo'/,
+      );
+    }
     const map = quantizer(WORKED_CODES);
     tf.tidy(() => {
       expect(() => map.forward(tf.zeros([3, 3]))).toThrow(/vectors must have shape \[..., 2\]/);

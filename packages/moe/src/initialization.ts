@@ -7,7 +7,7 @@
  * where the fan-in of a sparse block is that of the dense one which it stands for.
  */
 
-import { type Initializer, truncatedNormalInitializer } from '@fwp/core';
+import { assertCount, type Initializer, truncatedNormalInitializer } from '@fwp/core';
 
 /** Standard deviation of N(0, 1) without what lies beyond two standard deviations. */
 const TRUNCATED_DEVIATION = 0.879_596_566_170_685_3;
@@ -15,9 +15,11 @@ const TRUNCATED_DEVIATION = 0.879_596_566_170_685_3;
 /**
  * √(2 / layers): the scale of initial weights in a model that normalises before each block.
  *
- * @param layers number of layers of the model
+ * @param layers number of layers of the model, at least 1
+ * @throws RangeError if it isn't a whole number of at least 1
  */
 export function preNormScale(layers: number): number {
+  assertCount('preNormScale: layers', layers);
   return Math.sqrt(2 / layers);
 }
 

@@ -59,9 +59,15 @@ export class Router extends Module {
   }
 }
 
-/** All columns scaled to one length, and the whole to the deviation that it had. */
+/** All columns scaled to one length, and the whole to the deviation that it had; unchanged where directions don't differ. */
 function withEqualColumns(weight: tf.Tensor2D): tf.Tensor2D {
   const deviation = (x: tf.Tensor) => tf.sqrt(tf.moments(x).variance);
   const directions = tf.div(weight, tf.norm(weight, 2, 0, true));
-  return tf.mul(directions, tf.div(deviation(weight), deviation(directions)));
+  const spread = deviation(directions);
+  const scaled = tf.mul(directions, tf.div(deviation(weight), spread));
+  // Vectors of one component are 1 or −1 as directions: where all have the same sign, their deviation is 0 but for rounding.
+  return tf.where(tf.greater(spread, SAME), scaled, weight) as tf.Tensor2D;
 }
+
+/** A deviation of directions below this is that of rounding errors. */
+const SAME = 1e-6;

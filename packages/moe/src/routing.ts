@@ -11,9 +11,9 @@
  * m ∈ {0, 1} drops whole experts in training; what is left is not scaled up. Of equal scores the first expert is taken.
  */
 
-import { stopGradient } from '@fwp/core';
+import { assertFloatShape, assertOneOf, stopGradient } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
-import { best } from './choices.ts';
+import { assertActive, best } from './choices.ts';
 import { literalSinkhorn, sinkhorn } from './sinkhorn.ts';
 
 /** How a router chooses and weights experts. */
@@ -48,8 +48,12 @@ const DROPPED = -1e9;
  * @param logits float32 `[..., tokens, experts]`
  * @param options number of experts, mask
  * @returns int32 indices and float32 weights, `[..., tokens, active]`; gradients pass through the weights
+ * @throws RangeError for another routing or more active experts than there are
  */
 export function route(routing: Routing, logits: tf.Tensor, { active, training, mask }: RouteOptions): Route {
+  assertOneOf('route: routing', routing, ROUTINGS);
+  const { experts } = assertFloatShape('route: logits', logits, ['...', 'tokens', 'experts']);
+  assertActive('route: active', active, experts as number, 'experts');
   const masked = (scores: tf.Tensor): tf.Tensor => (mask === undefined ? scores : tf.mul(scores, mask));
   switch (routing) {
     case 'sigmoid':

@@ -26,6 +26,12 @@ describe.each(await availableDevices(core))('DenseBlock on $name', ({ options })
     expect(block.multiplyAdds).toBe(70);
   });
 
+  it.each([0, -1, 1.5, Number.NaN])('has no scale for %d layers', (layers) => {
+    expect(() => preNormScale(layers)).toThrow(
+      `preNormScale: layers must be a whole number of at least 1, but is ${layers}`,
+    );
+  });
+
   it('has weights of deviation s / √fanIn and biases of 0', () => {
     const initialScale = preNormScale(8);
     expect(initialScale).toBe(0.5);

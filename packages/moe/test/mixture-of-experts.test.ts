@@ -130,6 +130,22 @@ describe.each(await availableDevices(core))('MixtureOfExperts on $name', ({ opti
     expect(deviationOf(weight) * Math.sqrt(200)).toBeCloseTo(0.5, 1.6);
   });
 
+  it('has a finite router for vectors of one component, too, of one length where their signs differ', () => {
+    for (let seed = 0; seed < 20; seed++) {
+      for (const experts of [1, 2, 3]) {
+        const { router } = blockOf({ size: 1, experts, active: 1, random: new core.RandomStream(seed) });
+        const lengths = router.weight.dataSync().map(Math.abs);
+        expect(Math.max(...lengths)).toBeLessThan(5);
+        const [least, most] = [tf.min(router.weight), tf.max(router.weight)].map((x) => x.dataSync()[0] as number);
+        if ((least as number) < 0 && (most as number) > 0)
+          assertAllClose(
+            lengths,
+            lengths.map(() => lengths[0] as number),
+          );
+      }
+    }
+  });
+
   it('drops experts in training only, and does not scale up what is left', () => {
     const x = inputsOf([40, 6]);
     const dropping = blockOf({ expertDropout: 1 - 2 ** -30 });

@@ -119,5 +119,12 @@ describe.each(await availableDevices(core))('routing on $name', ({ options }) =>
     expect(() => entropyRegularization(tf.zeros([3]) as never)).toThrow(
       'entropyRegularization: logits must have shape',
     );
+    const routed = (routing: Routing, active: number) => route(routing, tf.zeros([2, 3]), { active, training: true });
+    expect(() => routed('foo' as Routing, 1)).toThrow(/route: routing must be 'sigmoid' or .* but is 'foo'/);
+    expect(() => routed('sigmoid', 9)).toThrow('route: active must be at most the number of experts, 3, but is 9');
+    expect(() => routed('sigmoid', 0)).toThrow('route: active must be a whole number of at least 1, but is 0');
+    expect(() => route('sigmoid', tf.zeros([3]), { active: 1, training: true })).toThrow(
+      'route: logits must have shape [..., tokens, experts]',
+    );
   });
 });
