@@ -258,6 +258,10 @@ static void dpfp_grad_chunk(const void *context, i64 begin, i64 end, i64 thread)
 
 /** e^x, at most e^80, so that sums of features stay finite. */
 INLINE vf favor_exp(vf x) { return vexp_normal(vat_least(vat_most(x, 80), -88)); }
+/** e^(80 - 4e-6): halfway from the greatest exponent to the next smaller float, further than rounding takes its feature. */
+#define FAVOR_CUT 5.54060022e+34f
+/** The slope E of a feature E, times `scale` both: what has been cut has none. */
+INLINE vf favor_slope(vf e, f32 scale) { return vselect(e >= FAVOR_CUT * scale, vset(0), e); }
 
 INLINE void favor_row(const feature_plan *plan, i64 row, const int normalization) {
   const i64 n = plan->n, m = plan->m;
@@ -282,7 +286,7 @@ INLINE void favor_row(const feature_plan *plan, i64 row, const int normalization
   plan->norm[row] = feature_divide(y, 2 * m, vsum(total), plan->epsilon, normalization);
 }
 
-/** With E = e^… / √(2m):  du = dφ₊ E₊ - dφ₋ E₋,  dx = -x Σ (dφ₊ E₊ + dφ₋ E₋)  besides what x gets through u. */
+/** With E = e^… / √(2m):  du = dφ₊ E₊ - dφ₋ E₋,  dx = -x Σ (dφ₊ E₊ + dφ₋ E₋)  besides what x gets through u; no E at the cut. */
 INLINE void favor_grad_row(const feature_plan *plan, i64 row, const int normalization) {
   const i64 n = plan->n, m = plan->m;
   const f32 *x = plan->x + row * n, *y = plan->y_in + row * 2 * m, *dy = plan->dy + row * 2 * m;
@@ -296,8 +300,8 @@ INLINE void favor_grad_row(const feature_plan *plan, i64 row, const int normaliz
     vf plus = ROW_LOAD(y, j, count, 0), minus = ROW_LOAD(y + m, j, count, 0);                          \
     vf d_plus = feature_grad(ROW_LOAD(dy, j, count, 0), plus, dot, inverse, normalization);            \
     vf d_minus = feature_grad(ROW_LOAD(dy + m, j, count, 0), minus, dot, inverse, normalization);      \
-    d_plus *= plus * norm - shift;                                                                     \
-    d_minus *= minus * norm - shift;                                                                   \
+    d_plus *= favor_slope(plus * norm - shift, plan->scale);                                           \
+    d_minus *= favor_slope(minus * norm - shift, plan->scale);                                         \
     ROW_STORE(du, j, count, d_plus - d_minus);                                                         \
     vf both = d_plus + d_minus;                                                                        \
     if ((count) != VF) {                                                                               \

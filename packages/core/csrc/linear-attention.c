@@ -673,11 +673,11 @@ KERNEL(linear_attention_backward) {
   task.dq = F32(3), task.dk = F32(4), task.dv = F32(5), task.d_decay = OPTIONAL_F32(6);
   task.d_initial_state = F32(7), task.d_initial_normalizer = OPTIONAL_F32(8), task.slopes = OPTIONAL_F32(9);
   task.kept = OPTIONAL_F32(10), task.kept_floats = INT(11);
-  /* The gradient of a scalar decay is a sum over all lanes. */
-  const i32 together = task.d_decay && task.decay_width == 1;
   task.key_width = sum_rule_group(&task, task.value_dim, task.key_dim);
-  if (together) task.key_width = ROUND_UP(task.key_dim, SUM_RULE_TILE);
   task.key_groups = CEIL_DIV(task.key_dim, task.key_width);
+  /* The gradient of a scalar decay is a sum over all lanes, which one group adds up, be there none. */
+  const i32 together = task.d_decay && task.decay_width == 1;
+  if (together) task.key_width = ROUND_UP(task.key_dim, SUM_RULE_TILE), task.key_groups = 1;
   const i64 heads = task.batch * task.heads, rows = heads * task.steps;
   if (task.normalize) fwp_parallel_for(rows, sum_rule_grain(2 * (f64)task.value_dim), sum_rule_slopes_chunk, &task);
   const i64 units = heads * ((task.d_decay ? 1 : 2) * task.key_groups + task.value_groups);

@@ -24,6 +24,7 @@ export {
   NotANumberError,
   OutOfMemoryError,
 } from './errors.ts';
+export { assertIndices } from './index-checks.ts';
 export {
   type CheckpointInfo,
   type CheckpointParts,
@@ -66,6 +67,7 @@ export {
   fanInUniform,
   heNormal,
   heUniform,
+  type Fans,
   type Initializer,
   lecunNormal,
   normalInitializer,
@@ -88,7 +90,13 @@ export {
 export { LayerNorm, type Normalization, type NormalizationOptions, RmsNorm } from './nn/normalization.ts';
 export { RelativePositions, type RelativePositionsOptions } from './nn/relative-positions.ts';
 export { applyRotaryPositions } from './nn/rotary-positions.ts';
-export { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './nn/sequence-mixer.ts';
+export {
+  assertNoPadding,
+  assertPaddingAtEnd,
+  assertPaddingMask,
+  type MixerOptions,
+  type SequenceMixer,
+} from './nn/sequence-mixer.ts';
 export { type Layer, Sequential } from './nn/sequential.ts';
 export { TransformerBlock, type TransformerBlockOptions } from './nn/transformer-block.ts';
 export {

@@ -87,7 +87,7 @@ export class RelativePositions extends Module {
   terms(q: Tensor4D, keys: number, causal: boolean, scale: number | Scalar): { q: Tensor4D; bias: Tensor4D } {
     const [, queries, heads, headSize] = q.shape;
     return tidy(() => {
-      const columns = causal ? keys : keys + queries - 1;
+      const columns = causal ? keys : Math.max(0, keys + queries - 1);
       // Row c belongs to distance keys − 1 − c; query i is at position keys − queries + i.
       const r = reshape(this.#vectors(keys - 1, columns), [columns, heads, headSize]);
       const positioned = mul(withBias(q, this.positionBias), scale);

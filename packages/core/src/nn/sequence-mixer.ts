@@ -4,6 +4,7 @@
  */
 
 import type { Tensor, Tensor2D, Tensor3D, TensorContainer } from '@tensorflow/tfjs-core';
+import { canReadIndices } from '../index-checks.ts';
 import { assertShape, assertTensor } from '../shape-checks.ts';
 import type { Module } from './module.ts';
 
@@ -71,6 +72,34 @@ export function assertPaddingMask(
   if (paddingMask === undefined) return;
   assertTensor(`${layer}: paddingMask`, paddingMask, 'bool');
   assertShape(`${layer}: paddingMask`, paddingMask, ['batch', 'length'], sizes);
+}
+
+/**
+ * {@link assertPaddingMask} for layers in which padding before an element would have an influence on it. Where the padding stands is
+ * not checked on devices whose tensors must be waited for.
+ *
+ * @param layer what messages begin with
+ * @param options of the call
+ * @param sizes `batch` and `length` of the sequences
+ * @throws TypeError or RangeError if it is not bool `[batch, length]`
+ * @throws RangeError naming the first element that stands behind padding
+ */
+export function assertPaddingAtEnd(
+  layer: string,
+  options: MixerOptions,
+  sizes: Readonly<Record<string, number>>,
+): void {
+  assertPaddingMask(layer, options, sizes);
+  if (options.paddingMask === undefined || !canReadIndices()) return;
+  const length = sizes['length'] as number;
+  const values = options.paddingMask.dataSync();
+  for (let i = 0; i < values.length; i++) {
+    if (i % length === 0 || !values[i] || values[i - 1]) continue;
+    throw new RangeError(
+      `${layer}: padding may only stand at the end of a sequence, but sequence ${Math.floor(i / length)} has an element ` +
+        `behind padding, at ${i % length}. Move the padding behind the elements.`,
+    );
+  }
 }
 
 /**

@@ -45,7 +45,10 @@ export type AffineElement = {
 export interface AffineScanOptions {
   /** s before the first step, float32 `[batch, …state]`. Default: zeros. */
   initialState?: tf.Tensor | undefined;
-  /** bool `[batch, time]`: true where a new sequence begins, so that s is zero before that step. Default: nowhere. */
+  /**
+   * bool `[batch, time]`: true where a new sequence begins, so that s is zero before that step. Default: nowhere. The kernel forgets
+   * whatever there was; where the monoid is scanned, infinities and NaN of earlier steps come through as NaN.
+   */
   resetMask?: tf.Tensor | undefined;
 }
 

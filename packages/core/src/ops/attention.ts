@@ -27,6 +27,7 @@ import {
 import { MAX_GPU_ATTENTION_DIM } from '../webgpu/kernels/attention-rows.ts';
 import { canFuse } from './fused.ts';
 import { isTapeOn, sumToShape } from './gradients/support.ts';
+import { stopGradient } from './stop-gradient.ts';
 
 /** Options of {@link selfAttention}, and of {@link attention} beside its layout. */
 export interface SelfAttentionOptions {
@@ -149,7 +150,7 @@ function attend(
   const fused = canFuse('FwpAttention') && isSupported(sizes, mask !== undefined || bias !== undefined);
 
   return tf.tidy(() => {
-    const additive = mask?.dtype === 'float32' ? mask : undefined;
+    const additive = mask?.dtype === 'float32' ? stopGradient(mask) : undefined;
     const added = bias !== undefined && additive !== undefined ? tf.add(bias, additive) : (bias ?? additive);
     const restrictions: Restrictions = {
       ...(keyMask === undefined ? {} : { keyMask }),

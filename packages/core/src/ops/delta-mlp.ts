@@ -149,6 +149,13 @@ export function deltaMlpStep(
   options: Pick<DeltaMlpOptions, 'epsilon'> = {},
 ): DeltaMlpStepResult {
   assertFloatShape('deltaMlpStep: q', q, ['batch', 'heads', 'dim']);
+  for (const [index, block] of blocks.entries()) {
+    for (const part of ['inward', 'outward'] as const) {
+      const name = `deltaMlpStep: blocks[${index}].${part}`;
+      for (const x of ['k', 'v'] as const) assertFloatShape(`${name}.${x}`, block[part][x], ['batch', 'heads', 'dim']);
+      assertFloatShape(`${name}.beta`, block[part].beta, ['batch', 'heads']);
+    }
+  }
   return inTidy(() => {
     const steps = blocks.map(({ inward, outward, gain, bias }) => ({
       inward: withTime(inward, 2),

@@ -17,6 +17,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { connectedZeros } from './connected-zeros.ts';
 import type { ScanOptions, ScanResult, ScanSequences, ScanSizes } from './fast-weight-scan.ts';
 import {
   aliveAfter,
@@ -41,7 +42,9 @@ export function chunkwiseDeltaRule(inputs: DeltaRuleInputs, options: ScanOptions
   const { initialState, resetMask, read = 'after' } = options;
   let state = initialState === undefined ? tf.zeros([batch, heads, valueDim, keyDim]) : tf.clone(initialState);
   if (batch * heads * time * keyDim * valueDim === 0) {
-    return { output: tf.zeros([batch, heads, time, valueDim]), finalState: state as tf.Tensor4D };
+    const { q, k, v, beta, decay } = inputs;
+    const output = connectedZeros([batch, heads, time, valueDim], [q, k, v, beta, decay, initialState]);
+    return { output: output as tf.Tensor4D, finalState: state as tf.Tensor4D };
   }
 
   const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((x) => inChunks(x)) as [tf.Tensor, tf.Tensor, tf.Tensor];

@@ -33,6 +33,7 @@ import {
 import { inTidy } from './in-tidy.ts';
 import { linear } from './linear.ts';
 import { restarted } from './recurrent-steps.ts';
+import { stopGradient } from './stop-gradient.ts';
 
 /** What the sensitivities of some steps are computed from. */
 export interface ElementwiseLstmTrace extends ElementwiseLstmResult {
@@ -75,7 +76,19 @@ export function elementwiseLstmTrace(
   options: ElementwiseLstmOptions = {},
 ): ElementwiseLstmTrace {
   const sizes = assertElementwiseLstm('elementwiseLstmTrace', x, weights, options);
-  return inTidy(() => (canRunFused(sizes) ? fusedElementwiseLstm : composedTrace)(x, weights, options, sizes));
+  return inTidy(() => {
+    const constants = { ...options, initialState: options.initialState && stopGradient(options.initialState) };
+    const run = canRunFused(sizes) ? fusedElementwiseLstm : composedTrace;
+    return run(stopGradient(x), constant(weights), constants, sizes);
+  });
+}
+
+function constant({ inputWeight, recurrentWeight, bias }: ElementwiseLstmWeights): ElementwiseLstmWeights {
+  return {
+    inputWeight: stopGradient(inputWeight),
+    recurrentWeight: stopGradient(recurrentWeight),
+    bias: bias && stopGradient(bias),
+  };
 }
 
 /**

@@ -82,7 +82,8 @@ export function elementwiseLstm(
  * @throws TypeError or RangeError if an argument has another dtype or shape
  */
 export function elementwiseLstmStep(x: tf.Tensor, weights: ElementwiseLstmWeights, state: tf.Tensor): tf.Tensor2D {
-  assertFloatShape('elementwiseLstmStep: x', x, ['batch', 'inputs']);
+  const { batch } = assertFloatShape('elementwiseLstmStep: x', x, ['batch', 'inputs']) as { batch: number };
+  assertFloatShape('elementwiseLstmStep: state', state, ['batch', 'hidden'], { batch });
   return tf.tidy(() => elementwiseLstm(tf.expandDims(x, 1), weights, { initialState: state }).finalState);
 }
 

@@ -16,6 +16,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertShape } from '../shape-checks.ts';
+import { connectedZeros } from './connected-zeros.ts';
 import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from './expert-blocks.ts';
 import { assertAssignments, assertExperts, expertGroups } from './expert-groups.ts';
 import { sumAssignments } from './expert-mat-mul.ts';
@@ -64,7 +65,9 @@ export function expertFeedForward(
       return runKernel('FwpExpertFeedForward', tensors) as tf.Tensor2D;
     }
     const chosen = assertExperts('expertFeedForward: indices', indices, experts);
-    if (indices.size === 0 || keys.size === 0) return tf.zeros(inputs.shape);
+    if (indices.size === 0 || keys.size === 0) {
+      return connectedZeros(inputs.shape, [inputs, keys, values, gates]) as tf.Tensor2D;
+    }
     const blocks = expertBlocks(indices, chosen, rows, experts);
     const hidden = tf.relu(multiplyBlocks(gatherBlocks(inputs, blocks), keys, blocks)) as tf.Tensor3D;
     return sumAssignments(takeAssignments(multiplyBlocks(hidden, values, blocks), blocks), flatGates, rows);

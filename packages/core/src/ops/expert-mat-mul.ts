@@ -16,6 +16,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ExpertMatMulAttributes } from '../backend/kernels/experts.ts';
 import { assertCount, assertFloatShape } from '../shape-checks.ts';
+import { connectedZeros } from './connected-zeros.ts';
 import { expertBlocks, gatherBlocks, multiplyBlocks, takeAssignments } from './expert-blocks.ts';
 import { assertAssignments, assertExperts, expertGroups } from './expert-groups.ts';
 import { canFuse, runFused } from './fused.ts';
@@ -68,7 +69,9 @@ export function expertMatMul(
       return runKernel('FwpExpertMatMul', tensors, attributes) as tf.Tensor2D;
     }
     const chosen = assertExperts('expertMatMul: indices', indices, experts);
-    if (indices.size === 0 || weights.size === 0) return tf.zeros([outputRows, weights.shape[2]]);
+    if (indices.size === 0 || weights.size === 0) {
+      return connectedZeros([outputRows, weights.shape[2]], [inputs, weights, gates]) as tf.Tensor2D;
+    }
     const blocks = expertBlocks(indices, chosen, rows, experts);
     const products = multiplyBlocks(gatherBlocks(inputs, blocks), weights, blocks);
     return sumAssignments(takeAssignments(products, blocks), flatGates, outputRows);

@@ -19,7 +19,10 @@ import { keptBuffer } from './kept-buffer.ts';
 export interface ScanOptions {
   /** S before the first step, float32 `[batch, heads, valueDim, keyDim]`. Default: zeros. */
   initialState?: tf.Tensor | undefined;
-  /** bool `[batch, time]`: true where a new sequence begins, so that S is zero before that step. Default: nowhere. */
+  /**
+   * bool `[batch, time]`: true where a new sequence begins, so that S is zero before that step. Default: nowhere. Kernels forget
+   * whatever there was; where a scan is composed of matrix products, infinities and NaN of earlier steps come through as NaN.
+   */
   resetMask?: tf.Tensor | undefined;
   /**
    * Which S the output reads: `'after'` the step's write, y_t = S_t q_t, or `'before'` it, y_t = S_{t-1} q_t (after a reset,
@@ -83,6 +86,14 @@ export function assertScan(op: string, { q, k, v }: ScanSequences, options: Scan
   return sizes as ScanSizes;
 }
 
+/**
+ * Sequences `[batch, heads, time, dim]` times factors `[batch, heads, time]`. Those without elements stay as they are: tfjs finds no
+ * gradient of what was broadcast to an extent of 0.
+ */
+export function timesFactors(x: tf.Tensor, factors: tf.Tensor): tf.Tensor {
+  return x.size === 0 ? x : tf.mul(x, tf.expandDims(factors, 3));
+}
+
 /** Decays as factors, whichever way they were given. Their gradient needs no division, so that 0 is an ordinary factor. */
 export function decayFactors(decay: tf.Tensor, { logDecay = false }: DecayOptions): tf.Tensor {
   return logDecay ? tf.exp(decay) : decay;
@@ -92,9 +103,10 @@ export function decayFactors(decay: tf.Tensor, { logDecay = false }: DecayOption
  * One step of a scan, for streams: `scan` on sequences of length 1.
  *
  * @param op the operation's name, for messages
- * @param inputs q and k `[batch, heads, keyDim]`, v `[batch, heads, valueDim]`, gates `[batch, heads, …]`
+ * @param inputs q and k `[batch, heads, keyDim]`, v `[batch, heads, valueDim]`, gates `[batch, heads]`
  * @param state S before the step
  * @param scan the scan, which receives the inputs with an axis of time, and the state in its options
+ * @param channelGates whether gates may also be `[batch, heads, keyDim]`. Default: not
  * @returns the step's results; whatever else the scan gave besides output and state as it is
  */
 export function scanStep<Inputs extends ScanSequences, Result extends ScanResult>(
@@ -102,10 +114,17 @@ export function scanStep<Inputs extends ScanSequences, Result extends ScanResult
   inputs: Inputs,
   state: tf.Tensor,
   scan: (inputs: Inputs, options: ScanOptions) => Result,
+  channelGates = false,
 ): ScanStepResult & Omit<Result, keyof ScanResult> {
-  let sizes = assertFloatShape(`${op}: q`, inputs.q, ['batch', 'heads', 'keyDim']);
-  sizes = assertFloatShape(`${op}: k`, inputs.k, ['batch', 'heads', 'keyDim'], sizes);
-  sizes = assertFloatShape(`${op}: v`, inputs.v, ['batch', 'heads', 'valueDim'], sizes);
+  const { q, k, v, ...gates } = inputs;
+  let sizes = assertFloatShape(`${op}: q`, q, ['batch', 'heads', 'keyDim']);
+  sizes = assertFloatShape(`${op}: k`, k, ['batch', 'heads', 'keyDim'], sizes);
+  sizes = assertFloatShape(`${op}: v`, v, ['batch', 'heads', 'valueDim'], sizes);
+  for (const [name, gate] of Object.entries(gates) as [string, tf.Tensor][]) {
+    assertTensor(`${op}: ${name}`, gate);
+    const channels = channelGates && gate.rank === 3 ? ['keyDim'] : [];
+    assertFloatShape(`${op}: ${name}`, gate, ['batch', 'heads', ...channels], sizes);
+  }
   assertFloatShape(`${op}: state`, state, ['batch', 'heads', 'valueDim', 'keyDim'], sizes);
   const { batch, heads, valueDim } = sizes as ScanSizes;
   return inTidy(() => {

@@ -80,8 +80,13 @@ export function gatedLinearAttentionStep(
 ): LinearAttentionStepResult {
   const { logDecay } = options;
   return namedStep(
-    scanStep('gatedLinearAttentionStep', { q, k, v, decay }, state, (x, scanOptions) =>
-      gatedLinearAttention(x.q, x.k, x.v, x.decay, { ...scanOptions, ...stepNormalizer(options), logDecay }),
+    scanStep(
+      'gatedLinearAttentionStep',
+      { q, k, v, decay },
+      state,
+      (x, scanOptions) =>
+        gatedLinearAttention(x.q, x.k, x.v, x.decay, { ...scanOptions, ...stepNormalizer(options), logDecay }),
+      true,
     ),
   );
 }

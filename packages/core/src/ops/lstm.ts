@@ -106,7 +106,9 @@ export function lstmStep(
   weights: LstmWeights,
   state: LstmState,
 ): { hidden: tf.Tensor2D; cell: tf.Tensor2D } {
-  assertFloatShape('lstmStep: x', x, ['batch', 'inputs']);
+  const { batch } = assertFloatShape('lstmStep: x', x, ['batch', 'inputs']) as { batch: number };
+  assertFloatShape('lstmStep: state.hidden', state.hidden, ['batch', 'hidden'], { batch });
+  assertFloatShape('lstmStep: state.cell', state.cell, ['batch', 'hidden'], { batch });
   return tf.tidy(() => {
     const sequence = tf.expandDims(x, 1);
     const { finalHidden, finalCell } = lstm(sequence, weights, {

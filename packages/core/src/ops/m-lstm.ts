@@ -18,9 +18,12 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape, assertNumber, assertOneOf } from '../shape-checks.ts';
-import { assertScan, type ScanOptions, type ScanSizes } from './fast-weight-scan.ts';
+import { assertScan, type ScanOptions, type ScanSizes, timesFactors } from './fast-weight-scan.ts';
 import { inTidy } from './in-tidy.ts';
 import { sumRule } from './sum-rule.ts';
+
+/** The least denominator, from m = 85 on: exp(−m) comes to nothing soon after, and h of a query that is 0 to 0 / 0 instead of 0. */
+const LEAST_FLOOR = 1e-37;
 
 /** How gates and keys of an mLSTM are meant. */
 export interface MLstmGateOptions {
@@ -42,7 +45,10 @@ export interface MLstmState {
   memory: tf.Tensor;
   /** n / exp(m), float32 `[batch, heads, keyDim]`. */
   normalizer: tf.Tensor;
-  /** m, float32 `[batch, heads]`. It gets no gradient: it is a choice of units, in which the other two are given. */
+  /**
+   * m, float32 `[batch, heads]`: the other two are given in units of exp(m). As a result it is a constant for the gradient; as part of
+   * an initial state it has the gradient of that factor.
+   */
   maximum: tf.Tensor;
 }
 
@@ -94,12 +100,12 @@ export function mLstm(
       sizes,
       {
         q,
-        k: tf.mul(k, tf.expandDims(tf.mul(tf.exp(tf.sub(inputGate, after)), scale), 3)),
+        k: timesFactors(k, tf.mul(tf.exp(tf.sub(inputGate, after)), scale)),
         v,
         decay: tf.exp(tf.sub(tf.add(logForget, before), after)),
       },
       { initialState: initialState?.memory, resetMask },
-      { initial: initialState?.normalizer, floor: tf.exp(tf.neg(after)) },
+      { initial: initialState?.normalizer, floor: tf.maximum(tf.exp(tf.neg(after)), LEAST_FLOOR) },
     );
     const normalizer = finalNormalizer as tf.Tensor3D;
     return { output, finalState: { memory: finalState, normalizer, maximum: tf.squeeze(last, [2]) } };

@@ -18,7 +18,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
 import { deltaRule } from './delta-rule.ts';
-import { assertScan, type ScanOptions, type ScanResult, type ScanStepResult, scanStep } from './fast-weight-scan.ts';
+import {
+  assertScan,
+  type ScanOptions,
+  type ScanResult,
+  type ScanStepResult,
+  scanStep,
+  timesFactors,
+} from './fast-weight-scan.ts';
 import { inTidy } from './in-tidy.ts';
 import { linearAttention } from './linear-attention.ts';
 
@@ -47,7 +54,7 @@ export function ojaRule(
     const transposedState = initialState && tf.transpose(initialState, [0, 1, 3, 2]);
     const exchanged = { initialState: transposedState, resetMask, read: 'before' } as const;
     const { output: predictions } = deltaRule(v, v, k, beta, exchanged);
-    const writes = tf.mul(tf.expandDims(beta, 3), tf.sub(k, predictions));
+    const writes = timesFactors(tf.sub(k, predictions), beta);
     return linearAttention(q, writes, v, options);
   });
 }

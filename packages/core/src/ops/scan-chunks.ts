@@ -65,7 +65,10 @@ export function chunkDecay(a: tf.Tensor): ChunkDecay {
   };
 }
 
-/** What resets `[batch, time]` leave of the state before them: 0 where true, 1 elsewhere, `[batch, heads, time]`. */
+/**
+ * What resets `[batch, time]` leave of the state before them: 0 where true, 1 elsewhere, `[batch, heads, time]`. As a factor, it forgets
+ * finite states only: matrix products have steps on both sides of a reset in one sum, where 0 times infinity or NaN is NaN.
+ */
 export function aliveAfter(resetMask: tf.Tensor, heads: number): tf.Tensor {
   return tf.tile(tf.expandDims(tf.cast(tf.logicalNot(resetMask), 'float32'), 1), [1, heads, 1]);
 }

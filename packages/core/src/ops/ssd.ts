@@ -12,7 +12,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { assertFloatShape } from '../shape-checks.ts';
-import { assertScan, type ScanOptions, type ScanResult, type ScanStepResult, scanStep } from './fast-weight-scan.ts';
+import {
+  assertScan,
+  type ScanOptions,
+  type ScanResult,
+  type ScanStepResult,
+  scanStep,
+  timesFactors,
+} from './fast-weight-scan.ts';
 import { inTidy } from './in-tidy.ts';
 import { sumRule } from './sum-rule.ts';
 
@@ -60,7 +67,7 @@ export function ssd(
   }
   return inTidy(() => {
     const [q, keys] = [inHeads(c, heads), inHeads(b, heads)];
-    const k = tf.mul(keys, tf.expandDims(dt, 3));
+    const k = timesFactors(keys, dt);
     const decay = tf.exp(tf.mul(dt, tf.reshape(a, [heads, 1])));
     const sizes = assertScan('ssd', { q, k, v: x }, options);
     const { output, finalState } = sumRule(sizes, { q, k, v: x, decay }, options);

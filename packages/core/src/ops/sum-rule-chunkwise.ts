@@ -13,6 +13,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
+import { connectedZeros } from './connected-zeros.ts';
 import type { ScanOptions, ScanResult, ScanSizes } from './fast-weight-scan.ts';
 import {
   aliveAfter,
@@ -53,9 +54,15 @@ export function normalized(
   const ones = tf.ones([batch, heads, time, 1]);
   const sums = normalizer.initial ?? tf.zeros([batch, heads, keyDim]);
   const state = options.initialState ?? tf.zeros([batch, heads, valueDim, keyDim]);
+  const { q, k, v, decay } = inputs;
+  if (q.size === 0) {
+    const output = connectedZeros(v.shape, [q, k, v, decay, state, sums, normalizer.floor]) as tf.Tensor4D;
+    const [finalState, finalNormalizer] = [tf.clone(state) as tf.Tensor4D, tf.clone(sums) as tf.Tensor3D];
+    return { output, finalState, finalNormalizer };
+  }
   const both = scan(
     { ...sizes, valueDim: valueDim + 1 },
-    { ...inputs, v: tf.concat([inputs.v, ones], 3) },
+    { ...inputs, v: tf.concat([v, ones], 3) },
     { ...options, initialState: tf.concat([state, tf.expandDims(sums, 2)], 2) },
   );
   const [sum, count] = tf.split(both.output, [valueDim, 1], 3) as [tf.Tensor, tf.Tensor];
@@ -65,7 +72,7 @@ export function normalized(
       ? tf.add(count, normalizer.epsilon ?? 0)
       : tf.maximum(tf.abs(count), tf.expandDims(normalizer.floor, 3));
   return {
-    output: tf.div(sum, denominator) as tf.Tensor4D,
+    output: (valueDim === 0 ? sum : tf.div(sum, denominator)) as tf.Tensor4D,
     finalState: finalState as tf.Tensor4D,
     finalNormalizer: tf.squeeze(finalSums, [2]) as tf.Tensor3D,
   };
@@ -84,10 +91,8 @@ function overChunks(
   { resetMask, read }: ScanOptions,
   initialState: tf.Tensor,
 ): { output: tf.Tensor; finalState: tf.Tensor } {
-  if (q.size === 0) {
-    // Nothing, but connected to all inputs: their gradients have no elements.
-    const nothing = tf.addN([q, k, ...(decay === undefined ? [] : [decay])].map((x) => tf.sum(x)));
-    return { output: tf.mul(v, nothing), finalState: tf.clone(initialState) };
+  if (q.size === 0 || v.size === 0) {
+    return { output: connectedZeros(v.shape, [q, k, v, decay, initialState]), finalState: tf.clone(initialState) };
   }
   const byChannel = decay?.rank === 4;
   const steps = Math.min(byChannel ? VECTOR_CHUNK_STEPS : CHUNK_STEPS, time);

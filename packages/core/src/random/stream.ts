@@ -114,6 +114,9 @@ export class RandomStream {
    * A stream of its own for a purpose, independent of this one and of those of other names. Depends on this stream's
    * identity and the name only, not on what was drawn.
    *
+   * Layers that draw in `forward`, such as `Dropout`, split off the stream that they are given, and name their streams with integers.
+   * Where a stream is split by integers, give a model another one, `random.split('weights')`.
+   *
    * @param name text, or an integer (for example an epoch or a worker)
    */
   split(name: string | number): RandomStream {
@@ -145,8 +148,8 @@ export class RandomStream {
   /** `count` random 32-bit words. */
   bits(count: number): Uint32Array {
     checkCount('bits', count);
-    const start = this.reserve(count);
     const words = new Uint32Array(Math.ceil(count / 4) * 4);
+    const start = this.reserve(count);
     const [s0, s1] = this.#stream;
     const [k0, k1] = this.#key;
     for (let i = 0; i < words.length; i += 4) {

@@ -5,7 +5,9 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { BACKEND_NAME, type FwpBackend } from '../backend/backend.ts';
+import { filled } from '../backend/outputs.ts';
 import { randomArguments } from '../backend/random-arguments.ts';
+import { assertCount } from '../shape-checks.ts';
 import { bernoulliFrom } from './distributions.ts';
 import {
   bernoulliThreshold,
@@ -31,7 +33,7 @@ export interface BernoulliOptions {
 /** float32 values in [low, high), by default [0, 1). */
 export function randomUniform(stream: RandomStream, shape: number[], options: UniformOptions = {}): tf.Tensor {
   const { low, range, greatest } = uniformParameters(options);
-  return draw(stream, shape, 'float32', {
+  return draw('randomUniform', stream, shape, 'float32', {
     kernel: 'random_uniform',
     words: (count) => count,
     parameters: [low, range, greatest],
@@ -42,7 +44,7 @@ export function randomUniform(stream: RandomStream, shape: number[], options: Un
 /** Normally distributed float32 values. */
 export function randomNormal(stream: RandomStream, shape: number[], options: NormalOptions = {}): tf.Tensor {
   const { mean, deviation } = normalParameters(options);
-  return draw(stream, shape, 'float32', {
+  return draw('randomNormal', stream, shape, 'float32', {
     kernel: 'random_normal',
     words: (count) => Math.ceil(count / 2) * 2,
     parameters: [mean, deviation],
@@ -53,7 +55,7 @@ export function randomNormal(stream: RandomStream, shape: number[], options: Nor
 /** float32 values of the normal distribution within two standard deviations of the mean. */
 export function randomTruncatedNormal(stream: RandomStream, shape: number[], options: NormalOptions = {}): tf.Tensor {
   const { mean, deviation } = normalParameters(options);
-  return draw(stream, shape, 'float32', {
+  return draw('randomTruncatedNormal', stream, shape, 'float32', {
     kernel: 'random_truncated_normal',
     words: (count) => count,
     parameters: [mean, deviation],
@@ -67,14 +69,14 @@ export function randomBernoulli(stream: RandomStream, shape: number[], options: 
   const threshold = bernoulliThreshold(probability);
   const words = (count: number): number => count;
   if (dtype === 'bool') {
-    return draw(stream, shape, dtype, {
+    return draw('randomBernoulli', stream, shape, dtype, {
       kernel: 'random_bernoulli_bool',
       words,
       parameters: [threshold],
       values: (count) => stream.bernoulli(count, probability),
     });
   }
-  return draw(stream, shape, dtype, {
+  return draw('randomBernoulli', stream, shape, dtype, {
     kernel: 'random_bernoulli',
     words,
     parameters: [threshold, value],
@@ -85,7 +87,7 @@ export function randomBernoulli(stream: RandomStream, shape: number[], options: 
 /** int32 values from `low` to `high` − 1. */
 export function randomIntegers(stream: RandomStream, shape: number[], low: number, high: number): tf.Tensor {
   const range = integerRange(low, high);
-  return draw(stream, shape, 'int32', {
+  return draw('randomIntegers', stream, shape, 'int32', {
     kernel: 'random_integers',
     words: (count) => 2 * count,
     parameters: [low, range],
@@ -95,7 +97,8 @@ export function randomIntegers(stream: RandomStream, shape: number[], low: numbe
 
 /** The integers 0 … count − 1 in random order, as int32 [count]. */
 export function randomPermutation(stream: RandomStream, count: number): tf.Tensor1D {
-  return draw(stream, [count], 'int32', {
+  assertCount('randomPermutation: count', count, 0);
+  return draw('randomPermutation', stream, [count], 'int32', {
     kernel: 'random_permutation',
     words: permutationWords,
     parameters: [],
@@ -112,14 +115,24 @@ interface Sampler {
   values(count: number): tf.TypedArray;
 }
 
-function draw(stream: RandomStream, shape: number[], dtype: 'float32' | 'int32' | 'bool', sampler: Sampler): tf.Tensor {
+/** Nothing is taken of the stream if that fails; `name` is what messages call the function. */
+function draw(
+  name: string,
+  stream: RandomStream,
+  shape: number[],
+  dtype: 'float32' | 'int32' | 'bool',
+  sampler: Sampler,
+): tf.Tensor {
+  for (const [axis, extent] of shape.entries()) assertCount(`${name}: shape[${axis}]`, extent, 0);
   const count = tf.util.sizeFromShape(shape);
   if (tf.getBackend() !== BACKEND_NAME) return tf.tensor(sampler.values(count), shape, dtype);
   const backend = tf.backend() as FwpBackend;
-  const { state } = stream;
-  stream.reserve(sampler.words(count));
-  const info = backend.makeOutput(shape.slice(), dtype);
-  const place = randomArguments(backend.offsetOf(info), count, state);
-  backend.engine.run(sampler.kernel, ...place, ...sampler.parameters);
+  const output = backend.makeOutput(shape.slice(), dtype);
+  const info = filled(backend, output, () => {
+    const { state } = stream;
+    stream.reserve(sampler.words(count));
+    const place = randomArguments(backend.offsetOf(output), count, state);
+    backend.engine.run(sampler.kernel, ...place, ...sampler.parameters);
+  });
   return tf.engine().makeTensorFromTensorInfo(info);
 }

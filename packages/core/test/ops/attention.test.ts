@@ -332,6 +332,16 @@ describe.each(devices)('attention on $name', ({ options: deviceOptions }) => {
     });
   });
 
+  it('takes a float mask for a constant', () => {
+    tf.tidy(() => {
+      const [q, mask] = [tf.tensor4d(noise(24, 1), [1, 2, 3, 4]), tf.tensor2d(noise(9, 2), [3, 3])];
+      const total = (given: AttentionOptions) => tf.sum(attention(q, q, q, given)) as tf.Scalar;
+      const ofMask = tf.grad((m: tf.Tensor) => tf.add(total({ mask: m, bias: tf.zeros([3, 3]) }), tf.sum(m)));
+      expect([...ofMask(mask).dataSync()]).toEqual(new Array(9).fill(1));
+      expect(() => tf.grad((m: tf.Tensor) => total({ mask: m }))(mask)).toThrow('Cannot compute gradient');
+    });
+  });
+
   it('accepts empty batches, queries, keys and values', () => {
     tf.tidy(() => {
       const sizes = { batch: 2, heads: 2, queries: 3, keys: 4, dim: 5, valueDim: 6 };

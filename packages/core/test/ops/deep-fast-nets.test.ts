@@ -331,6 +331,9 @@ describe('deep fast nets', () => {
       expect(() => deltaMlp(ofMlp['q']!, blocksOf(ofMlp), { initialState: [] })).toThrow(/0 blocks instead of 2/);
       expect(() => mlp(ofMlp, tf.zeros([1, 4], 'bool'))).toThrow(/deltaMlp: resetMask .* 4 instead of 5/);
       expect(() => deltaMlpStep(ofMlp['q']!, blocksOf(ofMlp), undefined)).toThrow(/deltaMlpStep: q/);
+      expect(() => deltaMlpStep(tf.zeros([1, 2, 3]), blocksOf(ofMlp), undefined)).toThrow(
+        /deltaMlpStep: blocks\[0\].inward.k .* 4 dimensions instead of 3/,
+      );
       expect(() => delta({ ...ofDelta, v: tf.zeros([1, 2, 5, 7]), outer: tf.zeros([1, 2, 7, 4]) }, 3)).toThrow(
         /deltaDelta: v has 7 elements, which is too few .* give at least 8/,
       );

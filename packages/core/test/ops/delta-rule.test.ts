@@ -274,16 +274,18 @@ describe.each(devices)('delta rule on $name', ({ name, options }) => {
       expect(deltaRule(nothing, nothing, nothing, tf.zeros([2, 1, 0])).finalState.dataSync()).toEqual(
         new Float32Array(18),
       );
-      // tfjs finds no gradient where an operation composed of others does nothing.
-      for (const gated of isComposed(name) ? [] : [false, true]) {
+      for (const gated of [false, true]) {
         const inputs = noiseInputs({ batch: 2, heads: 1, time: 0, keyDim: 3, valueDim: 4 }, gated);
         const [output, finalState, ...gradients] = valuesAndGradients(inputs, apply);
         expect(output!.length).toBe(0);
         expect(finalState).toEqual(inputs['initialState']!.values);
         expect(gradients[4]).toEqual(noise(24, 21));
-        expect(
-          valuesAndGradients(noiseInputs({ batch: 0, heads: 2, time: 3, keyDim: 3, valueDim: 4 }, gated), apply)[0],
-        ).toEqual(new Float32Array(0));
+        for (const size of [{ batch: 0 }, { keyDim: 0 }, { valueDim: 0 }]) {
+          const given = noiseInputs({ batch: 1, heads: 2, time: 3, keyDim: 3, valueDim: 4, ...size }, gated);
+          const results = valuesAndGradients(given, apply);
+          expect(results[0]!.length).toBe('keyDim' in size ? 24 : 0);
+          expect(results.every((values) => Array.from(values).every((x) => x === 0))).toBe(true);
+        }
       }
     });
   });
@@ -412,6 +414,14 @@ describe('delta rule', () => {
       expect(() => deltaRule(q, q, v, beta, { resetMask: tf.zeros([1, 5]) })).toThrow(/resetMask must be bool/);
       expect(() => deltaRule(q, q, v, beta, { read: 'never' as 'after' })).toThrow(/'after' or 'before'/);
       expect(() => deltaRuleStep(q, q, v, beta, v)).toThrow(/deltaRuleStep: q/);
+      const [key, value, state] = [tf.zeros([1, 2, 3]), tf.zeros([1, 2, 4]), tf.zeros([1, 2, 4, 3])];
+      expect(() => deltaRuleStep(key, key, value, 0.5 as never, state)).toThrow(/deltaRuleStep: beta must be a tensor/);
+      expect(() => deltaRuleStep(key, key, value, tf.zeros([2]), state)).toThrow(
+        /deltaRuleStep: beta .* 1 dimension instead of 2/,
+      );
+      expect(() => gatedDeltaRuleStep(key, key, value, tf.zeros([1, 2]), key, state)).toThrow(
+        /gatedDeltaRuleStep: decay .* 3 dimensions instead of 2/,
+      );
     });
   });
 });

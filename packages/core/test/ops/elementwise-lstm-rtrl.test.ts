@@ -195,6 +195,20 @@ describe.each([...devices, ...composedDevices])('elementwiseLstmRtrl on $name', 
     });
   });
 
+  it('a trace is a constant to what it was made from', () => {
+    tf.tidy(() => {
+      const weights = { inputWeight: tf.ones([3, 8]), recurrentWeight: tf.ones([8]), bias: tf.ones([8]) };
+      const { inputWeight, recurrentWeight, bias } = weights;
+      const given = [tf.ones([2, 5, 3]), inputWeight, recurrentWeight, bias, tf.ones([2, 4])];
+      const total = (...[x, w, r, b, initialState]: tf.Tensor[]) => {
+        const trace = elementwiseLstmTrace(x!, { inputWeight: w!, recurrentWeight: r!, bias: b! }, { initialState });
+        const all = [trace.output, trace.finalState, trace.gates].map((result) => tf.sum(result));
+        return tf.addN([...all, ...[x, w, r, b, initialState].map((y) => tf.sum(y!))]) as tf.Scalar;
+      };
+      for (const gradient of tf.grads(total)(given)) expect(gradient.dataSync().every((y) => y === 1)).toBe(true);
+    });
+  });
+
   it('says what is wrong with an argument', () => {
     tf.tidy(() => {
       const x = tf.zeros([2, 5, 3]);

@@ -210,6 +210,9 @@ describe('elementwiseLstm', () => {
       );
       expect(() => elementwiseLstm(x, weights, { resetMask: tf.zeros([5, 6]) })).toThrow(/resetMask must be bool/);
       expect(() => elementwiseLstmStep(x, weights, tf.zeros([5, 2]))).toThrow(/elementwiseLstmStep: x/);
+      expect(() => elementwiseLstmStep(tf.zeros([5, 3]), weights, undefined as never)).toThrow(
+        /elementwiseLstmStep: state must be a tensor/,
+      );
     });
   });
 });

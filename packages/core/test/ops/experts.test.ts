@@ -154,7 +154,8 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
       tf.dispose([x, w, indices]);
     });
 
-    it('takes no rows', () => {
+    it.each(['fwp', ...composedBackends])('takes no rows (%s)', async (backend) => {
+      await tf.setBackend(backend);
       tf.tidy(() => {
         const w = tf.zeros([2, 3, 5]) as tf.Tensor3D;
         const y = expertMatMul(tf.zeros([0, 3]), w, tf.zeros([0, 2], 'int32'));
@@ -180,6 +181,26 @@ describe.each(await availableDevices())('experts on $name', ({ options }) => {
     it.each(['fwp', ...composedBackends])('matches the reference (%s)', async (backend) => {
       await tf.setBackend(backend);
       fc.assert(fc.property(layers, expectLayerMatches), { numRuns: backend === 'fwp' ? 25 : 6 });
+    });
+
+    it.each(['fwp', ...composedBackends])('takes no rows (%s)', async (backend) => {
+      await tf.setBackend(backend);
+      tf.tidy(() => {
+        const [x, gates] = [tf.zeros([0, 3]), tf.zeros([0, 2])] as [tf.Tensor2D, tf.Tensor2D];
+        const given = [x, tf.ones([2, 3, 5]), tf.ones([2, 5, 3]), gates];
+        const run = (...[inputs, keys, values, factors]: tf.Tensor[]) =>
+          expertFeedForward(
+            inputs as tf.Tensor2D,
+            keys as tf.Tensor3D,
+            values as tf.Tensor3D,
+            tf.zeros([0, 2], 'int32'),
+            factors as tf.Tensor2D,
+          );
+        expect(run(...given).shape).toEqual([0, 3]);
+        for (const gradient of tf.grads((...all: tf.Tensor[]) => tf.sum(run(...all)))(given)) {
+          expect(gradient.dataSync().every((y) => y === 0)).toBe(true);
+        }
+      });
     });
 
     it('is expertMatMul, ReLU, and expertMatMul with gates', () => {

@@ -248,6 +248,29 @@ describe.each(devices)('feature maps on $name', ({ name: device, options }) => {
     });
   });
 
+  it('FAVOR+ has no gradient where its exponents are cut', () => {
+    tf.tidy(() => {
+      const weights = tf.tensor([1, 2, 3, 4]);
+      // Exponents of 99.5 and -100.5, of which the first is cut; of 9.5 and -10.5, with slopes that count.
+      const slopes = (projection: number[], normalization: 'none' | 'sum') =>
+        tf
+          .grads((x: tf.Tensor, omega: tf.Tensor) => tf.mul(favorPlus(x, omega, { normalization }), weights))([
+            tf.tensor2d([1], [1, 1]),
+            tf.tensor2d(projection, [1, 2]),
+          ])
+          .map((gradient) => gradient.dataSync());
+      for (const normalization of ['none', 'sum'] as const) {
+        const [dx, dProjection] = slopes([100, 200], normalization);
+        expect(Math.abs(dx![0]!)).toBeLessThan(1e-30);
+        expect(dProjection!.every((slope) => Math.abs(slope) < 1e-30)).toBe(true);
+      }
+      // Just below, there is.
+      const [dx] = slopes([80.4999, 200], 'none');
+      const feature = Math.exp(Math.fround(80.4999) - 0.5) / 2;
+      expect(dx![0]! / (feature * 79.4999)).toBeCloseTo(1, 4);
+    });
+  });
+
   it('has slope 1 at zero for ELU + 1, and 0 for the others', () => {
     tf.tidy(() => {
       const slopes = (f: (x: tf.Tensor) => tf.Tensor): number[] =>

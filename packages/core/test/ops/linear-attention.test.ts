@@ -321,6 +321,26 @@ describe.each(devices)('linear attention on $name', ({ options }) => {
     expect(noBatch.every((values) => values.length === 0)).toBe(true);
   });
 
+  it.each<Case['decay']>(['none', 'scalar', 'vector'])('reads nothing by keys of size 0, decay: %s', (decay) => {
+    for (const normalize of [false, true]) {
+      for (const read of ['after', 'before'] as const) {
+        const sizes = { batch: 2, heads: 1, time: 40, keyDim: 0, valueDim: 3 };
+        const [output, ...others] = valueAndGradients({ sizes, decay, normalize, read, resets: true });
+        expect([...output!]).toEqual(new Array(240).fill(0));
+        expect(others.every((values) => values.every((x) => x === 0))).toBe(true);
+      }
+    }
+  });
+
+  it('takes values of size 0', () => {
+    for (const normalize of [false, true]) {
+      const testCase: Case = { ...SUM, sizes: { ...SUM.sizes, valueDim: 0 }, decay: 'scalar', normalize };
+      const [output, ...others] = valueAndGradients(testCase);
+      expect(output!.length).toBe(0);
+      expect(others.every((values) => values.every(Number.isFinite))).toBe(true);
+    }
+  });
+
   it('rejects what does not fit', () => {
     tf.tidy(() => {
       const [q, v] = [tf.zeros([2, 3, 4, 5]), tf.zeros([2, 3, 4, 6])];
@@ -329,6 +349,11 @@ describe.each(devices)('linear attention on $name', ({ options }) => {
       expect(() => linearAttention(q, q, v, { normalize: true, epsilon: -1 })).toThrow(/epsilon .*at least 0/);
       expect(() => gatedLinearAttention(q, q, v, tf.zeros([2, 3, 5]))).toThrow(/decay .*time = 4/);
       expect(() => gatedLinearAttention(q, q, v, tf.zeros([2, 3, 4, 6]))).toThrow(/decay .*keyDim = 5/);
+      const [key, value, state] = [tf.zeros([2, 3, 5]), tf.zeros([2, 3, 6]), tf.zeros([2, 3, 6, 5])];
+      expect(() => gatedLinearAttentionStep(key, key, value, tf.zeros([3]), state)).toThrow(
+        /gatedLinearAttentionStep: decay .* 1 dimension instead of 2/,
+      );
+      expect(() => gatedLinearAttentionStep(key, key, value, value, state)).toThrow(/Step: decay .*keyDim = 5/);
     });
   });
 });

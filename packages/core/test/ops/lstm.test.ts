@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dispose, init, lstm, lstmStep } from '../../src/index.ts';
+import { dispose, init, type LstmState, lstm, lstmStep } from '../../src/index.ts';
 import { availableDevices } from '../devices.ts';
 import { expectKernelsEqualComposition, expectNothingLeft, expectSameBitsForAllThreads } from '../engine-properties.ts';
 import { type LstmSizes, lstmReference } from '../reference/lstm.ts';
@@ -162,6 +162,9 @@ describe('lstm', () => {
       expect(() => lstm(x, weights, { initialCell: tf.zeros([4, 3]) })).toThrow(/lstm: initialCell .* 3 instead of 2/);
       expect(() => lstm(x, weights, { resetMask: tf.zeros([4, 5]) })).toThrow(/resetMask must be bool/);
       expect(() => lstmStep(x, weights, { hidden: tf.zeros([4, 2]), cell: tf.zeros([4, 2]) })).toThrow(/lstmStep: x/);
+      expect(() => lstmStep(tf.zeros([4, 3]), weights, {} as LstmState)).toThrow(
+        /lstmStep: state.hidden must be a tensor/,
+      );
     });
   });
 });

@@ -101,6 +101,51 @@ describe.each(devices)('mLSTM on $name', ({ options }) => {
     });
   });
 
+  it.each([50, 200])('answers a query of 0 with 0, for input gates of %d, and gradients stay finite', (gate) => {
+    tf.tidy(() => {
+      const [zeros, x] = [tf.zeros([1, 1, 5, 2]), tf.tensor(noise(10, 1), [1, 1, 5, 2])];
+      const all = [zeros, x, x, tf.fill([1, 1, 5], gate), tf.zeros([1, 1, 5])] as Five;
+      const { value, grads } = tf.valueAndGrads((...given: tf.Tensor[]) => tf.sum(mLstm(...(given as Five)).output))(
+        all,
+      );
+      expect(value.dataSync()[0]).toBe(0);
+      for (const gradient of grads) expect(gradient.dataSync().every(Number.isFinite)).toBe(true);
+    });
+  });
+
+  it('takes keys and values of size 0', () => {
+    tf.tidy(() => {
+      const gate = tf.tensor(noise(6, 1), [1, 2, 3]);
+      for (const [keys, values] of [
+        [0, 2],
+        [2, 0],
+      ] as const) {
+        const k = tf.ones([1, 2, 3, keys]);
+        const all = [k, k, tf.ones([1, 2, 3, values]), gate, gate] as Five;
+        expect([...mLstm(...all).output.dataSync()]).toEqual(new Array(6 * values).fill(0));
+        for (const gradient of tf.grads((...given: tf.Tensor[]) => tf.sum(mLstm(...(given as Five)).output))(all)) {
+          expect(gradient.dataSync().every((x) => x === 0)).toBe(true);
+        }
+      }
+    });
+  });
+
+  it('gives an initial maximum m the gradient of the factor exp(m) of memory and normaliser', () => {
+    tf.tidy(() => {
+      const { memory, normalizer, ...sequences } = tensorsOf(inputs) as Record<'memory' | 'normalizer', tf.Tensor>;
+      const loss = (...given: tf.Tensor[]) => {
+        const initialState = { memory: given[0]!, normalizer: given[1]!, maximum: given[2]! };
+        const { output } = mLstm(...(Object.values(sequences) as unknown as Five), { initialState });
+        return tf.sum(tf.mul(output, tf.tensor(noise(output.size, 8), output.shape)));
+      };
+      const [C, n] = [memory!, normalizer!];
+      const [dC, dn, dm] = tf.grads(loss)([C, n, tf.tensor([0.5, -0.3, 0.2, 0.1], [batch, heads])]);
+      const expected = tf.add(tf.sum(tf.mul(C, dC!), [2, 3]), tf.sum(tf.mul(n, dn!), 2));
+      expectWithin(dm!.dataSync(), expected.dataSync(), 1e-5, 'gradient');
+      expect(expected.dataSync().some((x) => Math.abs(x) > 0.01)).toBe(true);
+    });
+  });
+
   it('cut in two with the state carried over equals the whole, gradients included', () => {
     tf.tidy(() => {
       const { memory: _, normalizer: __, ...sequences } = tensorsOf(inputs);

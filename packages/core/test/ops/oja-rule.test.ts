@@ -6,6 +6,7 @@ import { availableDevices, composedDevices } from '../devices.ts';
 import type { DeltaRuleValues, ScanSizes } from '../reference/delta-rule.ts';
 import { ojaRuleReference } from '../reference/oja-rule.ts';
 import { expectMatchesReference, expectWithin, type Inputs, noise, noiseInput } from './against-reference.ts';
+import { valuesAndGradients } from './scan-cases.ts';
 
 const devices = [...(await availableDevices()), ...composedDevices];
 
@@ -65,6 +66,18 @@ describe.each(devices)("Oja's rule on $name", ({ options }) => {
       ),
       { numRuns: 12 },
     );
+  });
+
+  it('takes keys and values of size 0', () => {
+    for (const empty of ['keyDim', 'valueDim'] as const) {
+      const sizes = { batch: 1, heads: 2, time: 3, keyDim: 2, valueDim: 2, [empty]: 0 };
+      const results = valuesAndGradients(noiseInputs(sizes), (tensors) => {
+        const { q, k, v, beta, initialState } = tensors as ReturnType<typeof tensorsOf>;
+        return [ojaRule(q, k, v, beta, { initialState }).output];
+      });
+      expect(results[0]!.length).toBe(empty === 'keyDim' ? 12 : 0);
+      expect(results.every((values) => values.every((x) => x === 0))).toBe(true);
+    }
   });
 
   it('step by step equals the whole', () => {

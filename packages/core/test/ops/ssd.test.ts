@@ -64,6 +64,16 @@ describe.each(devices)('state space duality on $name', ({ options }) => {
     });
   });
 
+  it('takes keys of size 0', () => {
+    tf.tidy(() => {
+      const [c, x, dt, a] = [tf.zeros([1, 2, 3, 0]), tf.ones([1, 2, 3, 4]), tf.ones([1, 2, 3]), tf.tensor([-1, -2])];
+      type Five = [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const loss = (...all: tf.Tensor[]) => tf.sum(ssd(...(all as Five)).output);
+      const { value, grads } = tf.valueAndGrads(loss)([c, c, x, dt, a]);
+      for (const result of [value, ...grads]) expect(result.dataSync().every((y) => y === 0)).toBe(true);
+    });
+  });
+
   it('step by step equals the whole', () => {
     tf.tidy(() => {
       const [c, b, x, dt] = [

@@ -14,7 +14,7 @@ import {
   randomUniform,
 } from '../../src/index.ts';
 import { digestOf } from '../backend/kernels/special-values.ts';
-import { availableDevices } from '../devices.ts';
+import { availableDevices, tfjsCpu } from '../devices.ts';
 
 /** Every distribution, and the same numbers without tensors. */
 const draws: Record<
@@ -87,6 +87,29 @@ describe.each(await availableDevices())('random tensors on $name', ({ options })
       expect(randomPermutation(stream, 5).dtype).toBe('int32');
     });
     expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe.each([...(await availableDevices()), tfjsCpu])('a draw that fails, on $name,', ({ options }) => {
+  beforeAll(async () => {
+    await init(options);
+  });
+  afterAll(dispose);
+
+  it('takes nothing of the stream', () => {
+    const stream = new RandomStream(1);
+    stream.bits(40);
+    for (const shape of [[-2, 3], [2.5], [Number.NaN]]) {
+      expect(() => randomNormal(stream, shape)).toThrow(
+        /randomNormal: shape\[0\] must be a whole number of at least 0/,
+      );
+    }
+    expect(() => randomPermutation(stream, -1)).toThrow('randomPermutation: count must be a whole number');
+    // More than there is memory for.
+    const { numTensors } = tf.memory();
+    expect(() => randomUniform(stream, [2 ** 20, 2 ** 20])).toThrow();
+    expect(tf.memory().numTensors).toBe(numTensors);
+    expect(stream.position).toBe(10);
   });
 });
 

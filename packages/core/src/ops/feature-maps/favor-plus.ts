@@ -5,7 +5,8 @@
  *     u = x Ω      h = ‖x‖² / 2      φ(x) = ([exp(u − h), exp(−u − h)] + floor) / √(2m)
  *
  * x [..., size], Ω [size, m], φ(x) [..., 2m]. Directions are orthogonal within blocks of `size`, and have the lengths of
- * Gaussian vectors, which are χ(size) distributed. Exponents are cut at 80, so that sums of features stay finite.
+ * Gaussian vectors, which are χ(size) distributed. Exponents are cut at 80, so that sums of features stay finite; a feature that has
+ * been cut has no gradient.
  *
  * Gradient, with E± = exp(±u − h) / √(2m):
  *
