@@ -63,6 +63,11 @@ export abstract class FeatureMapLayer extends FastWeightLayer {
   readonly #parts: readonly number[];
   readonly #outputScale: number;
 
+  /**
+   * @param options as given
+   * @param kind what the subclass says about itself
+   * @throws RangeError for bad options, among them a feature map with negative features where they are divided by their sum
+   */
   constructor(options: FeatureMapLayerOptions, kind: FeatureMapLayerKind) {
     const sizes = layerSizes(kind.name, options);
     const { size, heads, headSize, valueSize, outputSize } = sizes;
@@ -78,7 +83,8 @@ export abstract class FeatureMapLayer extends FastWeightLayer {
     const common = { bias: false, random, weightInitializer };
     const width = heads * this.#parts.reduce((sum, part) => sum + part, 0);
     try {
-      this.featureMap = this.addModule('featureMap', createFeatureMap({ ...options, featureMap }, headSize, random));
+      const settings = { ...options, featureMap, normalization: kind.normalization };
+      this.featureMap = this.addModule('featureMap', createFeatureMap(settings, headSize, random));
       this.projection = this.addModule('projection', new Linear({ ...common, inputSize: size, outputSize: width }));
       this.output = this.addModule('output', new Linear({ ...common, inputSize: heads * valueSize, outputSize }));
     } catch (error) {

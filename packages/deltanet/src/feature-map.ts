@@ -39,6 +39,9 @@ export const FEATURE_MAPS = ['identity', 'eluPlusOne', 'relu', 'softmax', 'tanh'
 /** Name of a feature map. */
 export type FeatureMapName = (typeof FEATURE_MAPS)[number];
 
+/** Maps whose features may be negative. */
+const SIGNED_MAPS: readonly FeatureMapName[] = ['identity', 'tanh'];
+
 /** When FAVOR+ features draw new directions: for each training pass over fresh sequences, or never. */
 export const REDRAW_POLICIES = ['training', 'never'] as const;
 
@@ -47,7 +50,10 @@ export type RedrawPolicy = (typeof REDRAW_POLICIES)[number];
 
 /** Options of a layer that say what its feature map is. */
 export interface FeatureMapSettings {
-  /** Which map; the layers have defaults of their own. */
+  /**
+   * Which map; the layers have defaults of their own. `'identity'` and `'tanh'` have negative features, and are not for layers that
+   * divide features by their sum.
+   */
   featureMap?: FeatureMapName | undefined;
   /** `dpfp`: ν, the number of rolls. Default 1. */
   nu?: number | undefined;
@@ -82,18 +88,25 @@ export abstract class FeatureMap extends Module {
 /**
  * Makes a feature map.
  *
- * @param settings which one; `featureMap` is required here
+ * @param settings which one; `featureMap` is required here. `normalization`: how its features will be normalised. Default `'none'`
  * @param size of the vectors that it will get
  * @param random `favorPlus` branches a stream of its own off this one
- * @throws RangeError for an unknown name or a bad setting
+ * @throws RangeError for an unknown name or a bad setting, and for a map with negative features that are to be divided by their sum
  */
 export function createFeatureMap(
-  settings: FeatureMapSettings & { featureMap: FeatureMapName },
+  settings: FeatureMapSettings & { featureMap: FeatureMapName; normalization?: FeatureNormalization | undefined },
   size: number,
   random: RandomStream,
 ): FeatureMap {
-  const { featureMap, nu = 1 } = settings;
+  const { featureMap, normalization, nu = 1 } = settings;
   assertOneOf('featureMap', featureMap, FEATURE_MAPS);
+  if (normalization === 'sum' && SIGNED_MAPS.includes(featureMap)) {
+    const others = FEATURE_MAPS.filter((name) => !SIGNED_MAPS.includes(name)).map((name) => `'${name}'`);
+    throw new RangeError(
+      `featureMap must have no negative features where they are divided by their sum, which may be 0, but is '${featureMap}'. ` +
+        `Choose one of ${others.join(', ')}.`,
+    );
+  }
   if (featureMap === 'favorPlus') return new FavorPlusFeatures(settings, size, random);
   if (featureMap === 'dpfp') {
     assertCount('nu', nu);

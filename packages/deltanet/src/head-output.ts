@@ -16,6 +16,8 @@ export interface HeadOutputOptions {
   sizes: LayerSizes;
   /** Whether there is a gate. */
   gate: boolean;
+  /** ε of the normalisation. Default 1e-5. */
+  epsilon?: number | undefined;
   random: RandomStream;
   weightInitializer: Initializer;
 }
@@ -26,13 +28,13 @@ export class HeadOutput extends Module {
   readonly gate: Linear | undefined;
   readonly projection: Linear;
 
-  constructor({ sizes, gate, random, weightInitializer }: HeadOutputOptions) {
+  constructor({ sizes, gate, epsilon = 1e-5, random, weightInitializer }: HeadOutputOptions) {
     super();
     const { size, heads, valueSize, outputSize } = sizes;
     const width = heads * valueSize;
     const common = { bias: false, random, weightInitializer };
     try {
-      this.norm = this.addModule('norm', new RmsNorm({ size: valueSize }));
+      this.norm = this.addModule('norm', new RmsNorm({ size: valueSize, epsilon }));
       if (gate) {
         this.gate = this.addModule(
           'gate',

@@ -77,7 +77,9 @@ export interface LanguageModelOptions {
   placement?: 'pre' | 'post' | undefined;
   /** How blocks normalise. Default `'layer'`. */
   normalization?: 'layer' | 'rms' | undefined;
-  /** Default `'none'`. */
+  /** ε of the normalisations of blocks and logits. Default 1e-5. */
+  epsilon?: number | undefined;
+  /** Default `'none'`. With sinusoids, padding counts as a position. */
   positions?: ModelPositions | undefined;
   /** Dropout rate of embeddings, branches, hidden layers and outputs. Default 0. */
   dropout?: number | undefined;
@@ -128,7 +130,7 @@ export class FastWeightLanguageModel extends Module {
   constructor(options: LanguageModelOptions) {
     super();
     const { vocabularySize, size, layers, mixer, positions = 'none', placement = 'post', random } = options;
-    const { normalization = 'layer', dropout = 0, tieWeights = true, feedForward = {} } = options;
+    const { normalization = 'layer', epsilon = 1e-5, dropout = 0, tieWeights = true, feedForward = {} } = options;
     const { embeddingScale = Math.sqrt(size), weightInitializer = normalInitializer(0.02) } = options;
     const name = 'FastWeightLanguageModel';
     assertCount(`${name}: vocabularySize`, vocabularySize);
@@ -136,6 +138,7 @@ export class FastWeightLanguageModel extends Module {
     assertCount(`${name}: layers`, layers, 0);
     assertOneOf(`${name}: positions`, positions, MODEL_POSITIONS);
     assertNumber(`${name}: embeddingScale`, embeddingScale);
+    assertNumber(`${name}: epsilon`, epsilon, 0);
     if (positions !== 'none' && size % 2 !== 0) {
       throw new RangeError(`${name}: sinusoidal positions need an even size, but it is ${size}.`);
     }
@@ -152,11 +155,11 @@ export class FastWeightLanguageModel extends Module {
       for (let block = 0; block < layers; block++) {
         const layer = typeof mixer === 'function' ? mixer(block) : mixerOf(mixer, size, weightInitializer, random);
         const parts = { mixer: layer, feedForward: feedForwardPart };
-        blocks.push(new TransformerBlock({ ...parts, size, placement, normalization, dropout, random }));
+        blocks.push(new TransformerBlock({ ...parts, size, placement, normalization, epsilon, dropout, random }));
       }
       this.blocks = this.addModules('blocks', blocks);
       const Norm = normalization === 'layer' ? LayerNorm : RmsNorm;
-      if (placement === 'pre') this.norm = this.addModule('norm', new Norm({ size }));
+      if (placement === 'pre') this.norm = this.addModule('norm', new Norm({ size, epsilon }));
       if (!tieWeights) {
         const outward = { inputSize: size, outputSize: vocabularySize, bias: false, random, weightInitializer };
         this.scores = this.addModule('scores', new Linear(outward));
@@ -173,7 +176,8 @@ export class FastWeightLanguageModel extends Module {
    * Logits alone, for training on segments that continue nothing.
    *
    * @param tokens int32 `[batch, length]`
-   * @param options padding
+   * @param options padding, which has no influence if the blocks' layers allow it where it stands; to sinusoidal positions it is as
+   *   many tokens
    * @returns float32 `[batch, length, vocabularySize]`
    */
   apply(tokens: tf.Tensor2D, options: MixerOptions = {}): tf.Tensor3D {
@@ -190,7 +194,7 @@ export class FastWeightLanguageModel extends Module {
    *
    * @param tokens int32 `[batch, length]`
    * @param state what came before; default: nothing
-   * @param options padding
+   * @param options padding, as for `apply`; in the state, too, it counts as positions
    * @returns float32 `[batch, length, vocabularySize]`, and the state
    */
   forward(

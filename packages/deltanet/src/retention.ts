@@ -6,7 +6,8 @@
  *     S_t = γ_h S_{t−1} + v_t k_tᵀ                             γ_h = 1 − 2^(−5 − h)          y_t = S_t q_t
  *     output = W_o (RMSNorm(y) ∘ SiLU(W_g x))
  *
- * x [batch, length, size]. Values are twice as long as keys. Padding counts as a position.
+ * x [batch, length, size]. Values are twice as long as keys. Padding counts as a position: before a sequence that changes nothing,
+ * but elements on both sides of padding, or of the end of a passage that has some, are further apart.
  */
 
 import { applyRotaryPositions, assertNumber, gatedLinearAttention, Linear, normalInitializer } from '@fwp/core';
@@ -28,7 +29,7 @@ export interface RetentionOptions extends FastWeightLayerOptions {
   rotaryBase?: number | undefined;
 }
 
-/** The sum rule with a constant decay. */
+/** The sum rule with a constant decay. Padding counts as a position: it belongs before a sequence, or at its very end. */
 export class Retention extends FastWeightLayer {
   readonly queryKeyValue: Linear;
   readonly output: HeadOutput;

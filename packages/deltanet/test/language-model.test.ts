@@ -265,6 +265,35 @@ describe('the language model', () => {
     });
   });
 
+  it('to sinusoidal positions padding is as many tokens', () => {
+    tf.tidy(() => {
+      const model = makeModel({ positions: 'sinusoidal' });
+      const tokens = tokensOf(1, 6);
+      const paddingMask = tf.tensor2d([0, 0, 1, 1, 1, 1], [1, 6], 'bool');
+      const padded = piece(model.apply(tokens, { paddingMask }), 2, 4);
+      const difference = tf.max(tf.abs(tf.sub(padded, model.apply(piece(tokens, 2, 4)))));
+      expect(difference.dataSync()[0]).toBeGreaterThan(1e-3);
+      const moved = model.forward(piece(tokens, 2, 4), { ...model.initialState(1), position: 2 }).logits;
+      assertAllClose(padded.dataSync(), moved.dataSync(), TOLERANCE);
+      model.dispose();
+    });
+  });
+
+  it('has one ε for the normalisations of its own', () => {
+    tf.tidy(() => {
+      for (const epsilon of [undefined, 0.1]) {
+        const model = makeModel({ placement: 'pre', normalization: 'rms', epsilon });
+        for (const norm of [model.blocks[0]!.norm1, model.blocks[0]!.norm2, model.norm!]) {
+          const gain = norm.namedParameters().get('gain')!;
+          const expected = tf.mul(gain, 1e-3 / Math.sqrt(1e-6 + (epsilon ?? 1e-5)));
+          const output = norm.forward(tf.fill([1, model.size], 1e-3));
+          assertAllClose(output.dataSync(), expected.dataSync(), { rtol: 1e-4, atol: 0 });
+        }
+        model.dispose();
+      }
+    });
+  });
+
   it('positions that count from the end are those of the last tokens, and cannot be continued', () => {
     tf.tidy(() => {
       const model = makeModel({ positions: 'sinusoidalFromEnd', layers: 0 });

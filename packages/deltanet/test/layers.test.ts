@@ -99,6 +99,23 @@ describe('layers', () => {
     });
   });
 
+  it('to a retention padding is as many positions: elements around it are further apart', () => {
+    tf.tidy(() => {
+      const mixer = makeVividMixer('retention', new RandomStream(1));
+      const x = noise([1, 5, SIZE], 4);
+      const paddingMask = tf.tensor2d([1, 1, 0, 1, 1], [1, 5], 'bool');
+      const around = piece(mixer.apply(x, { paddingMask }), 3, 2);
+      const together = tf.concat([piece(x, 0, 2), piece(x, 3, 2)], 1) as tf.Tensor3D;
+      const difference = tf.max(tf.abs(tf.sub(around, piece(mixer.apply(together), 2, 2))));
+      expect(difference.dataSync()[0]).toBeGreaterThan(1e-3);
+      // The same is so between a passage that ends with padding and the next one.
+      const padded = mixer.forward(piece(x, 0, 3), undefined, { paddingMask: piece(paddingMask, 0, 3) });
+      const later = mixer.forward(piece(x, 3, 2), padded.state).output;
+      assertAllClose(later.dataSync(), around.dataSync(), TOLERANCE);
+      mixer.dispose();
+    });
+  });
+
   it.each(Object.keys(cases))('%s: learns, with a gradient for every parameter', (name) => {
     const mixer = makeMixer(name, new RandomStream(7));
     const optimizer = new Adam(mixer, { learningRate: 0.02 });
@@ -232,6 +249,12 @@ describe('layers', () => {
     expect(make('toString' as MixerName, {})).toThrow('there is no mixer');
     expect(make('deltaNet', { heads: 3 })).toThrow('keys of 8 elements cannot be divided among 3 heads; give headSize');
     expect(make('deltaNet', { featureMap: 'cosine' })).toThrow("featureMap must be 'identity' or 'eluPlusOne'");
+    for (const featureMap of ['identity', 'tanh']) {
+      const message = `featureMap must have no negative features where they are divided by their sum, which may be 0, but is '${featureMap}'`;
+      expect(make('deltaNet', { featureMap })).toThrow(message);
+      expect(make('linearAttention', { featureMap, normalizer: 'sum' })).toThrow(message);
+      make('fastWeightMemory', { featureMap })().dispose();
+    }
     expect(make('deltaNet', { nu: 0 })).toThrow('nu must be a whole number of at least 1');
     expect(make('deltaNet', { nu: 8 })).toThrow('nu must be below 2 · size = 8');
     expect(make('performer', { redraw: 'always' })).toThrow("redraw must be 'training' or 'never'");

@@ -12,7 +12,7 @@ import type { LayerSizes } from '@fwp/deltanet';
 import { slice, squeeze, type Tensor, type Tensor2D, type Tensor3D, type Tensor4D } from '@tensorflow/tfjs-core';
 import { runDeltaRule, runLinearAttention, swapHeads } from './fast-weight-memory.ts';
 import type { HybridState } from './hybrid-state.ts';
-import { absentPairs, filledUp, joined, lastPairs, type Pairs, readWindow } from './recent-pairs.ts';
+import { absentPairs, joined, lastPairs, type Pairs, readWindow } from './recent-pairs.ts';
 
 /** A passage's queries, keys, values and write strengths. */
 export interface BlendInputs {
@@ -48,11 +48,10 @@ export function synchronous({ q, k, v, beta, presence, state }: BlendInputs, set
   const pairs = joined(state, pairsOf({ k, v }, presence));
   const { read, state: written } =
     beta === undefined ? runLinearAttention({ q, k, v }, state, presence) : runDeltaRule({ q, k, v, beta }, state);
-  const kept = settings.window - 1;
   return {
     fastWeights: read,
     window: swapHeads(readWindow(q, pairs, settings)),
-    state: { ...written, ...lastPairs(filledUp(pairs, kept), kept, presence) },
+    state: { ...written, ...lastPairs(pairs, settings.window - 1, presence) },
   };
 }
 

@@ -26,7 +26,7 @@ import {
 import { type BlendInputs, type BlendResult, type BlendSettings, pairsOf } from './blends.ts';
 import { runDeltaRule, swapHeads } from './fast-weight-memory.ts';
 import type { HybridState } from './hybrid-state.ts';
-import { filledUp, joined, lastPairs, type Pairs, turned } from './recent-pairs.ts';
+import { joined, lastPairs, type Pairs, turned } from './recent-pairs.ts';
 
 /** The fast weights get the pairs of a chunk when it ends. */
 export function delayedChunk(inputs: BlendInputs, { window, rotaryBase }: BlendSettings): BlendResult {
@@ -73,11 +73,6 @@ export function delayedChunk(inputs: BlendInputs, { window, rotaryBase }: BlendS
   const reads = slice(both, [0, 0], [batch * chunks, window]) as Tensor4D;
 
   const kept = window - 1;
-  const {
-    keys: lastKeys,
-    values: lastValues,
-    presence: lastPresence,
-  } = lastPairs(filledUp(pairs, kept), kept, undefined);
   const lastStrengths = slice(
     padTime(beta, Math.max(0, kept - total), 0),
     [0, Math.max(0, total - kept)],
@@ -88,9 +83,7 @@ export function delayedChunk(inputs: BlendInputs, { window, rotaryBase }: BlendS
     window: swapHeads(ofPassage(seen)),
     state: {
       ...scanned.state,
-      keys: lastKeys,
-      values: lastValues,
-      presence: lastPresence,
+      ...lastPairs(pairs, kept, undefined),
       writeStrengths: lastStrengths as Tensor3D,
       position: total % window,
     },

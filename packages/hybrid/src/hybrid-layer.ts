@@ -62,6 +62,8 @@ export interface HybridLayerOptions extends FastWeightLayerOptions {
   convolution?: number | undefined;
   /** Whether the output is gated by SiLU(W_g x). Default false. */
   outputGate?: boolean | undefined;
+  /** ε of the RMSNorm. Default 1e-6. */
+  epsilon?: number | undefined;
 }
 
 /** Attention over a window and fast weights, side by side. */
@@ -79,7 +81,7 @@ export class HybridLayer extends FastWeightLayer<HybridState> {
 
   constructor(options: HybridLayerOptions) {
     const { window = 64, blend = 'synchronous', mixer = 'vector', rule = 'deltaRule', random } = options;
-    const { rotary = true, rotaryBase = 10_000, convolution = 0, outputGate = false } = options;
+    const { rotary = true, rotaryBase = 10_000, convolution = 0, outputGate = false, epsilon = 1e-6 } = options;
     const { negativeEigenvalues = true, weightInitializer = normalInitializer(0.02) } = options;
     const sizes = layerSizes('HybridLayer', options);
     assertCount('HybridLayer: window', window);
@@ -88,6 +90,7 @@ export class HybridLayer extends FastWeightLayer<HybridState> {
     assertOneOf('HybridLayer: rule', rule, FAST_WEIGHT_RULES);
     assertNumber('HybridLayer: rotaryBase', rotaryBase, 1);
     assertCount('HybridLayer: convolution', convolution, 0);
+    assertNumber('HybridLayer: epsilon', epsilon, 0);
     if (rule === 'linearAttention' && blend !== 'synchronous') {
       throw new RangeError(
         `HybridLayer: rule 'linearAttention' needs blend 'synchronous', but it is '${blend}'; there, what is not yet in the ` +
@@ -114,7 +117,7 @@ export class HybridLayer extends FastWeightLayer<HybridState> {
         this.beta = this.addModule('beta', beta);
       }
       this.mixer = this.addModule('mixer', new MemoryMixer({ ...common, kind: mixer, sizes }));
-      this.output = this.addModule('output', new HeadOutput({ ...common, sizes, gate: outputGate }));
+      this.output = this.addModule('output', new HeadOutput({ ...common, sizes, gate: outputGate, epsilon }));
     } catch (error) {
       this.dispose();
       throw error;

@@ -29,6 +29,8 @@ export interface HybridLanguageModelOptions {
   mixer: Omit<HybridLayerOptions, 'size' | 'outputSize' | 'random'> | ((block: number) => SequenceMixer);
   /** Hidden units of each SwiGLU. Default 8/3 · size, rounded up to a multiple of 32. */
   hiddenSize?: number | undefined;
+  /** ε of all normalisations, those of hybrid layers included. Default 1e-6. */
+  epsilon?: number | undefined;
   /** Dropout rate of embeddings, branches, hidden layers and outputs. Default 0. */
   dropout?: number | undefined;
   /** Standard deviation of matrices at first. Default 0.02. */
@@ -41,11 +43,14 @@ export interface HybridLanguageModelOptions {
 export class HybridLanguageModel extends FastWeightLanguageModel {
   constructor(options: HybridLanguageModelOptions) {
     const { vocabularySize, size, layers, mixer, dropout = 0, initializerRange = 0.02, random } = options;
-    const { hiddenSize = 32 * Math.ceil(size / 12) } = options;
+    const { hiddenSize = 32 * Math.ceil(size / 12), epsilon = 1e-6 } = options;
     const weightInitializer = normalInitializer(initializerRange);
     super({
-      ...{ vocabularySize, size, layers, dropout, weightInitializer, random },
-      mixer: typeof mixer === 'function' ? mixer : () => new HybridLayer({ weightInitializer, ...mixer, size, random }),
+      ...{ vocabularySize, size, layers, epsilon, dropout, weightInitializer, random },
+      mixer:
+        typeof mixer === 'function'
+          ? mixer
+          : () => new HybridLayer({ weightInitializer, epsilon, ...mixer, size, random }),
       feedForward: { hiddenSize, activation: 'swiglu', bias: false },
       placement: 'pre',
       normalization: 'rms',

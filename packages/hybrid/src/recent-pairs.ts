@@ -53,23 +53,25 @@ export function joined(before: Pairs | undefined, now: Pairs): Pairs {
 }
 
 /** With so many absent pairs before them that there are `count`. */
-export function filledUp(pairs: Pairs, count: number): Pairs {
+function filledUp(pairs: Pairs, count: number): Pairs {
   const [batch, elements, heads, headSize] = pairs.keys.shape;
   if (elements >= count) return pairs;
   return joined(absentPairs(batch, count - elements, { heads, headSize, valueSize: pairs.values.shape[3] }), pairs);
 }
 
 /**
- * The last pairs, up to the last element that is no padding.
+ * The last pairs, up to the last element that is no padding; absent ones stand for those that there never were.
  *
  * @param pairs those before a passage, and those of the passage itself
  * @param count how many
  * @param presence of the passage, `[batch, 1, length]`; absent without padding
  */
 export function lastPairs(pairs: Pairs, count: number, presence: Tensor3D | undefined): Pairs & { presence: Tensor2D } {
-  const { keys, values } = pairs;
-  const isPresent: Tensor2D = pairs.presence ?? ones([keys.shape[0], keys.shape[1]]);
-  const take = lastElements(countOf(pairs), count, presence);
+  // All of the passage may be padding: then the last ones are those before it.
+  const enough = filledUp(pairs, count + (presence?.shape[2] ?? 0));
+  const { keys, values } = enough;
+  const isPresent: Tensor2D = enough.presence ?? ones([keys.shape[0], keys.shape[1]]);
+  const take = lastElements(countOf(enough), count, presence);
   return { keys: take(keys), values: take(values), presence: take(isPresent) };
 }
 

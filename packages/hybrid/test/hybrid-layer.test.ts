@@ -83,6 +83,36 @@ describe('hybrid layers', () => {
     });
   });
 
+  it.each(names)('%s: however few elements padding leaves, a sequence gives what it gives alone', (name) => {
+    tf.tidy(() => {
+      // None; fewer than a state holds; as many; more. The default window, 64, is longer than the passage.
+      const lengths = [0, 1, 3, 4, 7, 12];
+      const [batch, longest] = [lengths.length, 12];
+      const x = noise([batch, longest, SIZE], 3);
+      const after = noise([batch, 3, SIZE], 5);
+      const bits = lengths.map((length) => Array.from({ length: longest }, (_, t) => Number(t < length)));
+      const paddingMask = tf.tensor2d(bits, [batch, longest], 'bool');
+      const spoiled = tf.where(tf.expandDims(paddingMask, 2), x, tf.fill(x.shape, Number.NaN)) as tf.Tensor3D;
+      for (const window of [1, 5, 12, 13, undefined]) {
+        const layer = makeVividLayer(name, new RandomStream(1), { window });
+        const padded = layer.forward(spoiled, undefined, { paddingMask });
+        const later = layer.forward(after, padded.state).output;
+        for (const [row, length] of lengths.entries()) {
+          const of = (y: tf.Tensor3D, count: number) => tf.slice(y, [row, 0, 0], [1, count, SIZE]) as tf.Tensor3D;
+          const close = (actual: tf.Tensor3D, expected: tf.Tensor3D, what: string) =>
+            assertAllClose(of(actual, expected.shape[1]).dataSync(), expected.dataSync(), {
+              ...TOLERANCE,
+              name: `${what}, window ${window}, ${length} elements`,
+            });
+          const exact = layer.forward(of(x, length));
+          close(padded.output, exact.output, 'output');
+          if (layer.blend !== 'delayedChunk') close(later, layer.forward(of(after, 3), exact.state).output, 'later');
+        }
+        layer.dispose();
+      }
+    });
+  });
+
   it.each(names)('%s: padding at the beginning has no influence', (name) => {
     tf.tidy(() => {
       const layer = makeVividLayer(name, new RandomStream(1));
@@ -147,7 +177,8 @@ describe('hybrid layers', () => {
 
   /** x whose first element is 1, so that a matrix with a large first row saturates a gate. */
   function gated(mixing: number) {
-    const layer = new HybridLayer({ size: SIZE, heads: 2, window: 3, random: new RandomStream(1) });
+    // The DeltaNet's ε.
+    const layer = new HybridLayer({ size: SIZE, heads: 2, window: 3, epsilon: 1e-5, random: new RandomStream(1) });
     const x = tf.concat([tf.ones([2, 7, 1]), noise([2, 7, SIZE - 1], 2)], 2) as tf.Tensor3D;
     const row = tf.concat([tf.fill([1, SIZE], mixing), tf.zeros([SIZE - 1, SIZE])]) as tf.Tensor2D;
     layer.mixer.weights?.loadStateDict({ weight: row });
@@ -188,6 +219,23 @@ describe('hybrid layers', () => {
     });
   });
 
+  it('normalises what heads read with the ε of the paper’s configurations, or another', () => {
+    tf.tidy(() => {
+      const x = noise([1, 5, SIZE], 2);
+      for (const epsilon of [undefined, 0.1]) {
+        const layer = makeLayer('synchronous', new RandomStream(1), { epsilon });
+        const read = noise([1, 2, 5, SIZE / 2], 3) as tf.Tensor as tf.Tensor4D;
+        const small = tf.mul<tf.Tensor4D>(read, 1e-3);
+        const scale = tf.sqrt(tf.add(tf.mean(tf.square(small), -1, true), epsilon ?? 1e-6));
+        const expected = layer.output.projection.forward(
+          tf.reshape(tf.transpose(tf.div(small, scale), [0, 2, 1, 3]), [1, 5, SIZE]),
+        );
+        assertAllClose(layer.output.forward(small, x).dataSync(), expected.dataSync(), TOLERANCE);
+        layer.dispose();
+      }
+    });
+  });
+
   it('has as many parameters as its equations say', () => {
     const count = (options: Partial<HybridLayerOptions>) => {
       const layer = new HybridLayer({ size: 12, heads: 3, random: new RandomStream(), ...options });
@@ -218,6 +266,7 @@ describe('hybrid layers', () => {
     expect(make({ rule: 'linearAttention', blend: 'delayedChunk' })).toThrow("needs blend 'synchronous'");
     expect(make({ headSize: 3 })).toThrow('even headSize, but it is 3; choose another, or rotary: false');
     expect(make({ convolution: -1 })).toThrow('HybridLayer: convolution');
+    expect(make({ epsilon: -1 })).toThrow('HybridLayer: epsilon must be a finite number of at least 0');
     expect(make({ weightInitializer: () => tf.tensor1d([1], 'int32') })).toThrow('must be float32');
     expect(tf.memory().numTensors).toBe(before);
     tf.tidy(() => {

@@ -3,7 +3,7 @@ import { DeltaNet2024 } from '@fwp/deltanet';
 import { assertAllClose } from '@fwp/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BLENDS, HybridLanguageModel, type HybridLanguageModelOptions } from '../src/index.ts';
+import { BLENDS, HybridLanguageModel, type HybridLanguageModelOptions, type HybridLayer } from '../src/index.ts';
 
 const VOCABULARY = 11;
 
@@ -41,6 +41,40 @@ describe('HybridLanguageModel', () => {
       });
       assertAllClose(tf.stack(steps, 1).dataSync(), whole.dataSync(), { rtol: 1e-5, atol: 1e-5 });
       model.dispose();
+    });
+  });
+
+  it('padding behind short texts has no influence', () => {
+    tf.tidy(() => {
+      // The default window is longer than any of them.
+      const model = makeModel({ mixer: { heads: 2 }, initializerRange: 0.5 });
+      const text = tokens(9);
+      const lengths = [4, 7];
+      const bits = lengths.map((length) => Array.from({ length: 9 }, (_, t) => Number(t < length)));
+      const padded = model.apply(text, { paddingMask: tf.tensor2d(bits, [2, 9], 'bool') });
+      for (const [row, length] of lengths.entries()) {
+        const exact = model.apply(tf.slice(text, [row, 0], [1, length]));
+        const ours = tf.slice(padded, [row, 0, 0], [1, length, VOCABULARY]);
+        assertAllClose(ours.dataSync(), exact.dataSync(), { rtol: 1e-5, atol: 1e-5 });
+      }
+      model.dispose();
+    });
+  });
+
+  it('has one ε for all normalisations, 1e-6 as in the paper’s configurations', () => {
+    tf.tidy(() => {
+      for (const epsilon of [undefined, 0.1]) {
+        const model = makeModel({ epsilon });
+        const [block] = model.blocks;
+        const norms = [block!.norm1, block!.norm2, model.norm!, (block!.mixer as HybridLayer).output.norm];
+        for (const norm of norms) {
+          const size = norm.namedParameters().get('gain')!.shape[0]!;
+          const x = tf.fill([1, size], 1e-3);
+          const expected = 1e-3 / Math.sqrt(1e-6 + (epsilon ?? 1e-6));
+          assertAllClose(norm.forward(x).dataSync(), new Array(size).fill(expected), { rtol: 1e-4, atol: 0 });
+        }
+        model.dispose();
+      }
     });
   });
 
@@ -103,6 +137,7 @@ describe('HybridLanguageModel', () => {
   it('says what is wrong, and keeps nothing', () => {
     const before = tf.memory().numTensors;
     expect(() => makeModel({ layers: -1 })).toThrow('layers must be a whole number');
+    expect(() => makeModel({ epsilon: Number.NaN })).toThrow('epsilon must be a finite number');
     expect(() => makeModel({ mixer: { heads: 3 } })).toThrow('HybridLayer: keys of 16 elements');
     expect(() => makeModel({ initializerRange: -1 })).toThrow('standardDeviation');
     expect(tf.memory().numTensors).toBe(before);

@@ -26,14 +26,18 @@ export const cases: Readonly<Record<string, Omit<HybridLayerOptions, 'size' | 'h
   'delayed chunk, convolution, scalar': { blend: 'delayedChunk', window: 3, convolution: 2, mixer: 'scalar' },
 };
 
-/** A layer of {@link cases}, as it is initialised. */
-export function makeLayer(name: string, random: RandomStream): HybridLayer {
-  return new HybridLayer({ ...cases[name]!, size: SIZE, heads: 2, random });
+/** A layer of {@link cases}, with some options changed, as it is initialised. */
+export function makeLayer(name: string, random: RandomStream, changed: Partial<HybridLayerOptions> = {}): HybridLayer {
+  return new HybridLayer({ ...cases[name]!, ...changed, size: SIZE, heads: 2, random });
 }
 
 /** The same with projections so large that gates, keys and states matter. */
-export function makeVividLayer(name: string, random: RandomStream): HybridLayer {
-  const layer = makeLayer(name, random);
+export function makeVividLayer(
+  name: string,
+  random: RandomStream,
+  changed: Partial<HybridLayerOptions> = {},
+): HybridLayer {
+  const layer = makeLayer(name, random, changed);
   for (const variable of layer.parameters()) {
     if (variable.rank === 2) tf.tidy(() => variable.assign(tf.mul(variable, 20)));
   }

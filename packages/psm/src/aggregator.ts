@@ -22,6 +22,9 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** Merges neighbouring pieces; any module with such a method is one. */
 export interface Aggregator extends Module {
+  /** Elements of its chunks, where it is made for one number of them. Default: it takes any. */
+  readonly chunkSize?: number | undefined;
+
   /**
    * Merges many pairs at once, each by itself.
    *

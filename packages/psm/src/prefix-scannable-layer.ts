@@ -18,8 +18,7 @@ import {
   assertCount,
   assertFloatShape,
   assertNoPadding,
-  assertShape,
-  assertTensor,
+  assertPaddingAtEnd,
   insertElement,
   inTidy,
   type MixerOptions,
@@ -100,6 +99,12 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
     const { chunkSize, size, aggregator, inference, encoder, positions = true, random } = options;
     assertCount('PrefixScannableLayer: chunkSize', chunkSize);
     assertCount('PrefixScannableLayer: size', size);
+    if (aggregator.chunkSize !== undefined && aggregator.chunkSize !== chunkSize) {
+      throw new RangeError(
+        `PrefixScannableLayer: the aggregator must be for chunks of ${chunkSize} elements, but its chunkSize is ` +
+          `${aggregator.chunkSize}. Give both the same.`,
+      );
+    }
     this.chunkSize = chunkSize;
     this.size = size;
     this.outputSize = inference.outputSize;
@@ -116,10 +121,13 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
    * @param x float32 `[batch, length, size]`
    * @param options padding, which may only stand at the ends of sequences
    * @returns float32 `[batch, length, outputSize]`
+   * @throws TypeError or RangeError if an argument has another dtype or shape, or if elements stand behind padding
    */
   apply(x: tf.Tensor3D, options: MixerOptions = {}): tf.Tensor3D {
-    const { batch, length } = this.#assertInput(x);
-    if (options.paddingMask !== undefined) assertPaddingAtEnd(options.paddingMask, batch, length);
+    const sizes = this.#assertInput(x);
+    const { batch, length } = sizes;
+    // Padding between elements would have to be moved out of chunks and tree; at the end it has no influence anyway.
+    assertPaddingAtEnd('PrefixScannableLayer', options, sizes);
     return tf.tidy(() => {
       if (length === 0) return tf.zeros([batch, 0, this.outputSize]) as tf.Tensor3D;
       const chunks = Math.ceil(length / this.chunkSize);
@@ -231,21 +239,21 @@ export class PrefixScannableLayer extends Module implements SequenceMixer<Prefix
     return this.prefixPositions === undefined ? prefix : tf.add(prefix, this.prefixPositions);
   }
 
-  /** Inf on all chunks at once; outputs up to `length`. */
+  /** Inf on the first chunk alone, which has no prefix, and on all others at once; outputs up to `length`. */
   #read(prefixes: tf.Tensor4D | undefined, chunks: tf.Tensor4D, length: number): tf.Tensor3D {
     const [batch, count, chunkSize] = chunks.shape;
-    const flat = (x: tf.Tensor4D) => tf.reshape(x, [batch * count, chunkSize, this.size]) as tf.Tensor3D;
-    let output: tf.Tensor3D;
-    if (prefixes === undefined) {
-      output = this.inference.apply(flat(chunks));
-    } else {
-      const inputs = tf.concat([this.#marked(flat(prefixes)), flat(chunks)], 1);
-      const options = { paddingMask: firstHaveNoPrefix(batch, count, chunkSize) };
-      output =
-        this.inference.applyToLast?.(inputs, chunkSize, options) ??
-        tf.slice(this.inference.apply(inputs, options), [0, chunkSize, 0]);
+    const flat = (x: tf.Tensor4D, first: number, taken: number): tf.Tensor3D => {
+      const some = taken === count ? x : tf.slice(x, [0, first], [batch, taken]);
+      return tf.reshape(some, [batch * taken, chunkSize, this.size]);
+    };
+    let all = this.inference.apply(flat(chunks, 0, 1));
+    if (prefixes !== undefined) {
+      const later = count - 1;
+      const inputs = tf.concat([this.#marked(flat(prefixes, 1, later)), flat(chunks, 1, later)], 1);
+      const output =
+        this.inference.applyToLast?.(inputs, chunkSize) ?? tf.slice(this.inference.apply(inputs), [0, chunkSize, 0]);
+      all = tf.concat([all, tf.reshape(output, [batch, later * chunkSize, this.outputSize]) as tf.Tensor3D], 1);
     }
-    const all = tf.reshape(output, [batch, count * chunkSize, this.outputSize]) as tf.Tensor3D;
     return count * chunkSize === length ? all : tf.slice(all, [0, 0, 0], [batch, length, this.outputSize]);
   }
 
@@ -320,34 +328,7 @@ function copyRoots({ roots, ...rest }: PrefixScannableState): PrefixScannableSta
   return { ...rest, roots: copies };
 }
 
-/** bool `[batch · count, 2 · chunkSize]`: false in the left half of each sequence's first chunk. */
-function firstHaveNoPrefix(batch: number, count: number, chunkSize: number): tf.Tensor2D {
-  const mask = new Uint8Array(batch * count * 2 * chunkSize).fill(1);
-  for (let row = 0; row < batch; row++) {
-    const begin = row * count * 2 * chunkSize;
-    mask.fill(0, begin, begin + chunkSize);
-  }
-  return tf.tensor2d(mask, [batch * count, 2 * chunkSize], 'bool');
-}
-
 function withoutPadding(x: tf.Tensor3D, paddingMask: tf.Tensor | undefined): tf.Tensor3D {
   if (paddingMask === undefined) return x;
   return tf.where(tf.broadcastTo(tf.expandDims(paddingMask, 2), x.shape), x, tf.zerosLike(x)) as tf.Tensor3D;
-}
-
-/** Padding between elements would have to be moved out of chunks and tree; at the end it has no influence anyway. */
-function assertPaddingAtEnd(mask: tf.Tensor, batch: number, length: number): void {
-  assertTensor('PrefixScannableLayer: paddingMask', mask, 'bool');
-  assertShape('PrefixScannableLayer: paddingMask', mask, ['batch', 'length'], {
-    batch,
-    length,
-  });
-  const values = mask.dataSync();
-  for (let i = 0; i < values.length; i++) {
-    if (i % length === 0 || !values[i] || values[i - 1]) continue;
-    throw new RangeError(
-      `PrefixScannableLayer: padding may only stand at the end of a sequence, but sequence ${Math.floor(i / length)} has an ` +
-        `element behind padding, at ${i % length}.`,
-    );
-  }
 }

@@ -4,6 +4,7 @@ import * as core from '@fwp/core';
 import {
   AdamW,
   dispose,
+  ElementwiseLstm,
   elementCount,
   init,
   Lstm,
@@ -53,6 +54,14 @@ const psm = (chunkSize: number, options: { layers?: number; heads?: number } = {
   return new TransformerPsm({ chunkSize, size: SIZE, heads, ...blocks, random: new RandomStream(1) });
 };
 
+/** A layer that reads with a recurrent net, to which nothing is ever absent: what stands before an element changes it. */
+function recurrent(Inference: typeof Lstm | typeof ElementwiseLstm): PrefixScannableLayer {
+  const random = new RandomStream(5);
+  const aggregator = new FeedForwardAggregator({ size: SIZE, random });
+  const inference = new Inference({ inputSize: SIZE, hiddenSize: 7, random }) as SequenceMixer;
+  return new PrefixScannableLayer({ chunkSize: 3, size: SIZE, aggregator, inference, random });
+}
+
 const layers: Record<string, () => PrefixScannableLayer> = {
   'Transformers, chunks of 1': () => psm(1),
   'Transformers, chunks of 4': () => psm(4, { layers: 2 }),
@@ -72,6 +81,8 @@ const layers: Record<string, () => PrefixScannableLayer> = {
     const aggregator = new CountingSum();
     return new PrefixScannableLayer({ chunkSize: 3, size: SIZE, aggregator, inference, positions: false, random });
   },
+  'feed-forward Agg and an LSTM, chunks of 3': () => recurrent(Lstm),
+  'feed-forward Agg and an e-LSTM, chunks of 3': () => recurrent(ElementwiseLstm),
 };
 const NAMES = Object.keys(layers);
 
@@ -210,26 +221,30 @@ describe('PrefixScannableLayer', () => {
     aggregator.dispose();
   });
 
-  it('reads with any causal layer', () => {
-    const random = new RandomStream(6);
-    const aggregator = new FeedForwardAggregator({ size: SIZE, random });
-    const inference = new Lstm({ inputSize: SIZE, hiddenSize: 7, random }) as SequenceMixer;
-    const layer = new PrefixScannableLayer({ chunkSize: 3, size: SIZE, aggregator, inference, random });
-    tf.tidy(() => {
-      const x = noise([2, 3, SIZE], 7);
-      assertAllClose(layer.forward(x).output.dataSync(), layer.apply(x).dataSync(), TOLERANCE);
-      expect(layer.outputSize).toBe(7);
-    });
-    layer.dispose();
-  });
+  it.each([{ Inference: Lstm }, { Inference: ElementwiseLstm }])(
+    'reads three chunks with $Inference.name',
+    ({ Inference }) => {
+      const layer = recurrent(Inference);
+      tf.tidy(() => {
+        const x = noise([2, 9, SIZE], 7);
+        const whole = layer.apply(x);
+        expect(whole.shape).toEqual([2, 9, 7]);
+        assertAllClose(inPieces(layer, x, 'steps').output.dataSync(), whole.dataSync(), TOLERANCE);
+        // The first chunk is what Inf makes of it alone, as if it had never heard of prefixes.
+        const first = tf.add(piece(x, 0, 3), layer.chunkPositions!) as tf.Tensor3D;
+        assertAllClose(piece(whole, 0, 3).dataSync(), layer.inference.apply(first).dataSync(), TOLERANCE);
+      });
+      layer.dispose();
+    },
+  );
 
-  it('padding at the end has no influence, not even on gradients; elsewhere it is refused', () => {
+  it.each(['Transformers', 'an LSTM'])('%s: padding has no influence at the end, and is refused elsewhere', (name) => {
     tf.tidy(() => {
-      const layer = psm(2);
+      const layer = name === 'an LSTM' ? recurrent(Lstm) : psm(2);
       const x = noise([2, 7, SIZE], 3);
       const mask = tf.tensor2d([1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1], [2, 7], 'bool');
       const spoiled = tf.where(tf.expandDims(mask, 2), x, tf.fill(x.shape, Number.NaN)) as tf.Tensor3D;
-      const first = (y: tf.Tensor3D) => tf.slice(y, [0, 0, 0], [1, 5, SIZE]);
+      const first = (y: tf.Tensor3D) => tf.slice(y, [0, 0, 0], [1, 5, layer.outputSize]);
       const exact = () => layer.apply(tf.slice(x, [0, 0, 0], [1, 5, SIZE]));
       const padded = () => first(layer.apply(spoiled, { paddingMask: mask }));
       assertAllClose(padded().dataSync(), exact().dataSync(), { ...TOLERANCE, name: 'output' });
@@ -285,6 +300,12 @@ describe('PrefixScannableLayer', () => {
     expect(() => new TransformerPsm({ chunkSize: 2, size: 4, heads: 3, random })).toThrow(/divided among 3 heads/);
     expect(() => new TransformerPsm({ chunkSize: 2, size: 4, aggregatorLayers: 0, random })).toThrow(/layers/);
     expect(() => new FeedForwardAggregator({ size: 0, random })).toThrow(/FeedForwardAggregator: size/);
+    const aggregator = new TransformerAggregator({ chunkSize: 3, size: SIZE, random });
+    const inference = new TransformerStack({ size: SIZE, random });
+    expect(() => new PrefixScannableLayer({ chunkSize: 2, size: SIZE, aggregator, inference, random })).toThrow(
+      /must be for chunks of 2 elements, but its chunkSize is 3/,
+    );
+    for (const part of [aggregator, inference]) part.dispose();
     const layer = psm(2);
     tf.tidy(() => {
       expect(() => layer.apply(tf.zeros([2, 5, 11]))).toThrow(/PrefixScannableLayer: x .* 11 instead of 12/);

@@ -9,7 +9,7 @@
  * that are drawn from U(1, 2) and trained.
  */
 
-import { deltaDelta, eluPlusOne, randomUniform } from '@fwp/core';
+import { assertNumber, deltaDelta, eluPlusOne, randomUniform } from '@fwp/core';
 import type { Passage, ShapesOf } from '@fwp/deltanet';
 import {
   add,
@@ -43,11 +43,13 @@ export type DeltaDeltaNetState = {
 export class DeltaDeltaNet extends FastNetLayer<DeltaDeltaNetState> {
   /** W at the beginning of sequences, `[heads, 2 · headSize + valueSize + 1, headSize]`; only with a trainable start. */
   readonly start: (Variable & Tensor3D) | undefined;
-  readonly #epsilon: number | undefined;
+  readonly #epsilon: number;
 
   constructor(options: DeltaDeltaNetOptions) {
+    const { epsilon = 1e-6 } = options;
+    assertNumber('DeltaDeltaNet: epsilon', epsilon, 0);
     super('DeltaDeltaNet', options, ({ headSize, valueSize }) => 4 * headSize + valueSize + 2);
-    this.#epsilon = options.epsilon;
+    this.#epsilon = epsilon;
     const { heads, headSize } = this;
     if (options.trainableStart) {
       const draw = randomUniform(options.random, [heads, this.#width, headSize], { low: 1, high: 2 });

@@ -8,7 +8,7 @@
  * x [batch, length, size]. That is version 4, the paper's; the others are in the description of `deltaLstm` in `@fwp/core`.
  */
 
-import { deltaLstm } from '@fwp/core';
+import { assertOneOf, deltaLstm } from '@fwp/core';
 import { type Passage, type ShapesOf, splitHeads } from '@fwp/deltanet';
 import {
   reshape,
@@ -49,8 +49,10 @@ export class DeltaLstm extends FastNetLayer<DeltaLstmLayerState> {
   readonly #features: Features;
 
   constructor(options: DeltaLstmLayerOptions) {
+    const { version = 4 } = options;
+    assertOneOf('DeltaLstm: version', version, [1, 2, 3, 4]);
     super('DeltaLstm', options, ({ headSize, valueSize }) => GATES * (2 * headSize + 3 * valueSize + 2));
-    this.version = options.version ?? 4;
+    this.version = version;
     try {
       this.#features = new Features('DeltaLstm', options, this.headSize, 'eluPlusOne');
       this.addModule('featureMap', this.#features.map);

@@ -10,7 +10,7 @@
  * uses half of them.)
  */
 
-import { assertCount, deltaMlp, eluPlusOne } from '@fwp/core';
+import { assertCount, assertNumber, deltaMlp, eluPlusOne } from '@fwp/core';
 import type { Passage, ShapesOf } from '@fwp/deltanet';
 import {
   ones,
@@ -51,13 +51,14 @@ export class DeltaMlp extends FastNetLayer<DeltaMlpLayerState> {
   readonly gains: readonly (Variable & Tensor1D)[];
   /** Their biases. */
   readonly biases: readonly (Variable & Tensor1D)[];
-  readonly #epsilon: number | undefined;
+  readonly #epsilon: number;
 
   constructor(options: DeltaMlpLayerOptions) {
-    const { depth = 1, size, heads, epsilon } = options;
+    const { depth = 1, size, heads, epsilon = 1e-6 } = options;
     const { hiddenSize = Math.max(1, Math.round((4 * size) / heads)) } = options;
     assertCount('DeltaMlp: depth', depth);
     assertCount('DeltaMlp: hiddenSize', hiddenSize);
+    assertNumber('DeltaMlp: epsilon', epsilon, 0);
     super('DeltaMlp', options, ({ headSize }) => headSize + depth * (2 * (headSize + hiddenSize) + 2));
     this.depth = depth;
     this.hiddenSize = hiddenSize;

@@ -9,7 +9,7 @@
  * y_t = softmax(W_t q_t + R_t y_{t−1}) and φ = softmax. (The paper's reinforcement learning has version 2 with softmax.)
  */
 
-import { deltaRnn } from '@fwp/core';
+import { assertOneOf, deltaRnn } from '@fwp/core';
 import type { Passage, ShapesOf } from '@fwp/deltanet';
 import { sigmoid, softmax, squeeze, type Tensor3D, type Tensor4D } from '@tensorflow/tfjs-core';
 import { FastNetLayer, type FastNetLayerOptions, type FeatureOptions, Features } from './fast-net-layer.ts';
@@ -36,8 +36,10 @@ export class DeltaRnn extends FastNetLayer<DeltaRnnLayerState> {
   readonly #features: Features;
 
   constructor(options: DeltaRnnLayerOptions) {
+    const { version = 2 } = options;
+    assertOneOf('DeltaRnn: version', version, [1, 2]);
     super('DeltaRnn', options, ({ headSize, valueSize }) => 2 * headSize + 3 * valueSize + 2);
-    this.version = options.version ?? 2;
+    this.version = version;
     try {
       this.#features = new Features('DeltaRnn', options, this.headSize, this.version === 1 ? 'softmax' : 'eluPlusOne');
       this.addModule('featureMap', this.#features.map);

@@ -9,8 +9,10 @@
  */
 
 import {
+  assertFloatShape,
   assertNoPadding,
   assertNumber,
+  assertPaddingAtEnd,
   type FeatureNormalization,
   type Initializer,
   Linear,
@@ -90,8 +92,11 @@ export abstract class FastNetLayer<State extends TensorContainer> extends FastWe
    * @param x float32 `[batch, length, size]`
    * @param options padding, which must stand at the end of sequences
    * @returns float32 `[batch, length, outputSize]`
+   * @throws TypeError or RangeError if an argument has another dtype or shape, or if elements stand behind padding
    */
   override apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
+    const name = this.constructor.name;
+    assertPaddingAtEnd(name, options, assertFloatShape(`${name}: x`, x, ['batch', 'length', this.size]));
     return tidy(() => super.forward(x, undefined, options).output);
   }
 
@@ -128,6 +133,7 @@ export class Features {
    * @param options as given
    * @param headSize size of queries and keys
    * @param featureMap the default
+   * @throws RangeError for bad options, among them a feature map with negative features
    */
   constructor(
     name: string,
@@ -137,8 +143,10 @@ export class Features {
   ) {
     const { epsilon = 1e-6, random } = options;
     assertNumber(`${name}: epsilon`, epsilon, 0);
-    this.map = createFeatureMap({ ...options, featureMap: options.featureMap ?? featureMap }, headSize, random);
-    this.#options = { normalization: 'sum', epsilon };
+    const normalization = 'sum';
+    const settings = { ...options, featureMap: options.featureMap ?? featureMap, normalization } as const;
+    this.map = createFeatureMap(settings, headSize, random);
+    this.#options = { normalization, epsilon };
   }
 
   of<T extends Tensor>(x: T): T {

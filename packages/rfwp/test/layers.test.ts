@@ -75,6 +75,10 @@ describe('layers', () => {
         assertAllClose(actual[key]!.dataSync(), gradient.dataSync(), { rtol: 1e-3, atol: 1e-4, name: key });
       }
       expect(() => layer.forward(x, undefined, { paddingMask: mask })).toThrow(/takes no paddingMask/);
+      const before = tf.tensor2d([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1], [2, 7], 'bool');
+      expect(() => layer.apply(x, { paddingMask: before })).toThrow(
+        /: padding may only stand at the end of a sequence, but sequence 0 has an element behind padding, at 2/,
+      );
       layer.dispose();
     });
   });
@@ -195,6 +199,16 @@ describe('layers', () => {
     expect(() => new DeltaMlp({ ...options(), depth: 0 })).toThrow(/DeltaMlp: depth must be a whole number/);
     expect(() => new DeltaRnn({ ...options(), epsilon: -1 })).toThrow(/DeltaRnn: epsilon/);
     expect(() => new DeltaRnn({ ...options(), outputScale: Number.NaN })).toThrow(/DeltaRnn: outputScale/);
+    expect(() => new DeltaRnn({ ...options(), version: 3 as 2 })).toThrow(/DeltaRnn: version must be 1 or 2, but is 3/);
+    expect(() => new DeltaLstm({ ...options(), version: 5 as 4 })).toThrow(
+      /DeltaLstm: version must be 1 or 2 or 3 or 4/,
+    );
+    for (const Layer of [DeltaMlp, DeltaDeltaNet]) {
+      expect(() => new Layer({ ...options(), epsilon: -1 })).toThrow(`${Layer.name}: epsilon must be a finite number`);
+    }
+    for (const Layer of [DeltaRnn, DeltaLstm]) {
+      expect(() => new Layer({ ...options(), featureMap: 'tanh' })).toThrow(/no negative features .* but is 'tanh'/);
+    }
     const layer = new RecurrentDeltaNet(options());
     tf.tidy(() => {
       expect(() => layer.apply(tf.zeros([2, 5, 11]))).toThrow(/RecurrentDeltaNet: x .* 11 instead of 12/);

@@ -67,9 +67,10 @@ export function bootstrapLoss(
  *
  *     Σ over layers and the four blocks of columns of mean (W_S − W_{S,F})²,    W_{S,F} a constant
  *
- * @param states fast weights of all layers after the support set, as `Srwm` has them, float32 `[batch, heads, d, columns]`
+ * @param states fast weights of all layers after the support set, as `Srwm` has them, float32 `[batch, heads, d, 3 d + 4]`
  * @param futureStates those after further examples
- * @throws RangeError if there are not equally many, or shapes differ
+ * @throws TypeError or RangeError if one is no float32 tensor of that shape, as the states of `SrDelta` are not, or if shapes or
+ *   numbers of states differ
  */
 export function stateMatchingLoss(states: readonly tf.Tensor[], futureStates: readonly tf.Tensor[]): tf.Scalar {
   if (states.length !== futureStates.length || states.length === 0) {
@@ -84,8 +85,14 @@ export function stateMatchingLoss(states: readonly tf.Tensor[], futureStates: re
       const sizes = assertFloatShape('stateMatchingLoss: states', state, ['batch', 'heads', 'd', 'columns']);
       assertFloatShape('stateMatchingLoss: futureStates', future, ['batch', 'heads', 'd', 'columns'], sizes);
       const { d, columns } = sizes as { d: number; columns: number };
+      if (columns !== 3 * d + 4) {
+        throw new RangeError(
+          `stateMatchingLoss: states must be those of Srwm layers, [batch, heads, d, 3 d + 4], but that of layer ${layer} has ` +
+            `${columns} columns instead of ${3 * d + 4}. States of SrDelta hold another matrix besides, and cannot be matched.`,
+        );
+      }
       const squares = tf.square(tf.sub(state, constant(future)));
-      return tf.split(squares, [columns - 2 * d - 4, d, d, 4], 3).map((block) => tf.mean<tf.Scalar>(block));
+      return tf.split(squares, [d, d, d, 4], 3).map((block) => tf.mean<tf.Scalar>(block));
     });
     return tf.addN(losses);
   });

@@ -55,9 +55,10 @@ export class ConvolutionalStem extends Module {
     assertCount('ConvolutionalStem: layers', layers);
     assertOneOf('ConvolutionalStem: normalization', normalization, ['instance', 'batch']);
     assertNumber('ConvolutionalStem: dropout', dropout, 0, 1);
+    for (const [axis, extent] of shape.entries()) assertCount(`ConvolutionalStem: shape[${axis}]`, extent);
     const [rows = 0, columns = 0, channels = 0] = shape;
     const [height, width] = [rows, columns].map((extent) => Math.floor(extent / 2 ** layers)) as [number, number];
-    if (shape.length !== 3 || height < 1 || width < 1 || channels < 1) {
+    if (shape.length !== 3 || height < 1 || width < 1) {
       throw new RangeError(
         `ConvolutionalStem: shape must be [rows, columns, channels] with at least ${2 ** layers} rows and columns, so that ` +
           `something is left after ${layers} halvings, but is [${shape.join(', ')}].`,

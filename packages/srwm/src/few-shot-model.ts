@@ -12,6 +12,7 @@
 import {
   assertCount,
   assertFloatShape,
+  assertIndices,
   assertShape,
   assertTensor,
   inTidy,
@@ -80,6 +81,7 @@ export class FewShotModel extends Module {
    * @param labels int32 `[batch, length]`, each 0 … ways, where `ways` is unknown
    * @param state what was read before; default: nothing
    * @returns logits `[batch, length, ways]`, and the state behind the last example
+   * @throws TypeError or RangeError if an argument has another dtype or shape, or, on a CPU, if a label is not in 0 … ways
    */
   forward(examples: tf.Tensor, labels: tf.Tensor, state?: FewShotState): { logits: tf.Tensor3D; state: FewShotState } {
     this.#assertInputs(examples, labels);
@@ -109,6 +111,13 @@ export class FewShotModel extends Module {
     const sizes = assertFloatShape('FewShotModel: examples', examples, ['batch', 'length', ...this.shape]);
     assertTensor('FewShotModel: labels', labels, 'int32');
     assertShape('FewShotModel: labels', labels, ['batch', 'length'], sizes);
+    const { ways } = this;
+    assertIndices(
+      'FewShotModel: labels',
+      labels,
+      ways + 1,
+      `labels are below ways = ${ways}, and ${ways} where unknown.`,
+    );
   }
 
   #embed(examples: tf.Tensor, labels: tf.Tensor): tf.Tensor3D {

@@ -11,7 +11,7 @@
  * the block (`srwm-block.ts`).
  */
 
-import { selfReferential, selfReferentialRead } from '@fwp/core';
+import { assertFloatShape, selfReferential, selfReferentialRead } from '@fwp/core';
 import { type FastWeightState, mergeHeads, type Passage, type StateShapes } from '@fwp/deltanet';
 import { type Tensor3D, tidy } from '@tensorflow/tfjs-core';
 import {
@@ -43,8 +43,10 @@ export class Srwm extends SelfReferentialLayer {
    * @param x float32 `[batch, queries, size]`
    * @param state default: that of the beginning
    * @returns float32 `[batch, queries, outputSize]`
+   * @throws TypeError or RangeError if an argument has another dtype or shape
    */
   read(x: Tensor3D, state?: FastWeightState): Tensor3D {
+    assertFloatShape('Srwm: x', x, ['batch', 'queries', this.size]);
     return tidy(() => {
       const read = selfReferentialRead(this.headInputs(x, undefined), this.weights, state?.fastWeights);
       return this.output.forward(mergeHeads(read));

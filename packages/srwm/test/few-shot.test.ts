@@ -9,6 +9,7 @@ import {
   ConvolutionalStem,
   FewShotModel,
   type FewShotState,
+  SrDelta,
   SrwmBlock,
   StaticSrwm,
   stateMatchingLoss,
@@ -96,6 +97,12 @@ describe('FewShotModel', () => {
       expect(() => model.apply(x, labels(2, 2))).toThrow(/labels .* 2 instead of 3/);
       expect(() => model.apply(x, tf.zeros([2, 3]))).toThrow(/labels must be int32/);
       expect(() => model.forward(x, y, [])).toThrow(/0 blocks instead of 2/);
+      for (const label of [WAYS + 1, -1]) {
+        const wrong = tf.concat([labels(2, 2), tf.fill([2, 1], label, 'int32')], 1);
+        const message = `labels[0, 2] is ${label}, but must be in [0, ${WAYS + 1})`;
+        expect(() => model.apply(x, wrong)).toThrow(message);
+        expect(() => model.forward(x, wrong)).toThrow(message);
+      }
     });
     model.dispose();
   });
@@ -176,16 +183,20 @@ describe('bootstrapLoss', () => {
 
   it('can match fast weights instead', () => {
     tf.tidy(() => {
-      const states = [noise([2, 1, 2, 9], 1)];
-      const later = [noise([2, 1, 2, 9], 2)];
+      const states = [noise([2, 1, 2, 10], 1)];
+      const later = [noise([2, 1, 2, 10], 2)];
       const squares = tf.square(tf.sub(states[0]!, later[0]!));
       const mean = (from: number, columns: number) =>
         tf.mean(tf.slice(squares, [0, 0, 0, from], [2, 1, 2, columns])).dataSync()[0]!;
-      const expected = mean(0, 1) + mean(1, 2) + mean(3, 2) + mean(5, 4);
+      const expected = mean(0, 2) + mean(2, 2) + mean(4, 2) + mean(6, 4);
       expect(stateMatchingLoss(states, later).dataSync()[0]).toBeCloseTo(expected, 5);
       const gradient = tf.grad((x: tf.Tensor) => stateMatchingLoss(states, [x]))(later[0]!);
       expect(tf.max(tf.abs(gradient)).dataSync()[0]).toBe(0);
       expect(() => stateMatchingLoss(states, [])).toThrow(/1 and 0/);
+      const other = new SrDelta({ size: 4, heads: 2, random: new RandomStream(1) });
+      const ofSrDelta = [other.initialState(2).fastWeights];
+      expect(() => stateMatchingLoss(ofSrDelta, ofSrDelta)).toThrow(/17 columns instead of 10. States of SrDelta/);
+      other.dispose();
       expect(() => bootstrapLoss(tf.zeros([2, 3]), tf.zeros([2, 4]), tf.zeros([2], 'int32'))).toThrow(/futureLogits/);
       expect(() =>
         bootstrapLoss(tf.zeros([2, 3]), tf.zeros([2, 3]), tf.zeros([2], 'int32'), { bootstrap: -1 }),
@@ -246,6 +257,15 @@ describe('ConvolutionalStem', () => {
     expect(() => new ConvolutionalStem({ shape: [15, 28, 1], random: new RandomStream(1) })).toThrow(
       /at least 16 rows/,
     );
+    for (const shape of [
+      [28.5, 28, 1],
+      [28, Number.NaN, 1],
+      [28, 28, 1.5],
+    ]) {
+      expect(() => new ConvolutionalStem({ shape, random: new RandomStream(1) })).toThrow(
+        /ConvolutionalStem: shape\[[012]\] must be a whole number of at least 1/,
+      );
+    }
     expect(() => stem.forward(tf.zeros([1, 8, 8, 1]))).toThrow(/ConvolutionalStem: x/);
     pictures.dispose();
     optimizer.dispose();

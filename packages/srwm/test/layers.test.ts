@@ -250,6 +250,8 @@ describe('layers', () => {
       expect(() => layer.forward(tf.zeros([2, 3, 8]), layer.initialState(1))).toThrow(/Srwm: state.fastWeights/);
       expect(() => layer.apply(tf.zeros([1, 3, 8]), { paddingMask: tf.ones([1, 2], 'bool') })).toThrow(/paddingMask/);
       expect(layer.apply(tf.zeros([1, 0, 8])).shape).toEqual([1, 0, 8]);
+      expect(() => layer.read(tf.zeros([1, 2, 7]))).toThrow(/Srwm: x .* 7 instead of 8/);
+      expect(() => layer.read(tf.zeros([2, 8]) as tf.Tensor as tf.Tensor3D)).toThrow(/Srwm: x .* 2 dimensions instead/);
       layer.dispose();
     });
   });
