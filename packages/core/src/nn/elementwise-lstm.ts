@@ -34,7 +34,7 @@ import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts'
 import { type Initializer, normalInitializer } from './initializers.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
-import { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
+import { assertNoPadding, assertPaddingAtEnd, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
 
 /** Options of {@link ElementwiseLstm}. */
 export interface ElementwiseLstmLayerOptions {
@@ -118,7 +118,7 @@ export class ElementwiseLstm extends Module implements SequenceMixer<Elementwise
    */
   apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
     const sizes = this.#assertInput(x);
-    assertPaddingMask('ElementwiseLstm', options, sizes);
+    assertPaddingAtEnd('ElementwiseLstm', options, sizes);
     return tidy(() => this.read(x, elementwiseLstm(x, this.cellWeights()).output));
   }
 

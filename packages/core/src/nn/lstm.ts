@@ -35,7 +35,7 @@ import { assertCount, assertFloatShape, assertNumber } from '../shape-checks.ts'
 import { Dropout } from './dropout.ts';
 import { type Initializer, uniformInitializer } from './initializers.ts';
 import { Module } from './module.ts';
-import { assertNoPadding, assertPaddingMask, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
+import { assertNoPadding, assertPaddingAtEnd, type MixerOptions, type SequenceMixer } from './sequence-mixer.ts';
 
 /** Options of {@link Lstm}. */
 export interface LstmLayerOptions {
@@ -115,7 +115,7 @@ export class Lstm extends Module implements SequenceMixer<LstmModuleState> {
    */
   apply(x: Tensor3D, options: MixerOptions = {}): Tensor3D {
     const sizes = this.#assertInput(x);
-    assertPaddingMask('Lstm', options, sizes);
+    assertPaddingAtEnd('Lstm', options, sizes);
     return tidy(() => this.#run(x, undefined, options.paddingMask).output);
   }
 

@@ -154,6 +154,8 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
       expect(() => module.forward(x, undefined, { paddingMask: tf.ones([2, 4], 'bool') })).toThrow('use apply()');
       expect(() => both.step(tf.zeros([2, 2]), both.initialState(2))).toThrow('bidirectional one cannot go on');
       expect(() => module.apply(tf.zeros([2, 4, 3]))).toThrow('Lstm: x must have shape [batch, length, 2]');
+      const paddingMask = tf.tensor2d([1, 1, 1, 0, 0, 1, 1, 1], [2, 4], 'bool');
+      expect(() => module.apply(x, { paddingMask })).toThrow('but sequence 1 has an element behind padding, at 1');
     });
     module.dispose();
     both.dispose();
