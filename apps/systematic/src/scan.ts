@@ -3,7 +3,7 @@
  * The final model is measured: nothing is selected by commands like those of training, which all models solve.
  */
 
-import { Adam, constant, cosineDecay } from '@fwp/core';
+import { Adam, linearCooldown } from '@fwp/core';
 import { scan as generateScan, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment, readScalar, type Verdict } from '@fwp/lab';
 import { EMBEDDING_SCALINGS, EncoderDecoder } from '@fwp/ndr';
@@ -42,10 +42,12 @@ export const scan = defineExperiment({
     dropout: z.number().min(0).max(0.9).default(0.1),
     batchSize: z.int().min(1).default(128),
     learningRate: z.number().positive().default(1e-3),
-    schedule: z
-      .enum(['constant', 'cosine'])
-      .default('cosine')
-      .describe("of the learning rate: constant as the authors' or along half a cosine to zero"),
+    cooldown: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.1)
+      .describe('share of the steps, the last, in which the learning rate falls to 0'),
     clipNorm: z.number().positive().default(5),
     steps: z.int().min(1).default(3000),
     evaluationExamples: z.int().min(1).default(500).describe('of each set that are decoded'),
@@ -82,7 +84,7 @@ export const scan = defineExperiment({
         layers: 3,
         dropout: 0.5,
         batchSize: 256,
-        schedule: 'constant',
+        cooldown: 0,
         steps: 50_000,
         evaluationExamples: 100_000,
       },
@@ -108,7 +110,7 @@ export const scan = defineExperiment({
       random: random.split('weights'),
     });
     const { learningRate, clipNorm } = config;
-    const schedule = config.schedule === 'cosine' ? cosineDecay(config.steps) : constant();
+    const schedule = linearCooldown(config.steps, Math.round(config.cooldown * config.steps));
     const optimizer = new Adam(model, { learningRate, clipNorm, schedule });
     // Outputs differ more in length than commands do: sorted by them, half as much is padding.
     const lengths = sets.train.targetLengths;

@@ -35,6 +35,17 @@ export function cosineDecay(steps: number, final = 0): Schedule {
   return (step) => final + (1 - final) * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, step / steps)));
 }
 
+/**
+ * 1 but for the last `cooldown` of `steps` updates, which go in a straight line to `final` (default 0): weights that move far until
+ * shortly before the end, and come to rest there (Hu et al., MiniCPM, 2024, section 4.2).
+ */
+export function linearCooldown(steps: number, cooldown: number, final = 0): Schedule {
+  assertCount('linearCooldown: cooldown', cooldown, 0);
+  assertCount('linearCooldown: steps', steps, cooldown);
+  assertNumber('linearCooldown: final', final, 0);
+  return (step) => 1 + (final - 1) * Math.min(1, Math.max(0, (step - steps + cooldown) / Math.max(1, cooldown)));
+}
+
 /** A linear warm-up of `warmup` updates, then {@link linearDecay} to `final` at update `steps`. */
 export function warmupLinear(warmup: number, steps: number, final = 0): Schedule {
   return afterWarmup('warmupLinear', warmup, steps, () => linearDecay(steps - warmup, final));

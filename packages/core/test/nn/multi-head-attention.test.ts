@@ -190,7 +190,11 @@ describe.each(await availableDevices())('on $name', ({ options }) => {
 
     it('the state is its own: disposing of it leaves the mask', () => {
       const random = new RandomStream(2);
-      const attention = makeAttention({ size: 6, heads: 2, headSize: 4, outputSize: 6 }, { causal: true, positions }, random);
+      const attention = makeAttention(
+        { size: 6, heads: 2, headSize: 4, outputSize: 6 },
+        { causal: true, positions },
+        random,
+      );
       const x = randomNormal(random, [1, 2, 6]) as tf.Tensor3D;
       const paddingMask = tf.tensor2d([[1, 0]], [1, 2], 'bool');
       const { output, state } = attention.forward(x, undefined, { paddingMask });

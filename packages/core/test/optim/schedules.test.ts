@@ -3,6 +3,7 @@ import {
   constant,
   cosineDecay,
   inverseSquareRoot,
+  linearCooldown,
   linearDecay,
   linearWarmup,
   type Schedule,
@@ -46,6 +47,25 @@ describe('schedules pass through known points', () => {
         [5, 0.55],
         [10, 0.1],
         [20, 0.1],
+      ],
+    ],
+    [
+      'linearCooldown',
+      linearCooldown(10, 4, 0.2),
+      [
+        [0, 1],
+        [6, 1],
+        [8, 0.6],
+        [10, 0.2],
+        [20, 0.2],
+      ],
+    ],
+    [
+      'linearCooldown of no updates',
+      linearCooldown(10, 0),
+      [
+        [9, 1],
+        [10, 1],
       ],
     ],
     [
@@ -108,6 +128,7 @@ describe('schedules pass through known points', () => {
   it('and refuse impossible lengths', () => {
     expect(() => linearDecay(0)).toThrow('linearDecay: steps must be a whole number of at least 1, but is 0');
     expect(() => warmupCosine(5, 5)).toThrow('warmupCosine: steps must be a whole number of at least 6');
+    expect(() => linearCooldown(5, 6)).toThrow('linearCooldown: steps must be a whole number of at least 6');
     expect(() => inverseSquareRoot(0)).toThrow('inverseSquareRoot: warmup');
   });
 });
