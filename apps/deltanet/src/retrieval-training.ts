@@ -1,6 +1,6 @@
 /**
  * Training on a retrieval task as the authors do it: Adam, one question per sequence, an evaluation on 20 new sequences
- * with many questions every 100 steps; it ends when the evaluation loss is at most 0.001 (solved) or hasn't improved for 11
+ * with many questions every 100 steps and after the last; it ends when the evaluation loss is at most 0.001 (solved) or hasn't improved for 11
  * evaluations. The result is the least evaluation loss.
  */
 
@@ -86,7 +86,7 @@ export async function trainRetrieval(
     const value = onBatch(task.batch(step, config.batchSize, 'train'), (tensors) =>
       optimizer.minimize(() => model.loss(tensors)),
     );
-    const isEvaluated = step % config.evaluateEvery === 0;
+    const isEvaluated = step % config.evaluateEvery === 0 || step === config.maxSteps;
     const loss = await readScalar(value, isEvaluated || step % LOG_EVERY === 0);
     state.step = step;
     if (loss === undefined) continue;

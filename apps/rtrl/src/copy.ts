@@ -117,7 +117,8 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
   for await (const number of steps({ total: config.batches, module: model, optimizer, state })) {
     const batch = task.batch(number, batchSize);
     const tensors = tokenTensors(batch, vocabularySize);
-    const loss = await readScalar(trainer(tensors, batch), number % config.evaluateEvery === 0);
+    const isEvaluated = number % config.evaluateEvery === 0 || number === config.batches;
+    const loss = await readScalar(trainer(tensors, batch), isEvaluated);
     tf.dispose(tensors);
     state.batch = number;
     if (loss === undefined) continue;

@@ -81,7 +81,8 @@ async function train({ config, key, seed, random, steps, log }: TrialContext<Con
     }
     tf.dispose(tensors);
     state.update = update;
-    const loss = await readScalar(lastLoss as tf.Scalar, update % config.evaluateEvery === 0);
+    const isEvaluated = update % config.evaluateEvery === 0 || update === config.updates;
+    const loss = await readScalar(lastLoss as tf.Scalar, isEvaluated);
     if (loss === undefined) continue;
     const batch = task.batch(0, evaluationSequences, 'validation');
     const evaluated = tokenTensors(batch, vocabularySize);

@@ -8,6 +8,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CheckpointParts, CorruptFileError, type Json, loadCheckpoint, saveCheckpoint } from '@fwp/core';
+import { UsageError } from './errors.ts';
 
 /** How many are kept of each loop. */
 const KEPT = 2;
@@ -109,9 +110,15 @@ export class TrialCheckpoints {
  * trials that it finished.
  *
  * @param current the file name of the trial that is next; undefined if all are finished
+ * @throws UsageError if there is a file in its place
  */
 export async function prepareCheckpoints(folder: string, current: string | undefined): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new UsageError(`${folder} is a file; expected the folder of checkpoints. Remove it, and go on with the run.`);
+  }
   for (const name of await readdir(folder)) {
     if (current === undefined || !name.startsWith(`${current}.loop`)) await rm(join(folder, name));
   }

@@ -31,9 +31,11 @@ Examples:
 const STATUS_BY_ERROR: Readonly<Record<string, number>> = {
   UsageError: USAGE_STATUS,
   DeviceUnavailableError: USAGE_STATUS,
+  CorruptDataError: 1,
   CorruptFileError: 1,
   DeviceLostError: 1,
   InterruptedError: 130,
+  MissingDataError: 1,
   NonFiniteError: 1,
   OutOfMemoryError: 1,
   RunStoppedError: 1,

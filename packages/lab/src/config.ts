@@ -3,10 +3,8 @@
 import type { z } from 'zod';
 import { UsageError } from './errors.ts';
 import type { Experiment, Preset } from './experiment.ts';
-import { applyOverride, type JsonSchema, jsonSchemaOf } from './settings.ts';
+import { applyOverride, isObject, type JsonSchema, jsonSchemaOf, type Settings, unknownSetting } from './settings.ts';
 import { suggestion } from './suggest.ts';
-
-type Settings = { [name: string]: unknown };
 
 /** What a configuration is resolved from. */
 type ConfigSource<Config> = Pick<Experiment<Config>, 'config' | 'presets'>;
@@ -94,33 +92,9 @@ export function checkPresets({ config, presets }: ConfigSource<unknown>): void {
         throw new RangeError(`presets extend each other in a circle: ${[...chain, base].join(' → ')}.`);
       chain.push(base);
     }
-    const unknown = unknownSetting((preset.config ?? {}) as Settings, schema);
-    if (unknown !== undefined)
-      throw new RangeError(
-        `preset '${name}' has an unknown setting '${unknown.path}'.${suggestion(unknown.name, unknown.known)}`,
-      );
+    const unknown = unknownSetting(preset.config ?? {}, schema);
+    if (unknown !== undefined) throw new RangeError(`preset '${name}' has an ${unknown}`);
   }
-}
-
-/** The first setting that the schema doesn't know, with the names that it knows there. */
-function unknownSetting(
-  settings: Settings,
-  schema: JsonSchema,
-  prefix = '',
-): { path: string; name: string; known: string[] } | undefined {
-  const { properties, additionalProperties } = schema;
-  if (properties === undefined) return undefined;
-  for (const [name, value] of Object.entries(settings)) {
-    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    if (property === undefined) {
-      if (typeof additionalProperties === 'object') continue;
-      return { path: prefix + name, name, known: Object.keys(properties) };
-    }
-    if (!isObject(value)) continue;
-    const found = unknownSetting(value, property, `${prefix}${name}.`);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** Gives objects that the schema wants, and that nobody gave, a chance to be made of their members' defaults. */
@@ -141,8 +115,4 @@ function merge(base: Settings, changes: Settings): Settings {
     result[name] = isObject(old) && isObject(value) ? merge(old, value) : value;
   }
   return result;
-}
-
-function isObject(value: unknown): value is Settings {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

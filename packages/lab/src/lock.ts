@@ -53,7 +53,7 @@ export async function lockRun(folder: string): Promise<() => void> {
 /** Locks that this process holds. A lock with this process's number that isn't among them is that of an earlier one. */
 const held = new Set<string>();
 
-/** The content; one that is empty still is waited for, as its writer may be about to fill it. */
+/** The content; one that is empty still, or damaged, is waited for, as its writer may be about to fill it. */
 async function readLock(path: string): Promise<string> {
   for (let tries = 0; ; tries++) {
     const text = await readFile(path, 'utf8').catch(() => '');
@@ -95,7 +95,8 @@ async function removeStale(path: string, text: string): Promise<void> {
 
 function parseHolder(text: string): Holder | undefined {
   try {
-    return JSON.parse(text) as Holder;
+    const { pid, host, since } = JSON.parse(text) as Holder;
+    return typeof pid === 'number' && typeof host === 'string' ? { pid, host, since } : undefined;
   } catch {
     return undefined;
   }

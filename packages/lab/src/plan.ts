@@ -100,7 +100,8 @@ function commandOf(
   device: DeviceInfo,
   { overrides = [], origin }: RunOptions,
 ): string {
-  const what = origin !== undefined && 'file' in origin ? relative(process.cwd(), origin.file) : id;
+  // A file may have other experiments beside this one.
+  const what = origin !== undefined && 'file' in origin ? `${relative(process.cwd(), origin.file)}#${id}` : id;
   const settings = overrides.flatMap((override) => ['--set', override]);
   const words = ['fwp', 'run', what, '--preset', preset, '--seed', seeds.join(','), ...settings];
   return [...words, '--device', device.name, '--threads', String(device.threads)].map(shellWord).join(' ');

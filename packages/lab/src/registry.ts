@@ -6,11 +6,11 @@
  */
 
 import { readFile, realpath } from 'node:fs/promises';
-import { dirname, extname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { dirname, join, resolve } from 'node:path';
 import { isExperiment } from './define-experiment.ts';
 import { messageOf, UsageError } from './errors.ts';
 import type { Experiment } from './experiment.ts';
+import { importModule } from './import-module.ts';
 import { suggestion } from './suggest.ts';
 
 /** Where the code of an experiment is. */
@@ -53,8 +53,6 @@ interface InstalledPackage {
   readonly folder: string;
   readonly manifest: Manifest;
 }
-
-const TYPESCRIPT = ['.ts', '.mts', '.cts', '.tsx'];
 
 /** Whether `fwp run` was given a file (perhaps with `#<id>`) rather than an id. */
 export function isFile(what: string): boolean {
@@ -140,7 +138,8 @@ export async function contributedModules(
 const NAMES: Readonly<Record<Contribution, string>> = { experiments: 'experiments', bench: 'benchmarks' };
 
 async function experimentInFile(what: string, folder: string): Promise<FoundExperiment> {
-  const [path = what, id] = what.split('#');
+  // Names of folders may have a # as well.
+  const [, path = what, id] = /^(.+)#([\w-]+(?:\/[\w-]+)*)$/.exec(what) ?? [];
   const file = resolve(folder, path);
   let module: Record<string, unknown>;
   try {
@@ -235,25 +234,11 @@ function conditionTarget(entry: unknown): string | undefined {
   return undefined;
 }
 
-/** Imports a file; TypeScript is compiled on the way. */
-async function importModule(file: string): Promise<Record<string, unknown>> {
-  if (TYPESCRIPT.includes(extname(file))) await acceptTypeScript();
-  return (await import(pathToFileURL(file).href)) as Record<string, unknown>;
-}
-
-let acceptsTypeScript = false;
-
-/** From now on this process imports TypeScript files as well. They share all other modules with it. */
-async function acceptTypeScript(): Promise<void> {
-  if (acceptsTypeScript) return;
-  const { register } = await import('tsx/esm/api');
-  register();
-  acceptsTypeScript = true;
-}
-
-/** The experiments among a module's exports, each once. */
+/** The experiments among a module's exports, each once. What a compiled CommonJS module exports is in its `default`. */
 function experimentsOf(module: Record<string, unknown>): Experiment[] {
-  return [...new Set(Object.values(module).filter(isExperiment))];
+  const { default: main } = module;
+  const inside = typeof main === 'object' && main !== null ? Object.values(main) : [];
+  return [...new Set([...Object.values(module), ...inside].filter(isExperiment))];
 }
 
 async function readManifest(folder: string): Promise<Manifest | undefined> {

@@ -16,6 +16,7 @@ import { CorruptFileError, type DeviceInfo, type Json, writeFileAtomically } fro
 import { UsageError } from './errors.ts';
 import type { Cell, Paper, PublishedRow, ReportLayout, Row, TrialKey } from './experiment.ts';
 import type { ClaimResult } from './report/claims.ts';
+import { shellWord } from './shell-word.ts';
 
 /** Version of the format of `config.json` and `results.json`. */
 export const RUN_FORMAT = 1;
@@ -157,11 +158,19 @@ export interface RunRecord {
  */
 export async function readRun(folder: string): Promise<RunRecord> {
   const paths = runPaths(folder);
-  const config = await readJson<RunConfig>(paths.config);
+  const config = await readJson<RunConfig>(
+    paths.config,
+    CONFIG_FIELDS,
+    'Without it nothing can be made of the run; run it anew.',
+  );
   if (config === undefined) {
     throw new UsageError(`${folder} is not a run: there is no config.json. Expected a folder that 'fwp run' made.`);
   }
-  const results = await readJson<Results>(paths.results);
+  const results = await readJson<Results>(
+    paths.results,
+    RESULTS_FIELDS,
+    `Remove it, and the trials are computed again by: fwp resume ${shellWord(folder)}`,
+  );
   // Right at the start the second file isn't there yet.
   return { folder, config, results: results ?? emptyResults(config) };
 }
@@ -191,20 +200,53 @@ function writeJson(path: string, value: unknown): Promise<void> {
   return writeText(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** @returns undefined if there is no such file */
-async function readJson<T extends { readonly version: number }>(path: string): Promise<T | undefined> {
+type Kind = 'string' | 'number' | 'list' | 'object' | 'object or null';
+
+const CONFIG_FIELDS: Readonly<Record<keyof RunConfig, Kind>> = {
+  ...{ version: 'number', id: 'string', title: 'string', description: 'string', paper: 'object', report: 'object' },
+  ...{ preset: 'string', overrides: 'list', config: 'object', seeds: 'list', trials: 'number', device: 'object' },
+  ...{ source: 'object or null', environment: 'object', started: 'string', command: 'string' },
+};
+const RESULTS_FIELDS: Readonly<Record<Exclude<keyof Results, 'error'>, Kind>> = {
+  ...{ version: 'number', id: 'string', preset: 'string', state: 'string', seconds: 'number', rows: 'list' },
+  ...{ trials: 'list', metricsBytes: 'number', published: 'list', claims: 'list' },
+};
+
+/**
+ * @param fields what it must have
+ * @param wayOut what to do about a file that is damaged
+ * @returns undefined if there is no such file
+ */
+async function readJson<T extends RunConfig | Results>(
+  path: string,
+  fields: Readonly<Record<string, Kind>>,
+  wayOut: string,
+): Promise<T | undefined> {
   const text = await readText(path);
   if (text === undefined) return undefined;
-  let value: T | null;
+  let value: Partial<T> | null;
   try {
-    value = JSON.parse(text) as T | null;
+    value = JSON.parse(text) as Partial<T> | null;
   } catch (error) {
-    throw new CorruptFileError(`${path}: not valid JSON (${(error as Error).message}).`);
+    throw new CorruptFileError(`${path}: not valid JSON (${(error as Error).message}). ${wayOut}`);
   }
-  if (value?.version === RUN_FORMAT) return value;
-  throw new CorruptFileError(
-    `${path}: expected version ${RUN_FORMAT} of the format, found ${JSON.stringify(value?.version)}.`,
-  );
+  const version: unknown = value?.version;
+  // Nothing is wrong with what another version of this package wrote.
+  if (typeof version === 'number' && version !== RUN_FORMAT) {
+    throw new CorruptFileError(`${path}: expected version ${RUN_FORMAT} of the format, found ${version}.`);
+  }
+  for (const [field, kind] of Object.entries(fields)) {
+    const found = kindOf(value?.[field as keyof T]);
+    if (!kind.split(' or ').includes(found)) {
+      throw new CorruptFileError(`${path} is damaged: expected ${kind} in field ${field}, found ${found}. ${wayOut}`);
+    }
+  }
+  return value as T;
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'list';
+  return value === null ? 'null' : typeof value;
 }
 
 async function readText(path: string): Promise<string | undefined> {

@@ -5,7 +5,8 @@
  * way goes on from its last checkpoint. Resumed or not, rows and metrics have the same bits.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DeviceInfo, Json } from '@fwp/core';
@@ -103,6 +104,9 @@ export async function resumeRun(
 export async function dryRun(experiment: Experiment, options: RunOptions = {}): Promise<DryRun> {
   const plan = await planRun(experiment, options);
   const folder = await mkdtemp(join(tmpdir(), 'fwp-dry-run-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  // A second Ctrl-C ends the process here.
+  process.on('exit', remove);
   try {
     const config: RunConfig = { ...plan, seeds: plan.seeds.slice(0, 1), source: sourceOf(options.origin, folder) };
     await writeRunConfig(folder, config);
@@ -117,6 +121,7 @@ export async function dryRun(experiment: Experiment, options: RunOptions = {}): 
     const { preset, seeds, device } = plan;
     return { preset, config: plan.config, seeds, device, trials, estimatedSeconds: perSeed * seeds.length };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
 }

@@ -36,6 +36,9 @@ export interface Setting {
   readonly description: string;
 }
 
+/** Settings by name, not checked yet. */
+export type Settings = { [name: string]: unknown };
+
 /** A configuration's schema as JSON Schema. */
 export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
@@ -57,7 +60,7 @@ export function settingsOf(schema: JsonSchema, prefix = ''): Setting[] {
  * @param override `'<path>=<value>'`: `'training.steps=100'`, `'keys=20,40'`, `'layers.0.size=8'`, `'model={"size":8}'`
  * @throws UsageError for a path that the schema doesn't have, and a value of another type
  */
-export function applyOverride(config: { [name: string]: unknown }, schema: JsonSchema, override: string): void {
+export function applyOverride(config: Settings, schema: JsonSchema, override: string): void {
   const equals = override.indexOf('=');
   if (equals < 1) throw new UsageError(`--set ${override}: expected path=value, for example --set training.steps=100.`);
   const path = override.slice(0, equals).trim();
@@ -68,7 +71,10 @@ export function applyOverride(config: { [name: string]: unknown }, schema: JsonS
     const at = names.slice(0, depth);
     const next = stepInto(hereSchema, here, name, at, schema, path);
     if (depth === names.length - 1) {
-      (here as Record<string, unknown>)[name] = parseValue(override.slice(equals + 1), next, path);
+      const value = parseValue(override.slice(equals + 1), next, path);
+      const unknown = unknownSetting(value, next, `${path}.`);
+      if (unknown !== undefined) throw new UsageError(`--set: ${unknown}`);
+      (here as Record<string, unknown>)[name] = value;
       return;
     }
     const container = here as Record<string, unknown>;
@@ -96,7 +102,7 @@ function stepInto(
     }
     return (
       alternatives(schema)
-        .map(({ prefixItems, items }) => prefixItems?.[Number(name)] ?? (typeof items === 'object' ? items : undefined))
+        .map((option) => itemSchema(option, Number(name)))
         .find((item) => item !== undefined) ?? {}
     );
   }
@@ -156,13 +162,12 @@ function parseAs(text: string, schema: JsonSchema, path: string): unknown {
     case 'array': {
       if (text.trimStart().startsWith('[')) return parseJson(text, Array.isArray);
       if (text === '') return [];
-      const { prefixItems, items } = schema;
-      const itemSchema = (index: number): JsonSchema =>
-        prefixItems?.[index] ?? (typeof items === 'object' ? items : {});
-      return text.split(',').map((item, index) => parseValue(item.trim(), itemSchema(index), `${path}.${index}`));
+      return text
+        .split(',')
+        .map((item, index) => parseValue(item.trim(), itemSchema(schema, index) ?? {}, `${path}.${index}`));
     }
     case 'object':
-      return parseJson(text, (value) => typeof value === 'object' && value !== null && !Array.isArray(value));
+      return parseJson(text, isObject);
     default: {
       const value = parseJson(text, () => true);
       return value === INVALID ? text : value;
@@ -177,6 +182,50 @@ function parseJson(text: string, isExpected: (value: unknown) => boolean): unkno
   } catch {
     return INVALID;
   }
+}
+
+/** The schema of an item of a list, if there is one. */
+function itemSchema({ prefixItems, items }: JsonSchema, index: number): JsonSchema | undefined {
+  return prefixItems?.[index] ?? (typeof items === 'object' ? items : undefined);
+}
+
+/**
+ * A sentence about the first setting in a value that the schema doesn't know and would drop; undefined if it knows all. Of a
+ * schema with alternatives one has to know all.
+ *
+ * @param prefix the value's path with a dot behind it; nothing for the whole configuration
+ */
+export function unknownSetting(value: unknown, schema: JsonSchema, prefix = ''): string | undefined {
+  const problems = alternatives(schema)
+    .filter(({ properties, additionalProperties, items, prefixItems }) =>
+      Array.isArray(value)
+        ? (items ?? prefixItems) !== undefined
+        : isObject(value) && (properties ?? additionalProperties) !== undefined,
+    )
+    .map((option) => unknownMember(value as object, option, prefix));
+  return problems.includes(undefined) ? undefined : problems[0];
+}
+
+/** {@link unknownSetting} of an object or a list. */
+function unknownMember(value: object, schema: JsonSchema, prefix: string): string | undefined {
+  const { properties = {}, additionalProperties } = schema;
+  const other = typeof additionalProperties === 'object' ? additionalProperties : undefined;
+  for (const [name, member] of Object.entries(value)) {
+    const known = Array.isArray(value)
+      ? (itemSchema(schema, Number(name)) ?? {})
+      : Object.hasOwn(properties, name)
+        ? properties[name]
+        : other;
+    if (known === undefined) return `unknown setting '${prefix}${name}'.${suggestion(name, Object.keys(properties))}`;
+    const found = unknownSetting(member, known, `${prefix}${name}.`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Whether a value has members by name. */
+export function isObject(value: unknown): value is Settings {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The types of which a value may be one. */

@@ -289,7 +289,7 @@ describe('fwp run', () => {
     expect(status).toBe(0);
     const { config } = await readRun('out');
     expect(config.source).toEqual({ file: '../mine/experiments.mjs' });
-    expect(config.command).toMatch(/^fwp run .*mine.experiments\.mjs --preset quick/);
+    expect(config.command).toMatch(/^fwp run '.*mine.experiments\.mjs#mine\/one' --preset quick/);
     expect(await fwp('resume', 'out', '--json')).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('"mine/one"'),
@@ -299,6 +299,21 @@ describe('fwp run', () => {
       stderr: expect.stringContaining('two.mjs#two/a, two.mjs#two/b'),
     });
     expect((await fwp('run', 'two.mjs#two/b', ...WASM, '--out', 'out-b')).status).toBe(0);
+    expect((await readRun('out-b')).config.command).toContain("'two.mjs#two/b'");
+    expect((await fwp('resume', 'out-b')).status).toBe(0);
+    expect(await fwp('run', 'two.mjs#two/c')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining("two.mjs has no experiment 'two/c'. Did you mean"),
+    });
+  });
+
+  it('says no more than the message where data are missing or damaged', async () => {
+    for (const name of ['MissingDataError', 'CorruptDataError']) {
+      const failing = `throw Object.assign(new Error('no data'), { name: '${name}' });`;
+      write(project, { [`${name}.mjs`]: experimentModule('mine/one').replace('return {', `${failing} return {`) });
+      const { status, stderr } = await fwp('run', `./${name}.mjs`, ...WASM, '--quiet', '--out', name);
+      expect([status, stderr]).toEqual([1, 'no data\n']);
+    }
   });
 
   it.each<[string[], string]>([
@@ -336,6 +351,27 @@ describe('fwp run', () => {
     await fwp('run', 'app/first', ...WASM, '--out', 'here', '--quiet');
     const again = await fwp('run', 'app/first', ...WASM, '--out', 'here');
     expect(again).toMatchObject({ status: 2, stderr: expect.stringContaining('fwp resume here') });
+  });
+});
+
+describe('fwp resume, outside of the project', () => {
+  it('looks in the project that the run is in', async () => {
+    await fwp('run', 'app/first', ...WASM, '--out', 'here', '--quiet');
+    process.chdir(temporaryFolder());
+    expect((await fwp('resume', join(project, 'here'), '--quiet')).status).toBe(0);
+    expect(await fwp('report', join(project, 'here'))).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('says where to give the command if the run is elsewhere too', async () => {
+    const elsewhere = temporaryFolder();
+    await fwp('run', 'app/first', ...WASM, '--out', join(elsewhere, 'run'), '--quiet');
+    process.chdir(elsewhere);
+    expect(await fwp('resume', 'run')).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(
+        /^run is a run of 'app\/first', which neither .* Give the command in a project that depends on the package 'app'\.\n$/,
+      ),
+    });
   });
 });
 

@@ -19,6 +19,14 @@ const experiment = {
     layers: z
       .array(z.object({ size: z.int().default(8), bias: z.boolean().default(true) }))
       .default([{ size: 4, bias: false }]),
+    byName: z.record(z.string(), z.object({ size: z.int() })).default({}),
+    head: z
+      .union([
+        z.object({ kind: z.literal('deep'), sizes: z.array(z.int()).default([]) }),
+        z.object({ kind: z.literal('wide'), width: z.int() }),
+      ])
+      .nullable()
+      .default(null),
   }),
   presets: {
     quick: { summary: '', config: { training: { steps: 10 } } },
@@ -77,6 +85,8 @@ describe('--set', () => {
       },
     ],
     ['training={"steps":3}', { training: { steps: 3, learningRate: 1e-3 } }],
+    ['head={"kind":"wide","width":2}', { head: { kind: 'wide', width: 2 } }],
+    ['byName={"a":{"size":2}}', { byName: { a: { size: 2 } } }],
   ])('%s', (override, expected) => {
     expect(resolve(override)).toMatchObject(expected);
   });
@@ -107,6 +117,11 @@ describe('--set', () => {
     ['training', 'expected path=value'],
     ['=1', 'expected path=value'],
     ['__proto__.x=1', "unknown setting '__proto__.x'"],
+    ['training={"step":3}', "unknown setting 'training.step'. Did you mean 'steps'?"],
+    ['layers=[{"size":1},{"siez":2}]', "unknown setting 'layers.1.siez'. Did you mean 'size'?"],
+    ['layers.0={"siez":2}', "unknown setting 'layers.0.siez'. Did you mean 'size'?"],
+    ['head={"kind":"deep","size":2}', "unknown setting 'head.size'. Did you mean 'sizes'?"],
+    ['byName={"a":{"siez":2}}', "unknown setting 'byName.a.siez'. Did you mean 'size'?"],
   ])('rejects %s', (override, message) => {
     expect(() => resolve(override)).toThrow(UsageError);
     expect(() => resolve(override)).toThrow(message);

@@ -334,6 +334,8 @@ describe('the lock', () => {
       JSON.stringify({ pid: process.pid, host: hostname(), since: 'yesterday' }),
     ],
     ['a process that was killed before it wrote its number', ''],
+    ['nobody: null', 'null'],
+    ['nobody: {}', '{}'],
   ])('of %s is taken over', async (_who, content) => {
     const folder = temporaryFolder();
     writeFileSync(runPaths(folder).lock, content);

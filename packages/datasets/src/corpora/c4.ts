@@ -46,27 +46,27 @@ export async function openC4({
   const folder = join(resolve(dataDir), 'c4');
   const pathOf = (name: string) => join(folder, `${name}-${trainBytes}-${validationBytes}.txt`);
   const paths = { train: pathOf('train'), validation: pathOf('validation'), test: pathOf('test') };
-  if (!existsSync(paths.train)) await writeSlices(documentsOf(folder, 'train'), [[paths.train, trainBytes]], folder);
+  if (!existsSync(paths.train)) await writeSlices('train', [[paths.train, trainBytes]], folder);
   if (!existsSync(paths.test)) {
     const slices = [paths.validation, paths.test].map((path) => [path, validationBytes] as const);
-    await writeSlices(documentsOf(folder, 'validation'), slices, folder);
+    await writeSlices('validation', slices, folder);
   }
   return textCorpus(paths);
 }
 
-/** Writes so many bytes of the documents to one file after the other; a slice ends with the document that fills it. */
+/** Writes so many bytes of a part's documents to one file after the other; a slice ends with the document that fills it. */
 async function writeSlices(
-  documents: AsyncIterable<string>,
+  part: string,
   slices: readonly (readonly [path: string, bytes: number])[],
   folder: string,
 ): Promise<void> {
-  const iterator = documents[Symbol.asyncIterator]();
+  const documents = documentsOf(publishedFiles(folder, part));
   for (const [path, wanted] of slices) {
     const writer = await writePart(path);
     let isComplete = false;
     try {
       while (writer.position < wanted) {
-        const { done, value } = await iterator.next();
+        const { done, value } = await documents.next();
         if (done)
           throw new MissingDataError(instructions(folder, `they have only ${writer.position} bytes of ${wanted}`));
         await writer.write(new TextEncoder().encode(`${value}\n`));
@@ -77,16 +77,20 @@ async function writeSlices(
     }
     await namePart(path);
   }
-  await iterator.return?.();
+  await documents.return();
 }
 
-/** The documents of the published files of a part, in the order of their names. */
-async function* documentsOf(folder: string, part: string): AsyncGenerator<string> {
+/** The published files of a part, in the order of their names. */
+function publishedFiles(folder: string, part: string): string[] {
   const isOfPart = (name: string) => name.startsWith(`c4-${part}.`) && /\.json(\.gz)?$/.test(name);
   const names = existsSync(folder) ? readdirSync(folder).filter(isOfPart).sort() : [];
   if (names.length === 0) throw new MissingDataError(instructions(folder, `there is no c4-${part}.*.json.gz`));
-  for (const name of names) {
-    const path = join(folder, name);
+  return names.map((name) => join(folder, name));
+}
+
+/** The documents in files. */
+async function* documentsOf(paths: readonly string[]): AsyncGenerator<string, void> {
+  for (const path of paths) {
     let number = 0;
     for await (const line of linesOfFile(path)) {
       number += 1;

@@ -5,9 +5,10 @@
  * - `textCorpus(path)`: any file of the user's.
  */
 
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import envPaths from 'env-paths';
-import type { Split } from '../task.ts';
+import { mapSplits, type Split } from '../task.ts';
 import { openByteFile } from './byte-file.ts';
 import { type CorpusDescription, type CorpusName, corpora } from './catalog.ts';
 import { CorruptDataError, type FileIdentity, verifyFile } from './checksum.ts';
@@ -29,7 +30,7 @@ export interface Corpus {
   readonly splits: Readonly<Record<Split, TextPart>>;
 }
 
-/** Thrown when a corpus isn't on this machine and can't be fetched; the message says what to put where. */
+/** Thrown when a text isn't on this machine and can't be fetched; the message says what is expected where. */
 export class MissingDataError extends Error {
   override name = 'MissingDataError';
 }
@@ -129,42 +130,58 @@ export interface TextCorpusOptions {
 
 /**
  * Any text of the user's: one file, which is divided (90 % training, then validation, then test), or a file for each split.
- * Divisions are moved to the next beginning of a UTF-8 character.
+ * Divisions are moved to the next beginning of a UTF-8 character. A byte order mark at the beginning of a file is no part of it.
  *
- * @throws Error if a file can't be read or is empty
+ * @throws MissingDataError if there is no such file, or nothing in it
+ * @throws Error if a file can't be read
  */
 export function textCorpus(
   path: string | Readonly<Record<Split, string>>,
   { validation = 0.05, test = 0.05 }: TextCorpusOptions = {},
 ): Corpus {
   if (typeof path !== 'string') {
-    const [train, valid, tested] = [textPart(path.train), textPart(path.validation), textPart(path.test)];
-    return { name: path.train, splits: { train, validation: valid, test: tested } };
+    return { name: path.train, splits: mapSplits(path, wholeText) };
   }
   if (!(validation >= 0 && test >= 0 && validation + test < 1)) {
     throw new RangeError(
       `textCorpus: validation and test must be shares that leave something for training, but are ${validation} and ${test}.`,
     );
   }
-  const whole = textPart(path);
-  const first = characterBoundary(path, Math.round(whole.end * (1 - validation - test)));
-  const second = characterBoundary(path, Math.round(whole.end * (1 - test)));
+  const whole = wholeText(path);
+  const boundaryAt = (share: number) =>
+    characterBoundary(path, whole.begin + Math.round((whole.end - whole.begin) * share));
+  const first = boundaryAt(1 - validation - test);
+  const second = boundaryAt(1 - test);
   return {
     name: path,
     splits: {
-      train: { path, begin: 0, end: first },
+      train: { ...whole, end: first },
       validation: { path, begin: first, end: second },
-      test: { path, begin: second, end: whole.end },
+      test: { ...whole, begin: second },
     },
   };
 }
 
-function textPart(path: string, { begin = 0, end }: { readonly begin?: number; readonly end?: number } = {}): TextPart {
-  const file = openByteFile(path);
-  file.close();
-  if (file.length === 0) throw new Error(`${path} is empty.`);
-  return { path, begin, end: end ?? file.length };
+/** Part of a file that is there. */
+function textPart(path: string, { begin = 0, end }: { readonly begin?: number; readonly end?: number }): TextPart {
+  return { path, begin, end: end ?? statSync(path).size };
 }
+
+/** All of a file of the user's but its byte order mark. */
+function wholeText(path: string): TextPart {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new MissingDataError(`There is no file '${path}'; expected one with text.`);
+  if (found.isDirectory()) throw new MissingDataError(`${path} is a folder; expected a file with text.`);
+  const file = openByteFile(path);
+  const start = file.read(0, Math.min(BYTE_ORDER_MARK.length, file.length));
+  file.close();
+  const begin = BYTE_ORDER_MARK.every((byte, i) => byte === start[i]) ? BYTE_ORDER_MARK.length : 0;
+  if (begin === file.length) throw new MissingDataError(`${path} is empty; expected a file with text.`);
+  return { path, begin, end: file.length };
+}
+
+/** What some programs put before UTF-8. */
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** The first place from `position` on where a UTF-8 character may begin. */
 function characterBoundary(path: string, position: number): number {

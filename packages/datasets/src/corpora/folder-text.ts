@@ -6,6 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import type { Split } from '../task.ts';
+import { MissingDataError } from './corpus.ts';
 
 /** Options of {@link folderText}. */
 export interface FolderTextOptions {
@@ -24,7 +25,8 @@ const ROUND = 20;
  * @param folder path of the folder
  * @param options which files, and what of them
  * @returns UTF-8 bytes of each part
- * @throws Error if a part would be empty, or something can't be read
+ * @throws MissingDataError if a part would be empty
+ * @throws Error if something can't be read
  */
 export function folderText(
   folder: string,
@@ -43,7 +45,7 @@ export function folderText(
     const files = paths.filter((_, i) => splitOf(i) === split);
     const bytes = Buffer.from(files.map((path) => clean(readFileSync(join(folder, path), 'utf8'))).join(''));
     if (bytes.length > 0) return new Uint8Array(bytes);
-    throw new Error(
+    throw new MissingDataError(
       `${folder} has ${paths.length} files that count as its text, too few for one in ${ROUND} to be for ${split}; ` +
         'use another folder or accept more files.',
     );

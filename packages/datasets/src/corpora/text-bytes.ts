@@ -1,11 +1,11 @@
 /** A text by its name, whatever it is: made up, of a known corpus, of a file or of a folder; as bytes, of which a part is used. */
 
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { syntheticText } from '../synthetic-text.ts';
 import type { Split } from '../task.ts';
 import { type TokenSource, tokenSource } from '../tokens.ts';
 import { type CorpusName, corpora } from './catalog.ts';
-import { type Corpus, openCorpus, textCorpus } from './corpus.ts';
+import { type Corpus, MissingDataError, openCorpus, textCorpus } from './corpus.ts';
 import { type FolderTextOptions, folderText } from './folder-text.ts';
 import { byteTokens } from './tokenize.ts';
 
@@ -37,7 +37,8 @@ export interface TextBytesOptions {
  * Opens a text, with lines on stderr about a download that takes long.
  *
  * @param name `'synthetic'`, the name of a corpus (see {@link corpora}), or the path of a file or a folder
- * @throws Error if there is no such text, or it can't be read
+ * @throws MissingDataError if there is no such text
+ * @throws Error if it can't be read
  */
 export async function openTextBytes(name: string, { lengths, seed = 0, folder }: TextBytesOptions): Promise<TextBytes> {
   const close = () => undefined;
@@ -64,10 +65,16 @@ export async function openTextBytes(name: string, { lengths, seed = 0, folder }:
 /**
  * Opens a known corpus by its name, with lines on stderr about a download that takes long, or a file by its path.
  *
- * @throws Error if there is no such corpus or file
+ * @throws MissingDataError if there is no such corpus or file
  */
 export async function openNamedCorpus(name: string): Promise<Corpus> {
-  if (!Object.hasOwn(corpora, name)) return textCorpus(name);
+  if (!Object.hasOwn(corpora, name)) {
+    if (existsSync(name)) return textCorpus(name);
+    const names = Object.keys(corpora);
+    const near = names.filter((each) => each.slice(0, 4) === name.slice(0, 4).toLowerCase());
+    const meant = near.length === 0 ? '' : ` (did you mean ${near.map((each) => `'${each}'`).join(' or ')}?)`;
+    throw new MissingDataError(`There is no corpus or file '${name}'${meant}; corpora: ${names.join(', ')}.`);
+  }
   let told = performance.now();
   return openCorpus(name as CorpusName, {
     onProgress: ({ url, receivedBytes, totalBytes }) => {

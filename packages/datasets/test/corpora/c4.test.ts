@@ -36,6 +36,7 @@ describe('openC4', () => {
 
   test('files that are not there, or too few, are asked for', async () => {
     await expect(openC4({ dataDir })).rejects.toThrow(MissingDataError);
+    await expect(openC4({ dataDir: join(dataDir, 'nowhere') })).rejects.toThrow(MissingDataError);
     await expect(openC4({ dataDir })).rejects.toThrow(`put them into ${join(dataDir, 'c4')}`);
     publish('c4-train.00000-of-01024.json', linesOf('abc'));
     await expect(openC4({ dataDir, ...sizes })).rejects.toThrow('only 4 bytes of 12');

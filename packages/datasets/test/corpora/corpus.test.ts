@@ -11,6 +11,7 @@ import {
   openDescribedCorpus,
   textCorpus,
 } from '../../src/corpora/corpus.ts';
+import { charTokens, wordTokens } from '../../src/corpora/tokenize.ts';
 import { answer, type FileServer, identityOf, serve, temporaryFolder, writeText } from './folder.ts';
 
 const folder = temporaryFolder();
@@ -219,6 +220,17 @@ describe('textCorpus', () => {
     }
   });
 
+  test('leaves out a byte order mark at the beginning, and no other', () => {
+    const text = `ab\ufeff${'c'.repeat(95)}`;
+    const { vocabulary: characters, ...parts } = charTokens(textCorpus(writeText(folder, 'mark', `\ufeff${text}`)));
+    const read = Object.values(parts).map((part) => characters.decode(part.read(0, part.length)));
+    expect(read.map((part) => part.length)).toEqual([88, 5, 5]);
+    expect(read.join('')).toBe(text);
+    const words = writeText(folder, 'words', '\ufeffone two one');
+    const { vocabulary } = wordTokens(textCorpus({ train: words, validation: words, test: words }));
+    expect(vocabulary.words).toEqual(['<eos>', 'one', 'two', '<unk>']);
+  });
+
   test('takes a file for each split', () => {
     const paths = {
       train: writeText(folder, 'train', 'abc'),
@@ -229,8 +241,14 @@ describe('textCorpus', () => {
   });
 
   test('refuses what is not there, empty, or leaves nothing for training', () => {
-    expect(() => textCorpus(join(folder, 'nowhere'))).toThrow('ENOENT');
-    expect(() => textCorpus(writeText(folder, 'empty', ''))).toThrow('empty is empty');
+    const refused = (path: string, message: string) => {
+      expect(() => textCorpus(path)).toThrow(MissingDataError);
+      expect(() => textCorpus(path)).toThrow(message);
+    };
+    refused(join(folder, 'nowhere'), `There is no file '${join(folder, 'nowhere')}'`);
+    refused(folder, 'is a folder; expected a file');
+    refused(writeText(folder, 'empty', ''), 'empty is empty');
+    refused(writeText(folder, 'mark', '\ufeff'), 'mark is empty');
     const path = writeText(folder, 'some', 'some text');
     expect(() => textCorpus(path, { validation: 0.5, test: 0.5 })).toThrow('leave something for training');
   });

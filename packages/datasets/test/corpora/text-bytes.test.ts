@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { MissingDataError } from '../../src/corpora/corpus.ts';
 import { folderText } from '../../src/corpora/folder-text.ts';
 import { openTextBytes } from '../../src/corpora/text-bytes.ts';
 import { byteVocabulary } from '../../src/corpora/vocabulary.ts';
@@ -60,6 +61,14 @@ describe('openTextBytes', () => {
   });
 
   test('a name that is nothing', async () => {
-    await expect(openTextBytes(join(root, 'missing'), { lengths })).rejects.toThrow('ENOENT');
+    const refusal = async (name: string) => openTextBytes(name, { lengths }).catch((error: Error) => error);
+    for (const name of [join(root, 'missing'), 'enwiki8', '']) {
+      expect(await refusal(name)).toBeInstanceOf(MissingDataError);
+    }
+    expect(await refusal('enwiki8')).toMatchObject({
+      message:
+        "There is no corpus or file 'enwiki8' (did you mean 'enwik8'?); corpora: enwik8, text8, tinyshakespeare, wikitext-2, wikitext-103.",
+    });
+    expect(await refusal('')).toMatchObject({ message: expect.stringContaining("There is no corpus or file '';") });
   });
 });

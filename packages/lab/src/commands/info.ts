@@ -5,6 +5,7 @@ import type { Experiment } from '../experiment.ts';
 import type { FoundExperiment } from '../registry.ts';
 import { formatDuration } from '../report/number-format.ts';
 import { hasColors, paint, textTable } from '../report/text-table.ts';
+import { shellWord } from '../shell-word.ts';
 import { type CliContext, print, printJson } from './cli-context.ts';
 
 interface InfoOptions {
@@ -26,7 +27,7 @@ export function addInfoCommand(program: Command, cli: CliContext): void {
       const found = await findExperiment(what, process.cwd(), (message) => cli.stderr.write(`${message}\n`));
       const information = await describe(found, options.preset);
       if (options.json) printJson(cli, information);
-      else printInformation(cli, information);
+      else printInformation(cli, information, what);
     });
 }
 
@@ -76,7 +77,7 @@ async function describe({ experiment, origin }: FoundExperiment, wanted: string 
   };
 }
 
-function printInformation(cli: CliContext, information: Information): void {
+function printInformation(cli: CliContext, information: Information, what: string): void {
   const { id, title, description, paper, presets, preset, settings, claims, published } = information;
   const colors = hasColors(cli.stdout);
   const heading = (text: string): void => print(cli, `\n${colors ? paint('bold', text) : text}`);
@@ -112,7 +113,7 @@ function printInformation(cli: CliContext, information: Information): void {
     for (const claim of claims) print(cli, `- ${claim}`);
   }
   if (published.length > 0) print(cli, `\n${published.length} published numbers are shown beside the results.`);
-  print(cli, `\nRun it: fwp run ${id} --preset ${preset}`);
+  print(cli, `\nRun it: fwp run ${shellWord(what)} --preset ${preset}`);
 }
 
 function shorten(text: string): string {

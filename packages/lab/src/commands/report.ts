@@ -86,10 +86,9 @@ async function readReadme(path: string): Promise<string> {
 
 /** The experiment of a run; undefined, with a message, where it can't be loaded. */
 async function experimentOf(cli: CliContext, folder: string, config: RunConfig): Promise<Experiment | undefined> {
-  const { findExperiment } = await import('../registry.ts');
-  const { experimentSource } = await import('./resume.ts');
+  const { experimentOfRun } = await import('../experiment-of-run.ts');
   try {
-    return (await findExperiment(experimentSource(folder, config), process.cwd(), () => undefined)).experiment;
+    return await experimentOfRun(folder, config, () => undefined);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     cli.stderr.write(

@@ -1,8 +1,6 @@
 /** `fwp resume`: goes on with a run that was interrupted, killed or failed. */
 
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { RunConfig } from '../run-folder.ts';
 import type { CliContext } from './cli-context.ts';
 import { addSessionOptions, runSession, type SessionCommandOptions } from './session.ts';
 
@@ -15,12 +13,12 @@ export function addResumeCommand(program: Command, cli: CliContext): void {
   addSessionOptions(command)
     .addHelpText('after', '\nExample:\n  fwp resume runs/deltanet-capacity/quick-20260131-154502-3fa1')
     .action(async (folder: string, options: SessionCommandOptions) => {
-      const { findExperiment } = await import('../registry.ts');
+      const { experimentOfRun } = await import('../experiment-of-run.ts');
       const { readRun } = await import('../run-folder.ts');
       const { resumeRun } = await import('../run.ts');
       const { config } = await readRun(folder);
       const warn = (message: string): void => void cli.stderr.write(`${message}\n`);
-      const { experiment } = await findExperiment(experimentSource(folder, config), process.cwd(), warn);
+      const experiment = await experimentOfRun(folder, config, warn);
       await runSession(cli, options, (session) =>
         resumeRun(experiment, folder, {
           ...session,
@@ -28,9 +26,4 @@ export function addResumeCommand(program: Command, cli: CliContext): void {
         }),
       );
     });
-}
-
-/** What to look for: an id, or a file with the id of the experiment in it. */
-export function experimentSource(folder: string, { id, source }: RunConfig): string {
-  return source !== null && 'file' in source ? `${resolve(folder, source.file)}#${id}` : id;
 }

@@ -11,7 +11,7 @@ import { parseSeeds } from '../seeds.ts';
 import { suggestion } from '../suggest.ts';
 import { trialName } from '../trial-key.ts';
 import { type CliContext, parseCount, print, printJson } from './cli-context.ts';
-import { addSessionOptions, runSession, type SessionCommandOptions } from './session.ts';
+import { addSessionOptions, runSession, type SessionCommandOptions, withSignals } from './session.ts';
 
 interface RunCommandOptions extends SessionCommandOptions {
   readonly preset?: string;
@@ -60,8 +60,12 @@ export function addRunCommand(program: Command, cli: CliContext): void {
         ...(options.out === undefined ? {} : { out: options.out }),
         ...(options.checkpointEvery === undefined ? {} : { checkpointSteps: options.checkpointEvery }),
       };
-      if (options.dryRun) showDryRun(cli, await dryRun(experiment, runOptions), options);
-      else await runSession(cli, options, (session) => runExperiment(experiment, { ...runOptions, ...session }));
+      if (options.dryRun) {
+        const onStop = (): void => void cli.stderr.write('Stopping at the next step; once more stops at once.\n');
+        await withSignals(cli, onStop, async (signal) =>
+          showDryRun(cli, await dryRun(experiment, { ...runOptions, signal }), options),
+        );
+      } else await runSession(cli, options, (session) => runExperiment(experiment, { ...runOptions, ...session }));
     });
 }
 
@@ -77,6 +81,8 @@ async function parseDevice(name: string): Promise<DeviceName> {
 }
 
 function showDryRun(cli: CliContext, tried: DryRun, { json }: RunCommandOptions): void {
+  // A signal that came too late to interrupt anything.
+  cli.status = 0;
   if (json) {
     printJson(cli, tried);
     return;

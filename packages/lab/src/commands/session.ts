@@ -1,4 +1,4 @@
-/** What `fwp run` and `fwp resume` share: Ctrl-C, and what is shown in the end. */
+/** What `fwp run` and `fwp resume` share: signals such as Ctrl-C, and what is shown in the end. */
 
 import type { Command } from 'commander';
 import type { Progress } from '../progress.ts';
@@ -42,9 +42,27 @@ export async function runSession(
   options: SessionCommandOptions,
   run: (session: { readonly signal: AbortSignal; readonly progress: Progress }) => Promise<RunRecord>,
 ): Promise<void> {
-  const { dispose } = await import('@fwp/core');
   const { quietProgress, textProgress } = await import('../progress.ts');
   const progress = options.quiet ? quietProgress(cli.stderr) : textProgress(cli.stderr);
+  const onStop = (): void => progress.warn('Stopping at the next step, with a checkpoint; once more stops at once.');
+  await withSignals(cli, onStop, async (signal) => {
+    const record = await run({ signal, progress });
+    if (record.results.state === 'complete') await showResults(cli, record, options);
+    else await showInterruption(cli, record);
+  });
+}
+
+/**
+ * Does something on the device that the first signal stops by an AbortSignal, and the second by the end of the process.
+ *
+ * @param onStop is called at the first
+ */
+export async function withSignals(
+  cli: CliContext,
+  onStop: () => void,
+  action: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { dispose } = await import('@fwp/core');
   const controller = new AbortController();
   let interrupted = Number.POSITIVE_INFINITY;
   const onSignal = (signal: NodeJS.Signals): void => {
@@ -55,14 +73,12 @@ export async function runSession(
     interrupted = now;
     cli.status = status;
     controller.abort();
-    progress.warn('Stopping at the next step, with a checkpoint; once more stops at once.');
+    onStop();
   };
   const signals = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[];
   for (const signal of signals) process.on(signal, onSignal);
   try {
-    const record = await run({ signal: controller.signal, progress });
-    if (record.results.state === 'complete') await showResults(cli, record, options);
-    else await showInterruption(cli, record);
+    await action(controller.signal);
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
     await dispose();

@@ -30,12 +30,19 @@ export function markdownReport(data: ReportData): string {
  * @param readme text with the markers
  * @param name what the markers name, `'<experiment> <preset>'`
  * @param results Markdown
- * @throws UsageError if the README doesn't have the markers, telling which to add
+ * @throws UsageError if the README doesn't have the markers, or not the second, telling which to add
  */
 export function updateReadme(readme: string, name: string, results: string): string {
-  const begin = `<!-- fwp results: ${name} -->`;
+  const begin = `${BEGIN} ${name} -->`;
   const from = readme.indexOf(begin);
   const to = readme.indexOf(END, from);
+  // Without its own end, a part would take that of another, and all text up to there with it.
+  const next = readme.indexOf(BEGIN, from + begin.length);
+  if (from >= 0 && next >= 0 && next < to) {
+    throw new UsageError(
+      `The line ${begin} has no end: another part begins before ${END}. Add the line ${END} where these results end.`,
+    );
+  }
   if (from < 0 || to < 0) {
     throw new UsageError(
       `There is no place for these results. Add two lines to the file, and what is between them will be replaced:\n${begin}\n${END}`,
@@ -44,6 +51,7 @@ export function updateReadme(readme: string, name: string, results: string): str
   return `${readme.slice(0, from)}${begin}\n\n${results}\n\n${readme.slice(to)}`;
 }
 
+const BEGIN = '<!-- fwp results:';
 const END = '<!-- fwp end -->';
 
 function claimsTable({ claims }: ReportData): string {

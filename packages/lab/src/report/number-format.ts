@@ -42,13 +42,13 @@ export function formatCell(value: Cell | undefined): string {
  * How many decimals the numbers of a table get, so that they stand below each other: four significant digits of the
  * largest one, or four decimals if all are below 1 (more if that were less than three digits), none for whole numbers.
  *
- * @returns undefined if they are so small or large that each needs its exponent
+ * @returns undefined if they are so small or large that each needs its exponent, or all 0 and tell nothing of those beside them
  */
 export function commonDecimals(values: readonly number[]): number | undefined {
   const finite = values.filter(Number.isFinite);
-  if (finite.every(Number.isInteger)) return 0;
-  const largest = Math.max(...finite.map(Math.abs));
+  const largest = Math.max(0, ...finite.map(Math.abs));
   if (isExtreme(largest)) return undefined;
+  if (finite.every(Number.isInteger)) return 0;
   const exponent = Math.floor(Math.log10(largest));
   return exponent < 0 ? Math.max(4, 2 - exponent) : Math.max(0, 3 - exponent);
 }

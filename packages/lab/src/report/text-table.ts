@@ -43,7 +43,12 @@ export function textTable(
 /** The same as a Markdown table; styles are left out. */
 export function markdownTable(columns: readonly TextColumn[], rows: readonly (readonly TextCell[])[]): string {
   const line = (cells: readonly TextCell[]): string => {
-    const escaped = columns.map((_, index) => textOf(cells[index] ?? '').replaceAll('|', '\\|'));
+    // A row is one line.
+    const escaped = columns.map((_, index) =>
+      textOf(cells[index] ?? '')
+        .replaceAll('|', '\\|')
+        .replace(/\r\n?|\n/g, '<br>'),
+    );
     return `| ${escaped.join(' | ')} |`;
   };
   const rule = columns.map(({ align = 'left' }) => (align === 'left' ? '---' : '---:')).join(' | ');

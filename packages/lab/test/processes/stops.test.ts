@@ -1,6 +1,6 @@
 /** What ends a run early: Ctrl-C, and disks that take nothing. */
 
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -10,6 +10,8 @@ import { temporaryFolder } from '../temporary-folder.ts';
 import { firstCheckpoint, fwp, startFwp, TOY, until } from './fwp.ts';
 
 const WASM = ['--device', 'wasm', '--threads', '1'];
+/** Of so many trials a dry run is not at its end when it is stopped. */
+const RATES = Array.from({ length: 200 }, (_, i) => 0.01 + i / 1e4).join();
 
 describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
   it('once writes a checkpoint, says how to resume, and exits with status 130', async () => {
@@ -47,6 +49,37 @@ describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
     expect((await fwp([...run, '--out', reference, '--quiet'])).status).toBe(0);
     await expectSameRun(out, reference);
   }, 120_000);
+});
+
+describe.skipIf(process.platform === 'win32')('Ctrl-C in a dry run', () => {
+  it.each([
+    ['once, at the next step', '5', '', 1],
+    ['twice, where no step comes', '0', 'never', 2],
+  ])(
+    '%s: its folder is gone',
+    async (_when, pause, waitFor, times) => {
+      const folder = temporaryFolder();
+      const settings = ['--set', `pause=${pause}`, '--set', `waitFor=${waitFor}`, '--set', `rates=${RATES}`];
+      const { child, ended } = startFwp(['run', TOY, ...WASM, ...settings, '--dry-run'], {
+        cwd: folder,
+        env: { ...process.env, TMPDIR: folder },
+      });
+      const runFolders = (): string[] => readdirSync(folder).filter((name) => name.startsWith('fwp-'));
+      await until(() => runFolders().length > 0);
+      await firstCheckpoint(join(folder, runFolders()[0] as string));
+      child.kill('SIGINT');
+      for (let more = times; more > 1; more--) {
+        await setTimeout(300);
+        expect(child.exitCode).toBeNull();
+        child.kill('SIGINT');
+      }
+      const { status, stdout, stderr } = await ended;
+      expect([status, stdout]).toEqual([130, '']);
+      expect(stderr).toContain('Stopping at the next step; once more stops at once.');
+      expect(runFolders()).toEqual([]);
+    },
+    120_000,
+  );
 });
 
 describe.skipIf(process.platform === 'win32')('a disk', () => {

@@ -39,5 +39,8 @@ describe('updateReadme', () => {
     expect(() => updateReadme(readme, 'a/b standard', 'new')).toThrow(UsageError);
     expect(() => updateReadme(readme, 'a/b standard', 'new')).toThrow('<!-- fwp results: a/b standard -->');
     expect(() => updateReadme('<!-- fwp results: x -->', 'x', 'new')).toThrow(UsageError);
+    const withoutEnd = readme.replace('<!-- fwp end -->\n', '');
+    expect(() => updateReadme(withoutEnd, 'a/b quick', 'new')).toThrow('<!-- fwp results: a/b quick --> has no end');
+    expect(updateReadme(withoutEnd, 'a/b paper', 'new')).toContain('old\nBetween');
   });
 });

@@ -41,8 +41,9 @@ describe('cells', () => {
     expect(commonDecimals([35.64, 1.5, Number.NaN])).toBe(2);
     expect(commonDecimals([12345.6])).toBe(0);
     expect(commonDecimals([100, 3])).toBe(0);
-    expect(commonDecimals([])).toBe(0);
     expect(commonDecimals([1e-7, 2e-6])).toBeUndefined();
+    expect(commonDecimals([2 ** 1000, 3])).toBeUndefined();
+    expect([[], [0, 0]].map(commonDecimals)).toEqual([undefined, undefined]);
   });
 
   it('show mean and spread with the same decimals', () => {
