@@ -38,7 +38,7 @@ function unsortedSegmentSum({ inputs, attrs, backend, fallback }: GpuKernelCall)
   return sums as TensorInfo;
 }
 
-/** values [rows, …] → sums [segments, …], counts [segments] */
+/** values [rows, …] → sums [segments, …], counts [segments]; rows, as many as ids, may lie along several axes */
 export interface SegmentTensors {
   readonly values: TensorInfo;
   readonly ids: TensorInfo;
@@ -53,11 +53,11 @@ export function sumSegments(
   segments: number,
 ): void {
   const rows = util.sizeFromShape(ids.shape);
-  const size = util.sizeFromShape(values.shape.slice(1));
   if (rows === 0 || segments === 0) {
     clear(backend, counts === undefined ? [sums] : [sums, counts]);
     return;
   }
+  const size = util.sizeFromShape(values.shape) / rows;
   withWorkspace(backend, [rows, segments + 1], (order, offsets) => {
     sortBySegment(backend, ids, segments, order as TensorInfo, offsets as TensorInfo);
     runKernel(backend, segmentSums, {

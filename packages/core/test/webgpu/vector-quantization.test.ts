@@ -69,6 +69,20 @@ describe.skipIf(gpu === undefined)('vector quantisation on webgpu', { timeout: 2
     expect([...counts!]).toEqual(Array.from({ length: codes }, (_, code) => ids.filter((id) => id === code).length));
   });
 
+  it('takes vectors along several axes, those of pictures', () => {
+    tf.tidy(() => {
+      const w = tf.tensor2d(codebook, [codes, size]);
+      const [flat, pictures] = [
+        [rows, size],
+        [2, 5, rows / 10, size],
+      ].map((shape) => vqQuantizeSum(tf.tensor(vectors, shape), w));
+      expect(pictures!.indices.shape).toEqual([2, 5, rows / 10]);
+      for (const part of ['output', 'indices', 'error', 'sums', 'counts'] as const) {
+        expectSameBits([pictures![part].dataSync()], [flat![part].dataSync()]);
+      }
+    });
+  });
+
   it('lets gradients straight through, and gives those of the error', () => {
     tf.tidy(() => {
       const [z, w] = [tf.tensor2d(vectors, [rows, size]), tf.tensor2d(codebook, [codes, size])];
