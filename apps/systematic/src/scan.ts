@@ -3,7 +3,7 @@
  * The final model is measured: nothing is selected by commands like those of training, which all models solve.
  */
 
-import { Adam, linearCooldown } from '@fwp/core';
+import { Adam, fanInUniform, linearCooldown, xavierUniform } from '@fwp/core';
 import { scan as generateScan, shuffledBatches } from '@fwp/datasets';
 import { defineExperiment, readScalar, type Verdict } from '@fwp/lab';
 import { EMBEDDING_SCALINGS, EncoderDecoder } from '@fwp/ndr';
@@ -35,6 +35,10 @@ export const scan = defineExperiment({
       .min(1)
       .default(['walk', 'look', 'run', 'jump']),
     turns: z.array(z.enum(['opposite', 'around'])).default(['opposite', 'around']),
+    relativeInitialization: z
+      .enum(['xavier', 'fanIn'])
+      .default('xavier')
+      .describe("of attention with relative positions; fanIn is the authors'"),
     size: z.int().min(1).default(64),
     hiddenSize: z.int().min(1).default(128),
     heads: z.int().min(1).default(4),
@@ -85,6 +89,7 @@ export const scan = defineExperiment({
         dropout: 0.5,
         batchSize: 256,
         cooldown: 0,
+        relativeInitialization: 'fanIn',
         steps: 50_000,
         evaluationExamples: 100_000,
       },
@@ -107,6 +112,7 @@ export const scan = defineExperiment({
       universal: key.model === 'universal' || key.model === 'relativeUniversal',
       positions: key.model.startsWith('relative') ? 'relative' : 'absolute',
       scaling: config.scaling,
+      relativeInitializer: config.relativeInitialization === 'xavier' ? xavierUniform() : fanInUniform(),
       random: random.split('weights'),
     });
     const { learningRate, clipNorm } = config;

@@ -66,6 +66,8 @@ export interface EncoderDecoderOptions {
   universal?: boolean | undefined;
   /** Default `'absolute'`. */
   positions?: 'absolute' | 'relative' | undefined;
+  /** Of self-attention with relative positions. Default U(±1/√size). */
+  relativeInitializer?: Initializer | undefined;
   /** For absolute positions. Default `'none'`. */
   scaling?: EmbeddingScaling | undefined;
   /** Dropout rate of branches and hidden units. Default 0. */
@@ -119,7 +121,7 @@ export class EncoderDecoder extends Module {
       const selfAttention = {
         heads,
         positions: isRelative ? 'relative' : 'none',
-        ...(isRelative ? { weightInitializer: fanInUniform() } : {}),
+        ...(isRelative ? { weightInitializer: options.relativeInitializer ?? fanInUniform() } : {}),
       } as const;
       const initializers = { weightInitializer: xavierUniform(Math.SQRT2), outputInitializer: xavierUniform() };
       const feedForward = { hiddenSize, dropout, ...initializers };

@@ -37,7 +37,7 @@ import {
   assertShape,
   assertTensor,
 } from '../shape-checks.ts';
-import { constantInitializer, type Initializer, uniformInitializer } from './initializers.ts';
+import { constantInitializer, type Initializer, xavierUniform } from './initializers.ts';
 import { Linear } from './linear.ts';
 import { Module } from './module.ts';
 import { RelativePositions } from './relative-positions.ts';
@@ -151,13 +151,17 @@ export class MultiHeadAttention extends Module implements SequenceMixer<Attentio
     this.#scale = scale;
     this.#rotaryBase = positions === 'rotary' ? rotaryBase : undefined;
     const width = heads * headSize;
-    const xavier = (inputs: number, outputs: number): Initializer =>
-      options.weightInitializer ?? uniformInitializer(Math.sqrt(6 / (inputs + outputs)));
+    const { weightInitializer = xavierUniform() } = options;
+    // Queries, keys and values have a matrix each, which stand side by side.
+    const ofEach =
+      (fanIn: number, fanOut: number): Initializer =>
+      (shape, stream) =>
+        weightInitializer(shape, stream, { fanIn, fanOut });
     const common = { bias, random, biasInitializer: constantInitializer(0) };
     try {
-      const inward = { inputSize: size, outputSize: 3 * width, weightInitializer: xavier(size, width) };
+      const inward = { inputSize: size, outputSize: 3 * width, weightInitializer: ofEach(size, width) };
       this.queryKeyValue = this.addModule('queryKeyValue', new Linear({ ...common, ...inward }));
-      const outward = { inputSize: width, outputSize, weightInitializer: xavier(width, outputSize) };
+      const outward = { inputSize: width, outputSize, weightInitializer: ofEach(width, outputSize) };
       this.output = this.addModule('output', new Linear({ ...common, ...outward }));
       if (positions === 'relative' || positions === 'relativeLearned') {
         const kind = positions === 'relative' ? 'sinusoidal' : 'learned';
