@@ -39,7 +39,15 @@ export const listOps = defineExperiment({
   presets: {
     quick: {
       summary:
-        'up to 3 elements, dependency depth 2 and 3 → 5, 64 units, 8 layers; against relative positions; too short for the claims',
+        'MIN, MAX and sums of two digits 0 to 3, dependency depth 2 and 3 → 5, 64 units, 8 layers; against relative positions; too short for deeper ones',
+      config: {
+        operators: ['MIN', 'MAX', 'SM'],
+        modulus: 4,
+        maxElements: 2,
+        trainExamples: 8000,
+        heads: 4,
+        steps: 3000,
+      },
     },
     standard: {
       summary: 'up to 4 elements, dependency depth 2 to 4 → 6, 64 units, 10 layers; against universal Transformers',
