@@ -1,7 +1,7 @@
 /**
  * Training on a retrieval task as the authors do it: Adam, one question per sequence, an evaluation on 20 new sequences
- * with many questions every 100 steps and after the last; it ends when the evaluation loss is at most 0.001 (solved) or hasn't improved for 11
- * evaluations. The result is the least evaluation loss.
+ * with many questions every 100 steps and after the last; it ends when the evaluation loss is at most 0.001 (solved) or
+ * hasn't improved for 11 evaluations. The result is the least evaluation loss.
  */
 
 import { Adam } from '@fwp/core';

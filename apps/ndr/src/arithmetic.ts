@@ -23,7 +23,7 @@ export const arithmetic = defineExperiment({
     validationDepths: z
       .tuple([z.int().min(4), z.int()])
       .default([4, 4])
-      .describe('depth of the deeper validation set, least and most'),
+      .describe('depths of the deeper validation set, least and most'),
     testDepths: z.tuple([z.int(), z.int()]).default([5, 6]).describe('depths of test expressions, least and most'),
     maxLength: z.int().min(9).default(21).describe('most tokens of an expression'),
     modulus: z.int().min(2).max(10).default(10).describe('number of digits; values are modulo it'),

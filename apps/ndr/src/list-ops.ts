@@ -23,7 +23,7 @@ export const listOps = defineExperiment({
     validationDepths: z
       .tuple([z.int().min(3), z.int()])
       .default([4, 4])
-      .describe('dependency depth of the deeper validation set, least and most'),
+      .describe('dependency depths of the deeper validation set, least and most'),
     testDepths: z.tuple([z.int(), z.int()]).default([5, 5]).describe('dependency depths of test lists'),
     maxElements: z.int().min(2).default(3).describe('most elements of a list'),
     maxSize: z.int().min(5).default(20).describe('largest size of an example: a digit counts 1, a list 3 more'),

@@ -36,6 +36,11 @@ export function indexError(
  * Makes sure that all elements of an int32 tensor are in [0, limit), where `mask` (if given) is not 0. Does nothing on
  * devices whose tensors must be waited for.
  *
+ * @param name of the tensor, which messages begin with
+ * @param indices int32 of any shape
+ * @param limit what they must be below
+ * @param advice what the limit is; messages end with it
+ * @param mask of the same shape: where it is 0, any index will do
  * @returns the elements; `undefined` where they must be waited for
  * @throws RangeError naming the first bad position and its value
  */
