@@ -274,6 +274,7 @@ export { type ValueAndGradients, valueAndGradients } from './optim/gradients.ts'
 export {
   isVector,
   type MinimizeOptions,
+  type ObservedUpdate,
   type OptimizedParameter,
   Optimizer,
   type OptimizerOptions,

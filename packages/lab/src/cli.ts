@@ -5,6 +5,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { addBenchCommand } from './commands/bench.ts';
+import { addCheckCommand } from './commands/check.ts';
 import { type CliContext, USAGE_STATUS } from './commands/cli-context.ts';
 import { addCompareCommand } from './commands/compare.ts';
 import { addCompletionCommand } from './commands/completion.ts';
@@ -83,6 +84,7 @@ async function commands(cli: CliContext): Promise<Command> {
   addCompareCommand(program, cli);
   addExportTensorBoardCommand(program, cli);
   addDoctorCommand(program, cli);
+  addCheckCommand(program, cli);
   addSetupCommand(program, cli);
   addBenchCommand(program, cli);
   addCompletionCommand(program, cli);

@@ -6,6 +6,13 @@
 
 export type { Benchmarks, BenchOptions, BenchReport, BenchRow } from './bench/benchmarks.ts';
 export {
+  checkDevice,
+  type DeviceCheck,
+  type DeviceCheckOptions,
+  type TensorDifference,
+  type TrialCheck,
+} from './check/check-device.ts';
+export {
   type ComparedRow,
   type ComparedRun,
   type ComparedValue,
@@ -15,6 +22,7 @@ export {
   readRuns,
 } from './compare/comparison.ts';
 export { defineExperiment } from './define-experiment.ts';
+export { type DryRun, type DryRunTrial, dryRun } from './dry-run.ts';
 export { InterruptedError, NonFiniteError, RunStoppedError, UsageError } from './errors.ts';
 export type {
   Cell,
@@ -57,13 +65,7 @@ export { type FormatTableOptions, formatTable } from './report/format-table.ts';
 export { metricsLines } from './report/metrics.ts';
 export type { ReportedExperiment } from './report/report-data.ts';
 export { writeReport } from './report/write-report.ts';
-export {
-  type DryRun,
-  type DryRunTrial,
-  dryRun,
-  resumeRun,
-  runExperiment,
-} from './run.ts';
+export { resumeRun, runExperiment } from './run.ts';
 export { type RunDocument, runDocument } from './run-document.ts';
 export {
   type Environment,

@@ -30,7 +30,8 @@ export interface Progress {
 
 /** A run that begins or goes on. */
 export interface RunInfo {
-  readonly folder: string;
+  /** Absent in a dry run, whose folder goes away. */
+  readonly folder?: string;
   readonly config: RunConfig;
   /** Number of trials, all seeds together. */
   readonly trials: number;
@@ -102,7 +103,7 @@ class TextProgress implements Progress {
     this.#print(`${id}: ${title}`);
     this.#print(`preset   ${preset}, ${seedText}, ${trials} ${trials === 1 ? 'trial' : 'trials'}${done}`);
     this.#print(`device   ${describeDevice(device)}`);
-    this.#print(`folder   ${folder}`);
+    if (folder !== undefined) this.#print(`folder   ${folder}`);
   }
 
   trialStarted(name: string): void {

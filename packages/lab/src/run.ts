@@ -5,43 +5,15 @@
  * way goes on from its last checkpoint. Resumed or not, rows and metrics have the same bits.
  */
 
-import { rmSync } from 'node:fs';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { DeviceInfo, Json } from '@fwp/core';
-import { InterruptedError, UsageError } from './errors.ts';
-import type { Experiment, TrialKey } from './experiment.ts';
+import { UsageError } from './errors.ts';
+import type { Experiment } from './experiment.ts';
 import { withWayOut } from './file-problems.ts';
 import { lockRun } from './lock.ts';
 import { defaultFolder, prepareFolder } from './new-folder.ts';
 import { planRun, type RunOptions, sourceOf, startDevice } from './plan.ts';
 import { quietProgress } from './progress.ts';
-import { type RunConfig, type RunRecord, readRun, writeRunConfig } from './run-folder.ts';
+import { type RunRecord, readRun, writeRunConfig } from './run-folder.ts';
 import { report, type SessionOptions, work } from './session.ts';
-
-/** What {@link dryRun} found out about a trial. */
-export interface DryRunTrial {
-  readonly key: TrialKey;
-  /** Steps that the trial makes at most. */
-  readonly steps: number;
-  /** Time of the second step. */
-  readonly secondsPerStep: number;
-  /** Trainable numbers; null if there is no module. */
-  readonly parameters: number | null;
-}
-
-/** What {@link dryRun} returns. */
-export interface DryRun {
-  readonly preset: string;
-  readonly config: Json;
-  readonly seeds: readonly number[];
-  readonly device: DeviceInfo;
-  /** One seed's trials. */
-  readonly trials: readonly DryRunTrial[];
-  /** What all seeds take at most, without evaluations. */
-  readonly estimatedSeconds: number;
-}
 
 /**
  * Runs an experiment.
@@ -97,31 +69,5 @@ export async function resumeRun(
     throw withWayOut(error, folder);
   } finally {
     unlock();
-  }
-}
-
-/** Makes two steps of every trial of the first seed in a temporary folder, and says what the run would take. */
-export async function dryRun(experiment: Experiment, options: RunOptions = {}): Promise<DryRun> {
-  const plan = await planRun(experiment, options);
-  const folder = await mkdtemp(join(tmpdir(), 'fwp-dry-run-'));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  // A second Ctrl-C ends the process here.
-  process.on('exit', remove);
-  try {
-    const config: RunConfig = { ...plan, seeds: plan.seeds.slice(0, 1), source: sourceOf(options.origin, folder) };
-    await writeRunConfig(folder, config);
-    const trials: DryRunTrial[] = [];
-    const { results } = await work(experiment, folder, options, (key, { loops, parameters }) => {
-      const steps = loops.reduce((sum, { total }) => sum + total, 0);
-      const seconds = loops.reduce((sum, { total, stepSeconds }) => sum + total * stepSeconds, 0);
-      trials.push({ key, steps, secondsPerStep: steps === 0 ? 0 : seconds / steps, parameters });
-    });
-    if (results.state === 'interrupted') throw new InterruptedError('Interrupted.');
-    const perSeed = trials.reduce((sum, { steps, secondsPerStep }) => sum + steps * secondsPerStep, 0);
-    const { preset, seeds, device } = plan;
-    return { preset, config: plan.config, seeds, device, trials, estimatedSeconds: perSeed * seeds.length };
-  } finally {
-    process.off('exit', remove);
-    remove();
   }
 }

@@ -21,7 +21,7 @@ import {
   writeResults,
 } from './run-folder.ts';
 import { shellWord } from './shell-word.ts';
-import { Trial } from './trial.ts';
+import { type LoopObserver, Trial } from './trial.ts';
 import { canonicalJson, trialFileName, trialIdentity, trialName } from './trial-key.ts';
 
 /** What both new and resumed runs take. */
@@ -36,16 +36,21 @@ export interface SessionOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Looks on in a dry run. */
+export interface TrialObserver extends LoopObserver {
+  trialFinished(key: TrialKey, trial: Trial): void;
+}
+
 /**
  * Goes through the trials that `results.json` doesn't have. The lock is held, the device ready.
  *
- * @param tried makes it a dry run: is told about each trial, and nothing is reported
+ * @param observer makes it a dry run: is told about each trial, and nothing is reported
  */
 export async function work(
   experiment: Experiment,
   folder: string,
   options: SessionOptions,
-  tried?: (key: TrialKey, trial: Trial) => void,
+  observer?: TrialObserver,
 ): Promise<RunRecord> {
   const { checkpointSeconds = 30, checkpointSteps, signal, progress = quietProgress(process.stderr) } = options;
   const paths = runPaths(folder);
@@ -68,7 +73,12 @@ export async function work(
   const next = grid.find(({ key, seed }) => !finished.has(trialIdentity(key, seed)));
   await prepareCheckpoints(paths.checkpoints, next && trialFileName(next.key, next.seed));
   const metrics = new MetricsWriter(paths.metrics);
-  progress.runStarted({ folder, config: record.config, trials: grid.length, finished: finished.size });
+  progress.runStarted({
+    ...(observer === undefined ? { folder } : {}),
+    config: record.config,
+    trials: grid.length,
+    finished: finished.size,
+  });
   try {
     await store({});
     for (const { seed, key } of grid) {
@@ -81,13 +91,13 @@ export async function work(
       }
       const artifacts = paths.artifacts;
       const trial = new Trial({
-        ...{ config, key, seed, dryRun: tried !== undefined, metrics, checkpoints, recovered, artifacts },
+        ...{ config, key, seed, observer, metrics, checkpoints, recovered, artifacts },
         ...{ checkpointSeconds, checkpointSteps, progress, signal },
       });
       progress.trialStarted(trial.name);
       const measured = await runTrial(experiment, trial);
-      if (tried === undefined) assertMeasurements(measured, key, seed, config);
-      else tried(key, trial);
+      if (observer === undefined) assertMeasurements(measured, key, seed, config);
+      else observer.trialFinished(key, trial);
       metrics.sync();
       const done: FinishedTrial = {
         seed,
@@ -102,7 +112,8 @@ export async function work(
         metricsBytes: metrics.bytes,
       });
       await checkpoints.clear();
-      progress.trialFinished(trial.name, measured, trial.seconds);
+      // What two steps make of a measurement says nothing.
+      progress.trialFinished(trial.name, observer === undefined ? measured : {}, trial.seconds);
     }
     await store({ state: 'complete' });
   } catch (error) {
@@ -115,7 +126,7 @@ export async function work(
     progress.close();
     metrics.close();
   }
-  if (tried === undefined) await report(experiment, folder, progress);
+  if (observer === undefined) await report(experiment, folder, progress);
   return readRun(folder);
 }
 

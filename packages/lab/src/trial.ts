@@ -29,12 +29,21 @@ const DRY_RUN_STEPS = 2;
 /** The name under which a checkpoint has the trial's own random stream. */
 const TRIAL_RANDOM = 'trial.random';
 
+/** Looks on while the training loops of a dry run go. */
+export interface LoopObserver {
+  /** Before a loop's first step. */
+  loopStarted?(parts: Pick<StepsOptions, 'module' | 'optimizer'>): void;
+  /** After its last one. */
+  loopEnded?(parts: Pick<StepsOptions, 'module' | 'optimizer'>): void;
+}
+
 /** What a trial needs from its run. */
 export interface TrialSetup {
   readonly config: unknown;
   readonly key: TrialKey;
   readonly seed: number;
-  readonly dryRun: boolean;
+  /** Makes it a dry run: loops end after two steps. */
+  readonly observer: LoopObserver | undefined;
   readonly metrics: MetricsWriter;
   readonly checkpoints: TrialCheckpoints;
   /** From where to go on: one checkpoint per loop. */
@@ -80,7 +89,7 @@ export class Trial {
   #nextSave: number;
 
   constructor(setup: TrialSetup) {
-    const { config, key, seed, dryRun } = setup;
+    const { config, key, seed, observer } = setup;
     this.#setup = setup;
     this.#random = new RandomStream(seed).split(canonicalJson(key));
     this.#secondsBefore = setup.recovered.at(-1)?.seconds ?? 0;
@@ -89,7 +98,7 @@ export class Trial {
       config,
       key,
       seed,
-      dryRun,
+      dryRun: observer !== undefined,
       random: this.#random,
       steps: (options) => this.#runLoop(options),
       log: (metrics) => this.#log(metrics),
@@ -129,16 +138,17 @@ export class Trial {
     const record: LoopRecord = { total, stepSeconds: 0 };
     const loop = this.loops.push(record);
     if (module !== undefined) this.parameters = Math.max(this.parameters ?? 0, module.parameterCount);
-    const last = this.#setup.dryRun ? Math.min(total, DRY_RUN_STEPS) : total;
+    const { observer, progress } = this.#setup;
+    const last = observer !== undefined ? Math.min(total, DRY_RUN_STEPS) : total;
     const saved = this.#setup.recovered[loop - 1];
     if (saved !== undefined) await restore(saved, parts, state);
     this.#step = saved?.step ?? 0;
     this.steps += this.#step;
     if (saved?.finished) return;
 
-    const { progress } = this.#setup;
     const save = (finished: boolean): Promise<void> => this.#save(loop, finished, parts, state);
     progress.loopStarted({ total: last, done: this.#step, perStep });
+    observer?.loopStarted?.(options);
     try {
       while (this.#step < last) {
         this.#step++;
@@ -146,12 +156,13 @@ export class Trial {
         const began = performance.now();
         yield this.#step;
         // A GPU would be timed for taking the step's work, not for doing it.
-        if (this.#setup.dryRun) await synchronize();
+        if (observer !== undefined) await synchronize();
         record.stepSeconds = (performance.now() - began) / 1000;
         progress.stepDone(this.#step);
         await this.#betweenSteps(save);
       }
     } finally {
+      observer?.loopEnded?.(options);
       // The loop ended, or its body left it.
       if (!this.#stopped) {
         await save(true);

@@ -89,6 +89,16 @@ export interface ParameterUpdate {
   readonly count: number;
 }
 
+/** What {@link Optimizer.onUpdate} is told. All tensors stay the optimizer's: keep a clone of what is looked at later. */
+export interface ObservedUpdate {
+  /** By the parameters' names, as they are before `scale` and clipping. */
+  readonly gradients: ReadonlyMap<string, Tensor>;
+  /** Multiplies the gradients: one over the number of micro-batches, or what `step` was given. */
+  readonly scale: number;
+  /** The loss that {@link Optimizer.minimize} computed; undefined if `step` was called. */
+  readonly loss: Scalar | undefined;
+}
+
 /** True for biases and normalisation gains, which usually go without weight decay: parameters of fewer than two dimensions. */
 export function isVector(_name: string, variable: Variable): boolean {
   return variable.rank < 2;
@@ -98,6 +108,8 @@ export function isVector(_name: string, variable: Variable): boolean {
 export abstract class Optimizer {
   /** Step size before the schedule's factor; may be changed at any time. */
   learningRate: number;
+  /** Is told of each update before it is made, for example to look at gradients by name. Default: nobody is. */
+  onUpdate: ((update: ObservedUpdate) => void) | undefined;
   protected abstract readonly type: string;
   readonly #schedule: Schedule;
   readonly #clipNorm: number | undefined;
@@ -160,7 +172,7 @@ export abstract class Optimizer {
     if (microBatches === 1) {
       const { value, gradients } = valueAndGradients(() => loss(0), variables);
       try {
-        this.step(gradients);
+        this.#step(gradients, 1, value);
       } catch (error) {
         value.dispose();
         throw error;
@@ -179,8 +191,9 @@ export abstract class Optimizer {
           for (const gradient of Object.values(gradients)) gradient.dispose();
           total = total === undefined ? value : add<Scalar>(total, value);
         }
-        this.step(accumulator.sums(), { scale: 1 / microBatches });
-        return div<Scalar>(total as Scalar, microBatches);
+        const mean = div<Scalar>(total as Scalar, microBatches);
+        this.#step(accumulator.sums(), 1 / microBatches, mean);
+        return mean;
       });
     } finally {
       accumulator.reset();
@@ -198,13 +211,21 @@ export abstract class Optimizer {
     gradients: Readonly<Record<string, Tensor | null | undefined>> | readonly (Tensor | null | undefined)[],
     options: { scale?: number } = {},
   ): void {
+    this.#step(gradients, options.scale ?? 1, undefined);
+  }
+
+  #step(gradients: Parameters<Optimizer['step']>[0], scale: number, loss: Scalar | undefined): void {
     if (this.#disposed) throw new Error('The optimizer was disposed; make a new one.');
-    const { scale = 1 } = options;
     const factor = this.#schedule(this.#stepCount);
     assertNumber(`The schedule's factor at step ${this.#stepCount}`, factor, 0);
     const updates = this.#match(gradients).map(({ parameter, gradient }): ParameterUpdate => {
       const learningRate = this.learningRate * factor * parameter.learningRateFactor;
       return { parameter, gradient, learningRate, count: parameter.updates + 1 };
+    });
+    this.onUpdate?.({
+      gradients: new Map(updates.map(({ parameter, gradient }) => [parameter.name, gradient])),
+      scale,
+      loss,
     });
     this.#clippedUpdate(updates, scale);
     this.#stepCount++;

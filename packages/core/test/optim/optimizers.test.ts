@@ -246,6 +246,38 @@ describe.each(devices)('on $name', ({ options }) => {
     expect(tf.memory().numTensors).toBe(tensors - 3);
   });
 
+  it('onUpdate is told gradients by name before they are clipped, and the loss where it is known', () => {
+    const model = tf.tidy(() => ({
+      a: tf.variable(tf.tensor1d([3, 0]), true, 'observed-a'),
+      b: tf.variable(tf.scalar(1), true, 'observed-b'),
+      unused: tf.variable(tf.scalar(1), true, 'observed-unused'),
+    }));
+    const optimizer = new Sgd(model, { learningRate: 0.1, clipNorm: 0.5 });
+    const seen: unknown[] = [];
+    optimizer.onUpdate = ({ gradients, scale, loss }) => {
+      const values = [...gradients].map(([name, gradient]) => [name, [...gradient.dataSync()]]);
+      seen.push({
+        gradients: Object.fromEntries(values),
+        scale,
+        loss: loss?.dataSync()[0],
+        before: [...model.a.dataSync()],
+      });
+    };
+    const loss = (): tf.Scalar => tf.add(tf.sum(tf.square(model.a)), model.b);
+    optimizer.minimize(loss).dispose();
+    optimizer.minimize((i) => tf.mul(loss(), i + 1), { microBatches: 2 }).dispose();
+    tf.tidy(() => optimizer.step({ [model.b.name]: tf.scalar(7) }, { scale: 0.5 }));
+    const [after] = [...model.a.dataSync()];
+    expect(seen[0]).toEqual({ gradients: { a: [6, 0], b: [1] }, scale: 1, loss: 10, before: [3, 0] });
+    expect(seen[1]).toMatchObject({ gradients: { b: [3] }, scale: 0.5 });
+    expect(seen[2]).toEqual({ gradients: { b: [7] }, scale: 0.5, loss: undefined, before: [after, 0] });
+    optimizer.onUpdate = undefined;
+    optimizer.minimize(loss).dispose();
+    expect(seen).toHaveLength(3);
+    optimizer.dispose();
+    tf.dispose(model);
+  });
+
   it('micro-batches give the update of the large batch', () => {
     const x = tf.tensor2d(numbers(8 * 3, 5), [8, 3]);
     const y = tf.tensor2d(numbers(8, 6), [8, 1]);

@@ -8,6 +8,9 @@ export const USAGE_STATUS = 2;
 /** Status with `--strict` when a claim fails. */
 export const CLAIM_STATUS = 3;
 
+/** Status when two devices do not compute the same. */
+export const DISAGREEMENT_STATUS = 1;
+
 /** The surroundings of a command. */
 export interface CliContext {
   /** For what was asked for: tables, or the JSON document. */

@@ -1,24 +1,24 @@
 /** `fwp run`: runs an experiment into a new folder. */
 
-import type { DeviceName } from '@fwp/core';
 import type { Command } from 'commander';
-import { UsageError } from '../errors.ts';
+import type { DryRun } from '../dry-run.ts';
+import type { Experiment } from '../experiment.ts';
 import type { RunOptions } from '../plan.ts';
 import { formatDuration, formatNumber } from '../report/number-format.ts';
 import { textTable } from '../report/text-table.ts';
-import type { DryRun } from '../run.ts';
-import { parseSeeds } from '../seeds.ts';
-import { suggestion } from '../suggest.ts';
 import { trialName } from '../trial-key.ts';
 import { type CliContext, parseCount, print, printJson } from './cli-context.ts';
-import { addSessionOptions, runSession, type SessionCommandOptions, withSignals } from './session.ts';
+import {
+  addExperimentOptions,
+  type ExperimentCommandOptions,
+  experimentOptions,
+  parseDevice,
+} from './experiment-options.ts';
+import { addSessionOptions, progressOf, runSession, type SessionCommandOptions, withSignals } from './session.ts';
 
-interface RunCommandOptions extends SessionCommandOptions {
-  readonly preset?: string;
+interface RunCommandOptions extends SessionCommandOptions, ExperimentCommandOptions {
   readonly device: string;
   readonly threads?: number;
-  readonly seed?: string;
-  readonly set?: readonly string[];
   readonly out?: string;
   readonly dryRun?: boolean;
 }
@@ -35,49 +35,44 @@ claim fails; 130 after Ctrl-C, with a checkpoint.`;
 
 /** Adds the command. */
 export function addRunCommand(program: Command, cli: CliContext): void {
-  const command = program
-    .command('run')
-    .description('runs an experiment and says whether its claims hold')
-    .argument('<experiment>', "an id of 'fwp list', or a TypeScript or JavaScript file")
-    .option('--preset <name>', "configuration, see 'fwp info'")
+  const command = addExperimentOptions(
+    program.command('run').description('runs an experiment and says whether its claims hold'),
+  )
     .option('--device <name>', 'auto, native, wasm, webgpu, tensorflow or cpu', 'auto')
     .option('--threads <number>', 'threads of the CPU engine or TensorFlow (default: all processors)', parseCount)
-    .option('--seed <seeds>', "1, 1..5 or 1,2,7 (default: the preset's)")
-    .option('--set <path=value>', 'changes a setting; may be given several times', collect)
     .option('--out <folder>', 'run folder (default: a new one in runs/)')
     .option('--dry-run', 'two steps of every trial in a temporary folder, and what the run would take');
   addSessionOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (what: string, options: RunCommandOptions) => {
       const { findExperiment } = await import('../registry.ts');
-      const { dryRun, runExperiment } = await import('../run.ts');
       const { experiment, origin } = await findExperiment(what, process.cwd(), (text) => cli.stderr.write(`${text}\n`));
       const runOptions: RunOptions = {
-        ...{ origin, overrides: options.set ?? [], device: await parseDevice(options.device) },
-        ...(options.preset === undefined ? {} : { preset: options.preset }),
-        ...(options.seed === undefined ? {} : { seeds: parseSeeds(options.seed) }),
+        ...{ ...experimentOptions(options), origin, device: await parseDevice(options.device) },
         ...(options.threads === undefined ? {} : { threads: options.threads }),
         ...(options.out === undefined ? {} : { out: options.out }),
         ...(options.checkpointEvery === undefined ? {} : { checkpointSteps: options.checkpointEvery }),
       };
-      if (options.dryRun) {
-        const onStop = (): void => void cli.stderr.write('Stopping at the next step; once more stops at once.\n');
-        await withSignals(cli, onStop, async (signal) =>
-          showDryRun(cli, await dryRun(experiment, { ...runOptions, signal }), options),
-        );
-      } else await runSession(cli, options, (session) => runExperiment(experiment, { ...runOptions, ...session }));
+      if (options.dryRun) await runDry(cli, experiment, runOptions, options);
+      else {
+        const { runExperiment } = await import('../run.ts');
+        await runSession(cli, options, (session) => runExperiment(experiment, { ...runOptions, ...session }));
+      }
     });
 }
 
-function collect(value: string, previous: readonly string[] = []): readonly string[] {
-  return [...previous, value];
-}
-
-async function parseDevice(name: string): Promise<DeviceName> {
-  const { DEVICES } = await import('@fwp/core');
-  const device = DEVICES.find((each) => each === name);
-  if (device === undefined) throw new UsageError(`Unknown device '${name}'.${suggestion(name, DEVICES)}`);
-  return device;
+async function runDry(
+  cli: CliContext,
+  experiment: Experiment,
+  runOptions: RunOptions,
+  options: RunCommandOptions,
+): Promise<void> {
+  const { dryRun } = await import('../dry-run.ts');
+  const progress = await progressOf(cli, options);
+  const onStop = (): void => progress.warn('Stopping at the next step; once more stops at once.');
+  await withSignals(cli, onStop, async (signal) =>
+    showDryRun(cli, await dryRun(experiment, { ...runOptions, progress, signal }), options),
+  );
 }
 
 function showDryRun(cli: CliContext, tried: DryRun, { json }: RunCommandOptions): void {

@@ -42,14 +42,19 @@ export async function runSession(
   options: SessionCommandOptions,
   run: (session: { readonly signal: AbortSignal; readonly progress: Progress }) => Promise<RunRecord>,
 ): Promise<void> {
-  const { quietProgress, textProgress } = await import('../progress.ts');
-  const progress = options.quiet ? quietProgress(cli.stderr) : textProgress(cli.stderr);
+  const progress = await progressOf(cli, options);
   const onStop = (): void => progress.warn('Stopping at the next step, with a checkpoint; once more stops at once.');
   await withSignals(cli, onStop, async (signal) => {
     const record = await run({ signal, progress });
     if (record.results.state === 'complete') await showResults(cli, record, options);
     else await showInterruption(cli, record);
   });
+}
+
+/** What is shown while something goes on. */
+export async function progressOf(cli: CliContext, { quiet }: { readonly quiet?: boolean }): Promise<Progress> {
+  const { quietProgress, textProgress } = await import('../progress.ts');
+  return quiet ? quietProgress(cli.stderr) : textProgress(cli.stderr);
 }
 
 /**
