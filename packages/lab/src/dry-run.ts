@@ -37,8 +37,10 @@ export interface DryRun {
 /** Makes two steps of every trial of the first seed in a temporary folder, and says what the run would take. */
 export async function dryRun(experiment: Experiment, options: RunOptions = {}): Promise<DryRun> {
   const trials: DryRunTrial[] = [];
-  const { preset, config, seeds, device } = await tryTrials(experiment, options, {
-    trialFinished: (key, { loops, parameters }) => {
+  const plan = await planRun(experiment, options);
+  const { preset, config, seeds, device } = plan;
+  await tryTrials(experiment, { ...plan, seeds: seeds.slice(0, 1) }, options, {
+    trialFinished: (key, _seed, { loops, parameters }) => {
       const steps = loops.reduce((sum, { total }) => sum + total, 0);
       const seconds = loops.reduce((sum, { total, stepSeconds }) => sum + total * stepSeconds, 0);
       trials.push({ key, steps, secondsPerStep: steps === 0 ? 0 : seconds / steps, parameters });
@@ -49,27 +51,24 @@ export async function dryRun(experiment: Experiment, options: RunOptions = {}): 
 }
 
 /**
- * Makes two steps of every trial of the first seed in a temporary folder.
+ * Makes two steps of every trial in a temporary folder.
  *
- * @returns what a run would compute
  * @throws InterruptedError if `signal` was aborted
  */
 export async function tryTrials(
   experiment: Experiment,
+  plan: Omit<RunConfig, 'source'>,
   options: RunOptions,
   observer: TrialObserver,
-): Promise<Omit<RunConfig, 'source'>> {
-  const plan = await planRun(experiment, options);
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'fwp-dry-run-'));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   // A second Ctrl-C ends the process here.
   process.on('exit', remove);
   try {
-    const config: RunConfig = { ...plan, seeds: plan.seeds.slice(0, 1), source: sourceOf(options.origin, folder) };
-    await writeRunConfig(folder, config);
+    await writeRunConfig(folder, { ...plan, source: sourceOf(options.origin, folder) });
     const { results } = await work(experiment, folder, options, observer);
     if (results.state === 'interrupted') throw new InterruptedError('Interrupted.');
-    return plan;
   } finally {
     process.off('exit', remove);
     remove();

@@ -38,7 +38,7 @@ export interface SessionOptions {
 
 /** Looks on in a dry run. */
 export interface TrialObserver extends LoopObserver {
-  trialFinished(key: TrialKey, trial: Trial): void;
+  trialFinished(key: TrialKey, seed: number, trial: Trial): void;
 }
 
 /**
@@ -97,7 +97,7 @@ export async function work(
       progress.trialStarted(trial.name);
       const measured = await runTrial(experiment, trial);
       if (observer === undefined) assertMeasurements(measured, key, seed, config);
-      else observer.trialFinished(key, trial);
+      else observer.trialFinished(key, seed, trial);
       metrics.sync();
       const done: FinishedTrial = {
         seed,

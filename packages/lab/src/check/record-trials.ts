@@ -4,7 +4,7 @@ import type { DeviceName, ObservedUpdate } from '@fwp/core';
 import * as tf from '@tensorflow/tfjs-core';
 import { tryTrials } from '../dry-run.ts';
 import type { Experiment, TrialKey } from '../experiment.ts';
-import type { RunOptions } from '../plan.ts';
+import { planRun, type RunOptions } from '../plan.ts';
 import { readValues } from '../read-values.ts';
 import type { RunConfig } from '../run-folder.ts';
 import { type Sketch, sketch } from './sketch.ts';
@@ -26,12 +26,13 @@ export interface RecordedUpdate {
 /** What a trial computed. */
 export interface RecordedTrial {
   readonly key: TrialKey;
+  readonly seed: number;
   readonly updates: readonly RecordedUpdate[];
   /** What modules keep besides parameters, at the end of each loop, by path. */
   readonly buffers: readonly ReadonlyMap<string, RecordedTensor>[];
 }
 
-/** All trials of one seed on one device. */
+/** All trials on one device. */
 export interface RecordedTrials {
   readonly plan: Omit<RunConfig, 'source'>;
   readonly trials: readonly RecordedTrial[];
@@ -40,7 +41,7 @@ export interface RecordedTrials {
 /**
  * Makes two steps of every trial and keeps what they computed. Nobody waits for a GPU in between.
  *
- * @param options with a device
+ * @param options with a device. Without seeds, the preset's first one is used
  */
 export async function recordTrials(
   experiment: Experiment,
@@ -49,7 +50,9 @@ export async function recordTrials(
   const trials: Promise<RecordedTrial>[] = [];
   let updates: Promise<RecordedUpdate>[] = [];
   let buffers: Promise<ReadonlyMap<string, RecordedTensor>>[] = [];
-  const plan = await tryTrials(experiment, options, {
+  const planned = await planRun(experiment, options);
+  const plan = options.seeds === undefined ? { ...planned, seeds: planned.seeds.slice(0, 1) } : planned;
+  await tryTrials(experiment, plan, options, {
     loopStarted: ({ optimizer }) => {
       if (optimizer === undefined) return;
       optimizer.onUpdate = (update) => updates.push(later(observeUpdate(update)));
@@ -58,8 +61,8 @@ export async function recordTrials(
       if (optimizer !== undefined) optimizer.onUpdate = undefined;
       if (module !== undefined) buffers.push(later(recordTensors(module.namedBuffers())));
     },
-    trialFinished: (key) => {
-      trials.push(later(recordTrial(key, updates, buffers)));
+    trialFinished: (key, seed) => {
+      trials.push(later(recordTrial(key, seed, updates, buffers)));
       [updates, buffers] = [[], []];
     },
   });
@@ -68,10 +71,11 @@ export async function recordTrials(
 
 async function recordTrial(
   key: TrialKey,
+  seed: number,
   updates: readonly Promise<RecordedUpdate>[],
   buffers: readonly Promise<ReadonlyMap<string, RecordedTensor>>[],
 ): Promise<RecordedTrial> {
-  return { key, updates: await Promise.all(updates), buffers: await Promise.all(buffers) };
+  return { key, seed, updates: await Promise.all(updates), buffers: await Promise.all(buffers) };
 }
 
 async function observeUpdate({ gradients, scale, loss }: ObservedUpdate): Promise<RecordedUpdate> {

@@ -35,7 +35,12 @@ export function addCheckCommand(program: Command, cli: CliContext): void {
   )
     .requiredOption('--device <name>', 'the device to check: native, wasm, webgpu, tensorflow or cpu')
     .option('--against <name>', 'the device that is believed', 'wasm')
-    .option('--tolerance <number>', 'largest relative difference that is none', parseTolerance, 1e-4)
+    .option(
+      '--tolerance <number>',
+      'largest relative difference that is none; times 100 after an update',
+      parseTolerance,
+      1e-4,
+    )
     .option('--quiet', 'show no progress')
     .option('--json', 'one JSON document on stdout; progress goes to stderr')
     .addHelpText('after', EXAMPLES)

@@ -19,16 +19,23 @@ describe('a check of a device', () => {
     expect(result).toMatchObject({
       agrees: true,
       preset: 'standard',
-      seed: 1,
       device: { name: 'cpu' },
       against: { name: 'wasm' },
       // Two loops of two steps: a loss, two kernels and two biases each.
-      trials: [0.01, 0.1].map((rate) => ({ key: { rate }, updates: 4, compared: 20, buffers: null, differences: [] })),
+      trials: [0.01, 0.1].map((rate) => ({
+        key: { rate },
+        seed: 1,
+        updates: 4,
+        compared: 20,
+        buffers: null,
+        differences: [],
+      })),
     });
-    for (const { loss, gradients } of result.trials) {
+    for (const { loss, gradients, later } of result.trials) {
       expect(loss).toBeLessThan(1e-5);
       expect(gradients).toBeGreaterThan(0);
       expect(gradients).toBeLessThan(1e-5);
+      expect(later).toBeLessThan(1e-5);
     }
   });
 
@@ -43,15 +50,17 @@ describe('a check of a device', () => {
     const gradient = await check('gradient');
     expect(gradient.agrees).toBe(false);
     expect(gradient.trials[0]?.differences).toEqual([]);
-    // After the first update the parameters, and so the losses, differ a little as well.
-    const [weight, bias] = gradient.trials[1]?.differences ?? [];
+    const [weight, bias, ...others] = gradient.trials[1]?.differences ?? [];
     expect(weight).toMatchObject({ what: 'update 1: gradient of linear.weight', shape: [3, 2] });
     expect(weight?.difference).toBeGreaterThan(5e-4);
     expect(weight?.difference).toBeLessThan(2e-3);
     expect(bias?.what).toBe('update 1: gradient of linear.bias');
+    // After the first update parameters differ a little, and so does what is computed with them.
+    expect(others).toEqual([]);
+    expect(gradient.trials[1]?.later).toBeGreaterThan(5e-4);
 
     const loss = (await check('loss')).trials[1];
-    expect(loss).toMatchObject({ differences: [{ what: 'update 1: loss', shape: [] }, { what: 'update 2: loss' }] });
+    expect(loss).toMatchObject({ differences: [{ what: 'update 1: loss', shape: [] }] });
     expect(loss?.loss).toBeCloseTo(1e-3, 4);
     expect(loss?.gradients).toBeLessThan(1e-5);
 
@@ -74,6 +83,16 @@ describe('a check of a device', () => {
 
   it('does not agree where there is nothing to compare', async () => {
     expect(await check('untrained')).toMatchObject({ agrees: false, trials: [{ compared: 0 }, { compared: 0 }] });
+  });
+
+  it('checks the first seed of the preset, or those that are given', async () => {
+    const { trials } = await check('nothing', { seeds: [3, 4] });
+    expect(trials.map(({ key, seed }) => [key.model, seed])).toEqual([
+      ['a', 3],
+      ['b', 3],
+      ['a', 4],
+      ['b', 4],
+    ]);
   });
 
   it('refuses a device against itself, and a tolerance that is none', async () => {
@@ -100,6 +119,7 @@ describe('fwp check', () => {
     expect(status).toBe(1);
     expect(stderr).toBe('');
     expect(stdout).toContain('model=b seed=1\n  after loop 1: calls [1]: differs by 0.5 of it, norm 3 instead of 2');
+    expect(stdout).toContain('See whether other seeds agree (--seed 1..3)');
     expect(stdout).toContain(
       '✗ The devices disagree: of 14 losses, gradients and buffers of 2 trials, 1 differ by more',
     );
