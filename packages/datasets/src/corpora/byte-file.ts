@@ -5,6 +5,7 @@
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { TokenSource } from '../tokens.ts';
+import { CorruptDataError } from './checksum.ts';
 
 /** Bytes of a file; see {@link openByteFile}. */
 export interface ByteFile extends TokenSource {
@@ -51,7 +52,10 @@ export function openByteFile(path: string, begin = 0, end?: number): ByteFile {
     for (let filled = 0; filled < length; ) {
       const count = readSync(descriptor, bytes, filled, length - filled, position + filled);
       if (count === 0)
-        throw new Error(`${path} ends at byte ${position + filled}; it had ${size} bytes when it was opened.`);
+        throw new CorruptDataError(
+          path,
+          `${path} ends at byte ${position + filled}; it had ${size} bytes when it was opened.`,
+        );
       filled += count;
     }
     return bytes;

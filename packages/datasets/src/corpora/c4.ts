@@ -15,6 +15,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { assertInteger } from '../task.ts';
+import { CorruptDataError } from './checksum.ts';
 import { type Corpus, dataFolder, MissingDataError, textCorpus } from './corpus.ts';
 import { namePart, writePart } from './partial-file.ts';
 
@@ -34,7 +35,7 @@ const HOMEPAGE = 'https://huggingface.co/datasets/allenai/c4';
  * Opens a slice of C4. The text is written to files beside the published ones when a slice of this size is opened first.
  *
  * @throws MissingDataError if the published files aren't there or are too few
- * @throws Error if one of them is damaged
+ * @throws CorruptDataError if one of them is damaged
  */
 export async function openC4({
   dataDir = dataFolder(),
@@ -120,7 +121,9 @@ async function* linesOfFile(path: string): AsyncGenerator<string> {
     file.destroy();
   }
   if (failure !== undefined) {
-    throw new Error(`${path} is damaged after line ${number}: ${failure.message}.`, { cause: failure });
+    throw new CorruptDataError(path, `${path} is damaged after line ${number}: ${failure.message}.`, {
+      cause: failure,
+    });
   }
 }
 
@@ -129,9 +132,11 @@ function documentOf(line: string, path: string, number: number): string {
     const { text } = JSON.parse(line) as { readonly text?: unknown };
     if (typeof text === 'string') return text;
   } catch (error) {
-    throw new Error(`${path}, line ${number}, is not JSON: ${(error as Error).message}`, { cause: error });
+    throw new CorruptDataError(path, `${path}, line ${number}, is not JSON: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
-  throw new Error(`${path}, line ${number}, has no field text.`);
+  throw new CorruptDataError(path, `${path}, line ${number}, has no field text.`);
 }
 
 function instructions(folder: string, reason: string): string {

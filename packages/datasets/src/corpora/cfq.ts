@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openByteFile } from './byte-file.ts';
+import { CorruptDataError } from './checksum.ts';
 import { pairsFromFiles, type SentencePairFiles, type WordPair, wordsBetweenSpaces } from './sentence-pair-files.ts';
 
 /** Parts of {@link openCfq}. */
@@ -19,7 +20,7 @@ export type CfqPart = 'train' | 'validation' | 'test';
  * The question is the field questionPatternModEntities with spaces around punctuation, the target sparqlPatternModEntities with
  * spaces in `count ( * )` and without the prefixes `ns:`, as is usual for this data set.
  *
- * @throws Error if a file can't be read or is not of this form
+ * @throws CorruptDataError if a file is not of this form
  */
 export function openCfq(folder: string, split: string): SentencePairFiles<CfqPart> {
   const splitPath = join(folder, 'splits', `${split}.json`);
@@ -28,14 +29,18 @@ export function openCfq(folder: string, split: string): SentencePairFiles<CfqPar
   const pairs = Array.from(objectsOf(dataPath), (example, i): WordPair => {
     const { questionPatternModEntities: question, sparqlPatternModEntities: query } = example;
     if (typeof question === 'string' && typeof query === 'string') return [questionWords(question), queryWords(query)];
-    throw new Error(`${dataPath}: example ${i} lacks questionPatternModEntities or sparqlPatternModEntities.`);
+    throw new CorruptDataError(
+      dataPath,
+      `${dataPath}: example ${i} lacks questionPatternModEntities or sparqlPatternModEntities.`,
+    );
   });
   const partOf = (field: string): WordPair[] => {
     const numbers = indices[field];
-    if (!Array.isArray(numbers)) throw new Error(`${splitPath} has no list ${field}.`);
+    if (!Array.isArray(numbers)) throw new CorruptDataError(splitPath, `${splitPath} has no list ${field}.`);
     return numbers.map((number: unknown) => {
       const pair = pairs[number as number];
-      if (pair === undefined) throw new Error(`${splitPath}: there is no example ${String(number)} in ${dataPath}.`);
+      if (pair === undefined)
+        throw new CorruptDataError(splitPath, `${splitPath}: there is no example ${String(number)} in ${dataPath}.`);
       return pair;
     });
   };

@@ -11,14 +11,17 @@ export interface FileIdentity {
   readonly bytes?: number;
 }
 
-/** Thrown for a file that is not what it should be; it was renamed to `<path>.corrupt` and is not used. */
+/**
+ * Thrown for a file that is not what it should be, or is cut short. One with another checksum than is known of it was renamed to
+ * `<path>.corrupt` and is not used.
+ */
 export class CorruptDataError extends Error {
   override name = 'CorruptDataError';
-  /** Where the file was. */
+  /** Where the file is, or was; its name if it is part of an archive. */
   readonly path: string;
 
-  constructor(path: string, message: string) {
-    super(message);
+  constructor(path: string, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.path = path;
   }
 }

@@ -13,7 +13,7 @@ import { join, resolve } from 'node:path';
 import { parseTarGzip } from 'nanotar';
 import type { ImageSet } from '../images/image-set.ts';
 import type { CorpusFile } from './catalog.ts';
-import { verifyFile } from './checksum.ts';
+import { CorruptDataError, verifyFile } from './checksum.ts';
 import { dataFolder, MissingDataError } from './corpus.ts';
 import { type DownloadOptions, download } from './download.ts';
 
@@ -54,7 +54,7 @@ const RECORD = 1 + 3 * AREA;
  * Opens CIFAR-10. All pictures are kept, a byte a sample: 180 MB.
  *
  * @throws MissingDataError if it isn't there and can't be downloaded
- * @throws Error if a file is damaged
+ * @throws CorruptDataError if a file is damaged
  */
 export async function openCifar10({
   dataDir = dataFolder(),
@@ -88,20 +88,26 @@ async function openArchive(
   const members = await parseTarGzip(await readFile(path));
   return async (name) => {
     const data = members.find((member) => member.name.endsWith(`/${name}`))?.data;
-    if (data === undefined) throw new Error(`${path} does not contain ${name}.`);
+    if (data === undefined) throw new CorruptDataError(path, `${path} does not contain ${name}.`);
     return data;
   };
 }
 
 function checked(name: string, bytes: Uint8Array): Uint8Array {
   if (bytes.length === 0 || bytes.length % RECORD !== 0) {
-    throw new Error(`${name} of CIFAR-10 has ${bytes.length} bytes, expected a multiple of ${RECORD}. Fetch it anew.`);
+    throw new CorruptDataError(
+      name,
+      `${name} of CIFAR-10 has ${bytes.length} bytes, expected a multiple of ${RECORD}. Fetch it anew.`,
+    );
   }
   const count = bytes.length / RECORD;
   for (let record = 0; record < count; record++) {
     const label = bytes[record * RECORD] as number;
     if (label < CLASSES.length) continue;
-    throw new Error(`${name} of CIFAR-10 has the class ${label} at byte ${record * RECORD}, expected 0 to 9.`);
+    throw new CorruptDataError(
+      name,
+      `${name} of CIFAR-10 has the class ${label} at byte ${record * RECORD}, expected 0 to 9.`,
+    );
   }
   return bytes;
 }

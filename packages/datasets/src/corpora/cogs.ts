@@ -7,6 +7,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CorruptDataError } from './checksum.ts';
 import { pairsFromFiles, type SentencePairFiles, type WordPair, wordsBetweenSpaces } from './sentence-pair-files.ts';
 
 /** Parts of {@link openCogs}: the files train, dev, test and gen. */
@@ -21,7 +22,7 @@ export interface Cogs extends SentencePairFiles<CogsPart> {
 /**
  * Reads `train.tsv`, `dev.tsv`, `test.tsv` and `gen.tsv`. Inputs and targets share a vocabulary, that of all four files.
  *
- * @throws Error if a file can't be read, or a line of it hasn't three columns
+ * @throws CorruptDataError if a line of a file hasn't three columns
  */
 export function openCogs(folder: string): Cogs {
   const read = (name: string) => {
@@ -31,7 +32,10 @@ export function openCogs(folder: string): Cogs {
     return lines.map((line, i) => {
       const columns = line.split('\t');
       if (columns.length === 3) return columns as [string, string, string];
-      throw new Error(`${path}: line ${i + 1} should have 3 columns between tabs, but has ${columns.length}.`);
+      throw new CorruptDataError(
+        path,
+        `${path}: line ${i + 1} should have 3 columns between tabs, but has ${columns.length}.`,
+      );
     });
   };
   const rows = {

@@ -2,6 +2,7 @@
 
 import { decode as decodePng } from 'fast-png';
 import { decode as decodeJpeg } from 'jpeg-js';
+import { CorruptDataError } from './checksum.ts';
 
 /** A picture as bytes `[height, width, 3]`. */
 export interface DecodedImage {
@@ -19,7 +20,7 @@ const MOST_MEGAPIXELS = 256;
  * Decodes a PNG or JPEG file. Grey pictures get three equal channels; transparent parts show white.
  *
  * @param name what messages call it, for example its path
- * @throws Error if it is neither, or damaged
+ * @throws CorruptDataError if it is neither, or damaged
  */
 export function decodeImage(name: string, bytes: Uint8Array): DecodedImage {
   const begins = (signature: readonly number[]) => signature.every((byte, i) => bytes[i] === byte);
@@ -27,9 +28,12 @@ export function decodeImage(name: string, bytes: Uint8Array): DecodedImage {
     if (begins(PNG)) return fromPng(bytes);
     if (begins(JPEG)) return fromJpeg(bytes);
   } catch (error) {
-    throw new Error(`${name} can't be decoded: ${(error as Error).message}`, { cause: error });
+    throw new CorruptDataError(name, `${name} can't be decoded: ${(error as Error).message}`, { cause: error });
   }
-  throw new Error(`${name} is neither a PNG nor a JPEG file: it begins with ${[...bytes.subarray(0, 4)].join(' ')}.`);
+  throw new CorruptDataError(
+    name,
+    `${name} is neither a PNG nor a JPEG file: it begins with ${[...bytes.subarray(0, 4)].join(' ')}.`,
+  );
 }
 
 function fromJpeg(bytes: Uint8Array): DecodedImage {

@@ -43,7 +43,7 @@ export function folderText(
   };
   const partOf = (split: Split): Uint8Array => {
     const files = paths.filter((_, i) => splitOf(i) === split);
-    const bytes = Buffer.from(files.map((path) => clean(readFileSync(join(folder, path), 'utf8'))).join(''));
+    const bytes = Buffer.from(files.map((path) => clean(textOf(join(folder, path)))).join(''));
     if (bytes.length > 0) return new Uint8Array(bytes);
     throw new MissingDataError(
       `${folder} has ${paths.length} files that count as its text, too few for one in ${ROUND} to be for ${split}; ` +
@@ -51,4 +51,9 @@ export function folderText(
     );
   };
   return { train: partOf('train'), validation: partOf('validation'), test: partOf('test') };
+}
+
+/** Text of a file, without the byte order mark that editors of some systems begin files with. */
+function textOf(path: string): string {
+  return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
 }

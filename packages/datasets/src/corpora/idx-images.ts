@@ -9,6 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import type { ImageSet } from '../images/image-set.ts';
+import { CorruptDataError } from './checksum.ts';
 import { dataFolder, MissingDataError } from './corpus.ts';
 
 /** Options of {@link openMnist}. */
@@ -45,7 +46,7 @@ const GZIP = [0x1f, 0x8b];
  * or without `.gz`, in `<dataDir>/<name>`. They are not downloaded.
  *
  * @throws MissingDataError if there are no files
- * @throws Error if a file is damaged
+ * @throws CorruptDataError if a file is damaged
  */
 export async function openMnist({ name = 'mnist', dataDir = dataFolder() }: MnistOptions = {}): Promise<Mnist> {
   const folder = join(resolve(dataDir), name);
@@ -64,12 +65,15 @@ export async function openMnist({ name = 'mnist', dataDir = dataFolder() }: Mnis
  * @param name what the set is called
  * @param images path of the pictures
  * @param labels path of their labels, if there are any
- * @throws Error if a file is damaged, or they don't belong together
+ * @throws CorruptDataError if a file is damaged, or they don't belong together
  */
 export async function openIdxImages(name: string, images: string, labels?: string): Promise<ImageSet> {
   const { shape, data } = await readIdx(images);
   if (shape.length !== 3 && shape.length !== 4) {
-    throw new Error(`${images} has ${shape.length} extents, expected [pictures, rows, columns] or these and channels.`);
+    throw new CorruptDataError(
+      images,
+      `${images} has ${shape.length} extents, expected [pictures, rows, columns] or these and channels.`,
+    );
   }
   const [count, height, width, channels = 1] = shape as [number, number, number, number?];
   const size = height * width * channels;
@@ -78,7 +82,10 @@ export async function openIdxImages(name: string, images: string, labels?: strin
   if (labels === undefined) return set;
   const known = await readIdx(labels);
   if (known.shape.length !== 1 || known.shape[0] !== count) {
-    throw new Error(`${labels} has the extents [${known.shape.join(', ')}], but ${images} has ${count} pictures.`);
+    throw new CorruptDataError(
+      labels,
+      `${labels} has the extents [${known.shape.join(', ')}], but ${images} has ${count} pictures.`,
+    );
   }
   return { ...set, labels: known.data };
 }
@@ -95,10 +102,10 @@ export async function readIdx(path: string): Promise<IdxFile> {
     try {
       bytes = gunzipSync(raw);
     } catch (error) {
-      throw new Error(`${path} can't be unpacked: ${(error as Error).message}`, { cause: error });
+      throw new CorruptDataError(path, `${path} can't be unpacked: ${(error as Error).message}`, { cause: error });
     }
   }
-  const problem = (what: string): Error => new Error(`${path} is not an IDX file of bytes: ${what}.`);
+  const problem = (what: string): Error => new CorruptDataError(path, `${path} is not an IDX file of bytes: ${what}.`);
   if (bytes.length < 4 || bytes[0] !== 0 || bytes[1] !== 0) throw problem('it does not begin with two zeros');
   if (bytes[2] !== UNSIGNED_BYTE) throw problem(`byte 2, the type, is ${bytes[2]} instead of ${UNSIGNED_BYTE}`);
   const rank = bytes[3] as number;

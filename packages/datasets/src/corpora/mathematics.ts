@@ -11,6 +11,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRandom } from '../random.ts';
 import { assertInteger, type TaskOptions } from '../task.ts';
+import { CorruptDataError } from './checksum.ts';
 import { pairsFromFiles, type SentencePairFiles, type WordPair } from './sentence-pair-files.ts';
 
 /** Parts of {@link openMathematics}. */
@@ -34,7 +35,7 @@ export const MATHEMATICS_SPACE = '␣';
  *
  * Characters are words of one vocabulary for questions and answers; the space is called {@link MATHEMATICS_SPACE}.
  *
- * @throws Error if a file can't be read or has a question without an answer
+ * @throws CorruptDataError if a file has a question without an answer
  */
 export function openMathematics(
   folder: string,
@@ -47,7 +48,7 @@ export function openMathematics(
     const file = join(folder, ...path);
     const lines = readFileSync(file, 'utf8').split(/\r?\n/);
     if (lines.at(-1) === '') lines.pop();
-    if (lines.length % 2 === 1) throw new Error(`${file} ends with a question without an answer.`);
+    if (lines.length % 2 === 1) throw new CorruptDataError(file, `${file} ends with a question without an answer.`);
     const pairs: WordPair[] = [];
     for (let i = 0; i < lines.length; i += 2) {
       const [question, answer] = [(lines[i] as string).trim(), (lines[i + 1] as string).trim()];

@@ -13,6 +13,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { ClassSource, ClassSplits } from '../few-shot/class-source.ts';
 import { assertInteger, type Split } from '../task.ts';
+import { CorruptDataError } from './checksum.ts';
 import { dataFolder, MissingDataError } from './corpus.ts';
 import { type ByteArray, isByteArray, readPickle } from './pickle.ts';
 
@@ -38,7 +39,7 @@ const HOMEPAGE = 'https://github.com/renmengye/few-shot-ssl-public';
  * ```
  *
  * @throws MissingDataError if there are no files
- * @throws Error if a file is damaged
+ * @throws CorruptDataError if a file is damaged
  */
 export async function openMiniImageNet({
   dataDir = dataFolder(),
@@ -95,7 +96,9 @@ function readContent(
     if (odd !== undefined) throw new Error(`classes have ${classes[0]?.length} and ${odd.length} pictures`);
     return { pictures, classes };
   } catch (error) {
-    throw new Error(`${path} is not a file of Mini-ImageNet: ${(error as Error).message}.`, { cause: error });
+    throw new CorruptDataError(path, `${path} is not a file of Mini-ImageNet: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
 }
 

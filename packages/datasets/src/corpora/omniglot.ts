@@ -17,6 +17,7 @@ import { unzipSync } from 'fflate';
 import { BITMAP_SIZE, type Bitmap, reduceBitmap } from '../few-shot/bitmap.ts';
 import type { ClassSource, ClassSplits } from '../few-shot/class-source.ts';
 import { assertInteger, mapSplits, type Split } from '../task.ts';
+import { CorruptDataError } from './checksum.ts';
 import { dataFolder, MissingDataError } from './corpus.ts';
 import { decodeImage } from './decode-image.ts';
 
@@ -86,7 +87,7 @@ interface Character {
  *
  * @throws MissingDataError if there are no files
  * @throws RangeError if there is no alphabet or character of a name
- * @throws Error if a file is damaged
+ * @throws CorruptDataError if a file is damaged
  */
 export async function openOmniglot({
   dataDir = dataFolder(),
@@ -134,7 +135,10 @@ function classesOf(characters: readonly Character[], size: number): ClassSource 
     const paths = [...pictures.keys()].sort();
     if (paths.length !== exampleCount) {
       const found = `${paths.length} pictures where others have ${exampleCount}`;
-      throw new Error(`Omniglot is incomplete: there are ${found} beside ${paths[0]}. Unpack it anew.`);
+      throw new CorruptDataError(
+        paths[0] ?? 'omniglot',
+        `Omniglot is incomplete: there are ${found} beside ${paths[0]}. Unpack it anew.`,
+      );
     }
     paths.forEach((path, example) => {
       const bitmap = decodeBitmap(path, pictures.get(path) as Uint8Array);
@@ -171,7 +175,9 @@ async function readPictures(path: string): Promise<[string, Uint8Array][]> {
       const members = unzipSync(bytes, { filter: ({ name }) => name.endsWith('.png') && !name.startsWith('__MACOSX') });
       return Object.entries(members).map(([name, member]) => [`${archive}/${name}`, member]);
     } catch (error) {
-      throw new Error(`${archive} can't be unpacked: ${(error as Error).message}`, { cause: error });
+      throw new CorruptDataError(archive, `${archive} can't be unpacked: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
   }
   if (!existsSync(path)) return [];
@@ -193,7 +199,9 @@ function decodeBitmap(path: string, bytes: Uint8Array): Bitmap {
     for (let i = 0; i < bitmap.length; i++) bitmap[i] = (pixels[3 * i] as number) < 127.5 ? 1 : 0;
     return bitmap;
   } catch (error) {
-    throw new Error(`${path} is not a picture of Omniglot: ${(error as Error).message}.`, { cause: error });
+    throw new CorruptDataError(path, `${path} is not a picture of Omniglot: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
 }
 

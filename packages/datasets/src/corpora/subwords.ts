@@ -14,6 +14,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { assertInteger, mapSplits } from '../task.ts';
 import { tokenSource } from '../tokens.ts';
 import { openByteFile } from './byte-file.ts';
+import { CorruptDataError } from './checksum.ts';
 import type { Corpus, TextPart } from './corpus.ts';
 import { linesWithEnds, type TokenizedCorpus, TokenList } from './tokenize.ts';
 import type { Vocabulary } from './vocabulary.ts';
@@ -130,7 +131,7 @@ function isPrintable(byte: number): boolean {
 /**
  * Reads a `tokenizer.json` file.
  *
- * @throws Error if it can't be read or is of another form
+ * @throws CorruptDataError if it is of another form
  */
 export async function readTokenizer(path: string): Promise<TokenizerDefinition> {
   const text = await readFile(path, 'utf8');
@@ -141,7 +142,9 @@ export async function readTokenizer(path: string): Promise<TokenizerDefinition> 
     }
     return definition;
   } catch (error) {
-    throw new Error(`${path} is not a tokenizer.json file: ${(error as Error).message}.`, { cause: error });
+    throw new CorruptDataError(path, `${path} is not a tokenizer.json file: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
 }
 

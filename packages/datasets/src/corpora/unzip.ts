@@ -2,6 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { Unzip, UnzipInflate, UnzipPassThrough } from 'fflate';
+import { CorruptDataError } from './checksum.ts';
 import { namePart, type PartWriter, writePart } from './partial-file.ts';
 
 /**
@@ -9,7 +10,7 @@ import { namePart, type PartWriter, writePart } from './partial-file.ts';
  *
  * @param archive path of the archive
  * @param targets where each member of the archive is to go
- * @throws Error if a member is missing or the archive is damaged
+ * @throws CorruptDataError if a member is missing or the archive is damaged
  */
 export async function extractFromZip(archive: string, targets: ReadonlyMap<string, string>): Promise<void> {
   const missing = new Map(targets);
@@ -54,10 +55,13 @@ export async function extractFromZip(archive: string, targets: ReadonlyMap<strin
     unzip.push(new Uint8Array(0), true);
     await write();
   } catch (error) {
-    throw new Error(`${archive} can't be unpacked: ${(error as Error).message}`, { cause: error });
+    throw new CorruptDataError(archive, `${archive} can't be unpacked: ${(error as Error).message}`, { cause: error });
   } finally {
     await writing?.file.close(false);
   }
   const names = [...missing.keys()].join(', ');
-  throw new Error(`${archive} ${names ? `does not contain ${names}` : 'ends in the middle of a file'}.`);
+  throw new CorruptDataError(
+    archive,
+    `${archive} ${names ? `does not contain ${names}` : 'ends in the middle of a file'}.`,
+  );
 }

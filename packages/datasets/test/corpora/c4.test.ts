@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { openC4 } from '../../src/corpora/c4.ts';
+import { CorruptDataError } from '../../src/corpora/checksum.ts';
 import { MissingDataError } from '../../src/corpora/corpus.ts';
 import { byteTokens } from '../../src/corpora/tokenize.ts';
 import { temporaryFolder, writeText } from './folder.ts';
@@ -44,6 +45,7 @@ describe('openC4', () => {
 
   test('damaged files are named with the place', async () => {
     publish('c4-train.00000-of-01024.json', `${linesOf('abc')}{"url": 1}\n`);
+    await expect(openC4({ dataDir, ...sizes })).rejects.toThrow(CorruptDataError);
     await expect(openC4({ dataDir, ...sizes })).rejects.toThrow('json, line 2, has no field text');
     publish('c4-train.00000-of-01024.json', `${linesOf('abc')}{"text": \n`);
     await expect(openC4({ dataDir, ...sizes })).rejects.toThrow('json, line 2, is not JSON');

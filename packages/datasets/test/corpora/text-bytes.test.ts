@@ -36,6 +36,13 @@ describe('folderText', () => {
     expect(seen).toContain('b/30.txt');
   });
 
+  test('the byte order mark that begins a file is no text', () => {
+    const folder = join(root, 'marked');
+    mkdirSync(folder);
+    for (let i = 10; i < 30; i++) writeText(folder, `${i}.txt`, `\uFEFF${i}`);
+    expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(folderText(folder).validation)).toBe('20');
+  });
+
   test('a folder with too few files is refused', () => {
     expect(() => folderText(makeFolder(), { accept: (path) => path.startsWith('1') })).toThrow(
       'has 10 files that count as its text, too few for one in 20 to be for validation',
