@@ -54,7 +54,7 @@ const MOST_GROUPS = 65535;
  * @param backend what computes
  * @param kernel the kernel
  * @param run its constants, tensors, parameters and size
- * @throws Error if the GPU reported a problem since the last operation
+ * @throws Error if the GPU reported a problem since the last operation, or the code would take integers for floats
  */
 export function runKernel(backend: WebGpuBackend, kernel: WgslKernel, run: KernelRun): void {
   if (run.groups === 0) return;
@@ -63,7 +63,11 @@ export function runKernel(backend: WebGpuBackend, kernel: WgslKernel, run: Kerne
   const storage = Object.entries(kernel.storage(constants)).filter(([name]) => run.tensors[name] !== undefined);
   const tensors = storage.map(([name]) => run.tensors[name] as tf.TensorInfo);
   const pipeline = pipelineOf(backend, kernel, storage, constants);
-  for (const { dataId } of tensors) backend.uploadToGPU(dataId);
+  for (const [index, { dataId }] of tensors.entries()) {
+    const [name, use] = storage[index] as Bindings[number];
+    assertHolds(kernel, name, use, backend.tensorMap.get(dataId).dtype);
+    backend.uploadToGPU(dataId);
+  }
   const buffers = tensors.map(({ dataId }) => backend.tensorMap.get(dataId).resource as GPUBuffer);
   for (const [index, { dataId }] of tensors.entries()) {
     // Until they are submitted, tfjs keeps the buffers of what is disposed of.
@@ -73,6 +77,12 @@ export function runKernel(backend: WebGpuBackend, kernel: WgslKernel, run: Kerne
   const width = Math.min(run.groups, MOST_GROUPS);
   const groups = [width, Math.ceil(run.groups / width)] as const;
   backend.dispatcher.dispatch(pipeline, buffers, parameterBytes(kernel, run.parameters), groups, run.isVolatile);
+}
+
+/** A tensor that is called float32 may be one of integers by another name, which the code would take for other numbers. */
+function assertHolds(kernel: WgslKernel, name: string, use: Storage, dtype: tf.DataType): void {
+  if (dtype === 'float32' || use.endsWith('i32')) return;
+  throw new Error(`WGSL kernel ${kernel.name}: ${name} holds ${dtype}, but the code has '${use}'.`);
 }
 
 /** Tensors of a kernel that were given, and what it does with them. */

@@ -3,6 +3,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { WebGpuBackend } from './backend.ts';
 import { clear } from './kernel-table.ts';
+import { TO_FLOAT_GRAIN, toFloat } from './kernels/to-float.ts';
+import { runKernel } from './program.ts';
 
 /** Most dimensions that tfjs's `Select` and `PadV2` take. */
 const MAX_RANK = 4;
@@ -19,6 +21,13 @@ export function repairTfjsKernels(): void {
     });
     const selected = kernel({ ...call, inputs: { condition: flat(condition), t: flat(t), e: flat(e) } });
     return { ...(selected as tf.TensorInfo), shape: t.shape };
+  });
+  // tfjs's gives integers another name, of which its own programs know, but not ours.
+  repair(tf.Cast, (kernel) => (call) => {
+    const x = call.inputs['x'] as tf.TensorInfo;
+    const { dtype } = call.attrs as unknown as { dtype: tf.DataType };
+    const isInteger = x.dtype === 'int32' || x.dtype === 'bool';
+    return dtype === 'float32' && isInteger ? floatsOf(call.backend as WebGpuBackend, x) : kernel(call);
   });
   repair(tf.BatchMatMul, (kernel) => (call) => {
     const { a, b } = call.inputs as Record<'a' | 'b', tf.TensorInfo>;
@@ -51,6 +60,20 @@ export function repairTfjsKernels(): void {
 
 function isEmpty({ shape }: tf.TensorInfo): boolean {
   return shape.includes(0);
+}
+
+/** Integers, or false and true, as float32. */
+function floatsOf(backend: WebGpuBackend, x: tf.TensorInfo): tf.TensorInfo {
+  const { values } = backend.tensorMap.get(x.dataId);
+  if (values != null) return backend.makeTensorInfo(x.shape, 'float32', Float32Array.from(values as Int32Array));
+  const size = tf.util.sizeFromShape(x.shape);
+  const y = backend.makeOutput(x.shape, 'float32');
+  runKernel(backend, toFloat, {
+    tensors: { x, y },
+    parameters: { size },
+    groups: Math.ceil(size / TO_FLOAT_GRAIN),
+  });
+  return y;
 }
 
 /** What products and sums of nothing are. */

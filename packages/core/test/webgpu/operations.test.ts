@@ -75,6 +75,7 @@ const CASES: Readonly<Record<string, Case>> = {
         fwp.softmaxCrossEntropy(logits!, targets, { mask, labelSmoothing: 0.1, reduction: 'none' }),
         fwp.softmaxCrossEntropy(logits!, targets, { mask: tf.mul(mask, 0.5) }),
         fwp.softmaxCrossEntropy(logits!, targets, { mask, reduction: 'sum' }),
+        fwp.softmaxCrossEntropy(logits!, targets, { mask: tf.greater(mask, 0) }),
       ];
     },
   },
@@ -265,6 +266,20 @@ describe.skipIf(gpu === undefined)('operations on webgpu', { timeout: 240_000 },
     const before = tf.memory().numTensors;
     expectRelativeErrors(valuesAndGradients(inputs, run), expected.get(name)!, tolerance);
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('integers that are cast are numbers to our kernels', () => {
+    tf.tidy(() => {
+      const integers = tf.tensor2d([3, 0, 4, 0, 0, 2], [2, 3], 'int32');
+      const gain = tf.ones([3]);
+      const norms = (x: tf.Tensor) => Array.from(fwp.rmsNorm(tf.cast(x, 'float32'), gain).dataSync(), (y) => y ** 2);
+      const expected = [27 / 25, 0, 48 / 25, 0, 0, 3];
+      expect(norms(integers)).toEqual(expected.map((y) => expect.closeTo(y, 3)));
+      expect(norms(tf.add(integers, tf.scalar(0, 'int32')))).toEqual(expected.map((y) => expect.closeTo(y, 3)));
+      expect(norms(tf.greater(integers, 0))).toEqual([1.5, 0, 1.5, 0, 0, 3].map((y) => expect.closeTo(y, 3)));
+      expect(tf.cast(tf.greater(integers, 0), 'float32').dataSync()).toEqual(Float32Array.of(1, 0, 1, 0, 0, 1));
+      expect(tf.cast(tf.zeros([0, 2], 'int32'), 'float32').dataSync()).toEqual(new Float32Array(0));
+    });
   });
 
   it('softmaxCrossEntropy does not look at what is masked, and gives NaN for a target that is no class', () => {
