@@ -120,10 +120,12 @@ INLINE void transpose_tile(f32 *y, const f32 *x, i64 rows, i64 columns, i64 in, 
     transpose_block(y, x, rows, columns, in, out);
     return;
   }
+  /* Few rows may be wider than a square tile; side by side, they would lie 1 KiB apart again. */
+  const i64 row = columns > MOVEMENT_TILE ? columns + 16 : MOVEMENT_TILE;
   for (i64 i = 0; i < rows; i++) {
-    movement_copy((char *)(buffer + i * MOVEMENT_TILE), (const char *)(x + i * in), columns * 4);
+    movement_copy((char *)(buffer + i * row), (const char *)(x + i * in), columns * 4);
   }
-  transpose_block(y, buffer, rows, columns, MOVEMENT_TILE, out);
+  transpose_block(y, buffer, rows, columns, row, out);
 }
 
 INLINE void transpose_tile_bytes(u8 *y, const u8 *x, i64 rows, i64 columns, i64 in, i64 out) {

@@ -73,6 +73,16 @@ describe.each(await availableDevices())('data movement on $name', ({ options }) 
     }
   });
 
+  it('transposes matrices whose rows lie a multiple of 1 KiB apart', () => {
+    for (const rows of [4, 7, 8, 9, 15, 16, 17, 65]) {
+      for (const columns of [256, 512, 1024]) {
+        const x = counting([2, rows, columns], 'float32');
+        expectSameAsTfjs('Transpose', { x }, { perm: [0, 2, 1] });
+        x.dispose();
+      }
+    }
+  });
+
   it('copies nothing for a transpose that only moves axes of size 1', () => {
     const backend = tf.backend() as FwpBackend;
     const x = counting([2, 1, 3, 1], 'float32');
