@@ -45,6 +45,7 @@ EXPORT("kernelCount") i32 wasm_kernel_count(void) { return kernel_count(); }
 EXPORT("kernelName") u32 wasm_kernel_name(i32 kernel) { return (u32)(uintptr_t)fwp_kernels[kernel].name; }
 EXPORT("kernelArity") i32 wasm_kernel_arity(i32 kernel) { return fwp_kernels[kernel].arity; }
 EXPORT("work") void wasm_work(i32 thread) { fwp_pool_work(thread); }
+EXPORT("fail") void wasm_fail(void) { fwp_pool_fail(); }
 EXPORT("stop") void wasm_stop(void) { fwp_pool_stop(); }
 EXPORT("alive") i32 wasm_alive(void) { return (i32)fwp_pool_alive(); }
 

@@ -20,6 +20,7 @@ static void pool_sleep(u32 *word, u32 value, i64 nanoseconds) {
 static void pool_wake(u32 *word, u32 count) {
   __builtin_wasm_memory_atomic_notify((int *)word, count);
 }
+INLINE u32 pool_pages(void) { return (u32)__builtin_wasm_memory_size(0); }
 #else
 #include <errno.h>
 #include <pthread.h>
@@ -52,6 +53,7 @@ static void pool_wake(u32 *word, u32 count) {
   else pthread_cond_broadcast(&pool_condition);
   pthread_mutex_unlock(&pool_mutex);
 }
+INLINE u32 pool_pages(void) { return 0; }
 #endif
 
 static struct {
@@ -60,24 +62,27 @@ static struct {
   const void *context;
   i64 count, grain;
   u32 chunks;
+  u32 pages; /* of the caller's memory */
 
   i64 threads;
   char *scratch;
   u32 may_block; /* false on a browser's main thread, where waiting on memory is forbidden */
   u32 stop;
   u32 alive;
+  u32 failed; /* a worker trapped, and will not finish its chunk */
 
   _Alignas(64) u64 ticket;
   _Alignas(64) u32 generation; /* the word that idle workers sleep on */
   u32 sleepers;
   _Alignas(64) u32 finished;
-} pool = {.threads = 1};
+} pool = {.threads = 1, .ticket = CLOSED}; /* a worker that starts finds no job, not even half of the first */
 
 void fwp_pool_configure(i64 threads, char *scratch, i64 may_block) {
   pool.threads = threads;
   pool.scratch = scratch;
   pool.may_block = may_block != 0;
   __atomic_store_n(&pool.stop, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&pool.failed, 0, __ATOMIC_SEQ_CST);
 }
 
 i64 fwp_thread_count(void) { return pool.threads; }
@@ -119,6 +124,7 @@ void fwp_parallel_for(i64 count, i64 grain, fwp_body body, const void *context) 
   __atomic_store_n(&pool.count, count, __ATOMIC_RELEASE);
   __atomic_store_n(&pool.grain, grain, __ATOMIC_RELEASE);
   __atomic_store_n(&pool.chunks, (u32)chunks, __ATOMIC_RELEASE);
+  __atomic_store_n(&pool.pages, pool_pages(), __ATOMIC_RELEASE);
   __atomic_store_n(&pool.finished, 0, __ATOMIC_SEQ_CST);
   const u32 generation = pool.generation + 1;
   __atomic_store_n(&pool.ticket, (u64)generation << 32, __ATOMIC_SEQ_CST);
@@ -128,6 +134,7 @@ void fwp_parallel_for(i64 count, i64 grain, fwp_body body, const void *context) 
 
   run_chunks(generation, 0);
   for (i64 spins = 0; __atomic_load_n(&pool.finished, __ATOMIC_SEQ_CST) != (u32)chunks; spins++) {
+    if (__atomic_load_n(&pool.failed, __ATOMIC_SEQ_CST)) __builtin_trap();
     if (spins < SPINS_BEFORE_YIELD || !pool.may_block) pool_relax();
     else pool_sleep(&pool.stop, 0, 20000);
   }
@@ -151,10 +158,15 @@ void fwp_pool_work(i64 thread) {
       continue;
     }
     seen = generation;
+    /* JavaScript engines tell a worker that the memory has grown when it comes round a loop. Until then memory.fill and
+       memory.copy, unlike loads and stores, trap beyond the size that it knows. */
+    while (pool_pages() < __atomic_load_n(&pool.pages, __ATOMIC_ACQUIRE)) pool_relax();
     run_chunks(generation, thread);
   }
   __atomic_fetch_sub(&pool.alive, 1, __ATOMIC_SEQ_CST);
 }
+
+void fwp_pool_fail(void) { __atomic_store_n(&pool.failed, 1, __ATOMIC_SEQ_CST); }
 
 i64 fwp_pool_alive(void) { return __atomic_load_n(&pool.alive, __ATOMIC_SEQ_CST); }
 

@@ -26,7 +26,12 @@ async function work({ module, memory, stackPointer, thread }, announce) {
   const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
   exports.__stack_pointer.value = stackPointer;
   announce();
-  exports.work(thread);
+  try {
+    exports.work(thread);
+  } catch (error) {
+    exports.fail();
+    throw error;
+  }
 }
 if (typeof require === 'function') {
   const { parentPort, workerData } = require('node:worker_threads');
@@ -49,6 +54,8 @@ async function startNodeWorker(setup: WorkerSetup): Promise<WasmWorker> {
     worker.once('error', reject);
   });
   worker.removeAllListeners('error');
+  // The caller of its job traps, but cannot say why.
+  worker.on('error', (error) => process.emitWarning(`A worker of the CPU engine failed: ${error.stack ?? error}`));
   worker.unref(); // a program that forgets to dispose must still end
   return { terminate: () => void worker.terminate() };
 }

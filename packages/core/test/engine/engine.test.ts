@@ -37,6 +37,17 @@ describe.each(Object.keys(LOADERS))('engine on %s', (name) => {
     }
   });
 
+  it.runIf(name === 'wasm')('a chunk that fails in a worker is an error, which nobody waits for', async () => {
+    const bytes = 4 * 1024 * 1024;
+    for (let repeat = 0; repeat < 6; repeat++) {
+      const failing = await Engine.start(await LOADERS[name]!(), 4);
+      const source = failing.allocate(bytes);
+      // Whoever gets the last chunk.
+      expect(() => failing.run('copy', source, 2 ** 32 - bytes, bytes)).toThrow(WebAssembly.RuntimeError);
+      failing.dispose();
+    }
+  });
+
   it('wakes sleeping workers', async () => {
     engine = await Engine.start(await LOADERS[name]!(), threadCounts.at(-1)!);
     const bytes = 4 * 1024 * 1024;
