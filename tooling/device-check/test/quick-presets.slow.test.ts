@@ -3,8 +3,8 @@
  * steps of every trial of quick presets, as by `fwp check`.
  *
  * Most of them run on TensorFlow, in which all operations are compositions, where it is set up, and all with FWP_TENSORFLOW=all; some
- * on the native engine, whose kernels are those of wasm, and with FWP_WEBGPU=1 on Chromium's GPU in software. `FWP_WEBGPU=gpu` runs all on the machine's own,
- * `all` on that in software.
+ * on the native engine, whose kernels are those of wasm, and with FWP_WEBGPU=1 on Chromium's GPU in software. `FWP_WEBGPU=gpu` runs
+ * all on the machine's own, `all` on that in software.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
